@@ -1,0 +1,173 @@
+//! Header fields as both sides of the seam pass them: in order, duplicates kept, names in
+//! lower case, all bytes in one buffer.
+
+use std::fmt;
+
+/// An ordered list of header fields.
+///
+/// All names and values lie in one buffer, so a list costs two allocations however long it is.
+/// Names are stored in lower case. The list checks nothing else: whoever fills it from outside
+/// input has parsed it (HTTP/1.1: RFC 9110 section 5).
+///
+/// ```
+/// let mut headers = nexus_guest::HeaderList::new();
+/// headers.push(b"Content-Type", b"text/plain");
+/// assert_eq!(headers.get("content-type"), Some(&b"text/plain"[..]));
+/// ```
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct HeaderList {
+    bytes: Vec<u8>,
+    fields: Vec<Field>,
+}
+
+/// Where a field's name starts in the buffer, and how long its name and its value are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Field {
+    start: u32,
+    name: u32,
+    value: u32,
+}
+
+impl HeaderList {
+    /// An empty list; allocates nothing.
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new(), fields: Vec::new() }
+    }
+
+    /// An empty list with room for `fields` fields of `bytes` bytes in all.
+    pub fn with_capacity(fields: usize, bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), fields: Vec::with_capacity(fields) }
+    }
+
+    /// Adds a field at the end. The name is put into lower case.
+    ///
+    /// A list holds at most 4 GiB of bytes; a field beyond that is not added. The host's head
+    /// limit lies far below.
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        let start = self.bytes.len();
+        if start + name.len() + value.len() > u32::MAX as usize {
+            return;
+        }
+        self.bytes.extend_from_slice(name);
+        self.bytes[start..].make_ascii_lowercase();
+        self.bytes.extend_from_slice(value);
+        self.fields.push(Field { start: start as u32, name: name.len() as u32, value: value.len() as u32 });
+    }
+
+    /// Adds a field whose bytes `fill` appends to the buffer: first the name, then, after
+    /// returning the name's length, the value. Saves the copy for those who can write in place.
+    pub fn push_with(&mut self, fill: impl FnOnce(&mut Vec<u8>) -> usize) {
+        let start = self.bytes.len();
+        let name = fill(&mut self.bytes);
+        let written = self.bytes.len().saturating_sub(start);
+        if self.bytes.len() > u32::MAX as usize || name > written {
+            self.bytes.truncate(start);
+            return;
+        }
+        self.bytes[start..start + name].make_ascii_lowercase();
+        self.fields.push(Field { start: start as u32, name: name as u32, value: (written - name) as u32 });
+    }
+
+    /// The fields in order, as (name in lower case, value).
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> + Clone {
+        self.fields.iter().map(|field| {
+            let start = field.start as usize;
+            let middle = start + field.name as usize;
+            (&self.bytes[start..middle], &self.bytes[middle..middle + field.value as usize])
+        })
+    }
+
+    /// The value of the first field called `name` (in lower case).
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.iter().find(|(n, _)| *n == name.as_bytes()).map(|(_, value)| value)
+    }
+
+    /// The first field called `name`, as text; `None` also when it is not UTF-8.
+    pub fn get_str(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// The values of all fields called `name` (in lower case), in order.
+    pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
+        self.iter().filter(move |(n, _)| *n == name.as_bytes()).map(|(_, value)| value)
+    }
+
+    /// Whether a field called `name` (in lower case) is there.
+    pub fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Removes every field called `name` (in lower case). Its bytes stay in the buffer.
+    pub fn remove(&mut self, name: &str) {
+        let bytes = &self.bytes;
+        self.fields.retain(|f| {
+            let start = f.start as usize;
+            &bytes[start..start + f.name as usize] != name.as_bytes()
+        });
+    }
+
+    /// The number of fields.
+    pub fn len(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// Whether there is no field.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// Empties the list and keeps its allocations.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.fields.clear();
+    }
+}
+
+impl fmt::Debug for HeaderList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(self.iter().map(|(n, v)| {
+                (String::from_utf8_lossy(n).into_owned(), String::from_utf8_lossy(v).into_owned())
+            }))
+            .finish()
+    }
+}
+
+impl<'a> FromIterator<(&'a str, &'a str)> for HeaderList {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(fields: I) -> Self {
+        let mut list = Self::new();
+        for (name, value) in fields {
+            list.push(name.as_bytes(), value.as_bytes());
+        }
+        list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_keep_their_order_and_their_duplicates() {
+        let mut list = HeaderList::new();
+        list.push(b"Set-Cookie", b"a=1");
+        list.push(b"X", b"");
+        list.push(b"set-cookie", b"b=2");
+        assert_eq!(list.get_all("set-cookie").collect::<Vec<_>>(), [b"a=1", b"b=2"]);
+        assert_eq!(list.get("x"), Some(&b""[..]));
+        list.remove("set-cookie");
+        assert_eq!(list.len(), 1);
+    }
+
+    #[test]
+    fn a_field_written_in_place_reads_like_one_pushed() {
+        let mut list = HeaderList::new();
+        list.push_with(|buffer| {
+            buffer.extend_from_slice(b"Accept");
+            let name = 6;
+            buffer.extend_from_slice(b"*/*");
+            name
+        });
+        assert_eq!(list.get_str("accept"), Some("*/*"));
+    }
+}

@@ -1,0 +1,30 @@
+//! The seam between the host and the engines.
+//!
+//! `nexus-host` serves requests and knows no engine; `nexus-js` (and later `nexus-wasm`) runs
+//! guests and knows no socket. What they say to each other is here, and only here:
+//!
+//! ```text
+//! host                                             engine
+//! ----                                             ------
+//! Engine::load(app, services)  ───────────────►    a Guest
+//! Guest::request(Request, Responder)  ────────►    a turn; the Responder gets a Reply
+//! Guest::abort(Ticket)  ──────────────────────►    the request's signal aborts
+//! Guest::poll  ───────────────────────────────►    timers and finished operations, until a Stop
+//! ```
+//!
+//! A guest and everything that it holds live on one thread, so nothing on this path is locked
+//! or counted atomically. Only a [`Stopper`] crosses threads.
+
+mod body;
+mod engine;
+mod exchange;
+mod headers;
+mod request;
+mod services;
+
+pub use body::{Body, BodyError, BodySource, BodyWriter, PipeState, pipe};
+pub use engine::{Engine, Guest, LoadError, SourceExcerpt, Stop, StopReason, Stopper, Ticket, Usage};
+pub use exchange::{Failure, FailureKind, PendingReply, Reply, Responder, exchange};
+pub use headers::HeaderList;
+pub use request::{ClientAddress, Request, RequestId};
+pub use services::{Level, LogRecord, LogSink, ModuleError, ModulePath, ModuleSource, Services};

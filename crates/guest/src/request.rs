@@ -1,0 +1,119 @@
+//! A request as a guest gets it.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::{Body, HeaderList};
+
+/// An HTTP request whose head was read and checked by the host.
+#[derive(Debug)]
+pub struct Request {
+    /// Names the request in logs and towards the client.
+    pub id: RequestId,
+    /// The method as it came (a token of RFC 9110; case matters).
+    pub method: Box<str>,
+    /// The absolute URL: `http://host:port/path?query`.
+    pub url: String,
+    /// The header fields without those that end at the connection (RFC 9110 section 7.6.1).
+    pub headers: HeaderList,
+    /// The body; [`Body::Empty`] where the request has none.
+    pub body: Body,
+    /// Who asks.
+    pub client: ClientAddress,
+}
+
+/// The client's address: the peer of the connection, or, behind a trusted proxy, who the proxy says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ClientAddress {
+    /// An IP address; the port where it is known (a proxy tells none).
+    Ip(IpAddr, Option<u16>),
+    /// The peer of a Unix socket, which has no address.
+    #[default]
+    Unix,
+}
+
+impl fmt::Display for ClientAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClientAddress::Ip(ip, _) => ip.fmt(f),
+            ClientAddress::Unix => f.write_str("unix"),
+        }
+    }
+}
+
+/// A request's id: 1 to 64 characters of `A-Z a-z 0-9 . _ -`.
+///
+/// It is held in place, for there is one for each request and each of its log lines.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RequestId {
+    bytes: [u8; RequestId::MAX],
+    length: u8,
+}
+
+impl RequestId {
+    /// The longest id, in bytes.
+    pub const MAX: usize = 64;
+
+    /// An id that somebody else chose; `None` if it is not one.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let fine = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        if text.is_empty() || text.len() > Self::MAX || !text.iter().all(fine) {
+            return None;
+        }
+        let mut bytes = [0; Self::MAX];
+        bytes[..text.len()].copy_from_slice(text);
+        Some(Self { bytes, length: text.len() as u8 })
+    }
+
+    /// The id of 32 hexadecimal digits that stands for `number`, like a trace id of W3C Trace Context.
+    pub fn from_u128(number: u128) -> Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut bytes = [0; Self::MAX];
+        for (pair, byte) in bytes.chunks_exact_mut(2).zip(number.to_be_bytes()) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        Self { bytes, length: 32 }
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    /// The id as bytes, all ASCII.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RequestId({})", self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_from_outside_is_taken_only_if_it_is_short_and_plain() {
+        assert_eq!(RequestId::parse(b"abc-1_2.Z").unwrap().as_str(), "abc-1_2.Z");
+        for bad in [&b""[..], b"a b", b"a\nb", &[b'a'; 65], "ü".as_bytes()] {
+            assert!(RequestId::parse(bad).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_becomes_32_hexadecimal_digits() {
+        assert_eq!(RequestId::from_u128(0xab).as_str(), format!("{:032x}", 0xab));
+        assert_eq!(RequestId::from_u128(u128::MAX - 1).as_str(), format!("{:032x}", u128::MAX - 1));
+    }
+}

@@ -1,0 +1,137 @@
+//! What the host does for a guest that is not a capability: its log, its modules, its variables.
+
+use std::fmt;
+use std::rc::Rc;
+
+use crate::RequestId;
+
+/// What a guest gets at load.
+#[derive(Clone)]
+pub struct Services {
+    /// Where its log lines go.
+    pub log: Rc<dyn LogSink>,
+    /// Where its modules come from.
+    pub modules: Rc<dyn ModuleSource>,
+    /// Its variables (`[env]` and `--env-file`), in order.
+    pub env: Rc<[(String, String)]>,
+    /// The heap's limit in bytes.
+    pub heap_limit: u64,
+}
+
+/// A log line's level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// `console.debug`, `console.trace`.
+    Debug,
+    /// `console.log`, `console.info`.
+    Info,
+    /// `console.warn`.
+    Warn,
+    /// `console.error`, uncaught exceptions.
+    Error,
+}
+
+impl Level {
+    /// The level as it stands in a log line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warn => "warn",
+            Level::Error => "error",
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One line of a guest's log.
+#[derive(Debug, Clone)]
+pub struct LogRecord {
+    /// How grave.
+    pub level: Level,
+    /// The request that it belongs to; `None` for evaluation and the guest's own timers.
+    pub request: Option<RequestId>,
+    /// The text; may have several lines.
+    pub message: String,
+    /// The stack of an exception.
+    pub stack: Option<String>,
+}
+
+/// Takes a guest's log lines. Never blocks; what cannot be written is counted and dropped.
+pub trait LogSink {
+    /// Whether lines of this level are wanted: saves the formatting of the others.
+    fn wants(&self, level: Level) -> bool;
+
+    /// Takes a line.
+    fn log(&self, record: LogRecord);
+}
+
+/// A module's place: its path from the app's folder, with `/`, without `.` and `..`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ModulePath(String);
+
+impl ModulePath {
+    /// A path that is already normal; `None` if it is not: empty, absolute, or with an empty, `.` or `..`
+    /// segment, a backslash or a NUL.
+    pub fn new(path: &str) -> Option<Self> {
+        let fine = |s: &str| !s.is_empty() && s != "." && s != ".." && !s.contains(['\\', '\0']);
+        path.split('/').all(fine).then(|| Self(path.to_owned()))
+    }
+
+    /// The path.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ModulePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Finds and reads an app's modules, and nothing outside the app's folder.
+pub trait ModuleSource {
+    /// The module that `specifier` means in `referrer`.
+    ///
+    /// # Errors
+    /// When it is a bare name, leaves the app's folder (also by a symbolic link), or is not there; the message
+    /// names both files.
+    fn resolve(&self, specifier: &str, referrer: &ModulePath) -> Result<ModulePath, ModuleError>;
+
+    /// The module's bytes.
+    ///
+    /// # Errors
+    /// When it is missing, is no file, or lies outside the app's folder.
+    fn read(&self, path: &ModulePath) -> Result<Vec<u8>, ModuleError>;
+}
+
+/// Why a module cannot be had, in one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModuleError(pub String);
+
+impl fmt::Display for ModuleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ModuleError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_path_is_normal_or_not_at_all() {
+        assert!(ModulePath::new("lib/a.js").is_some());
+        for bad in ["", "/a.js", "a//b.js", "./a.js", "a/../b.js", "a\\b.js", "a\0.js"] {
+            assert!(ModulePath::new(bad).is_none(), "{bad:?}");
+        }
+    }
+}
