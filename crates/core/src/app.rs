@@ -28,11 +28,25 @@ impl App {
 pub struct AppName(Box<str>);
 
 impl AppName {
+    /// The longest name, in characters.
+    pub const MAX: usize = 63;
+
     /// The name, if it is one.
     pub fn parse(text: &str) -> Option<Self> {
         let first = text.bytes().next()?.is_ascii_alphanumeric();
         let fine = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.');
-        (first && text.len() <= 63 && text.bytes().all(fine)).then(|| Self(text.into()))
+        (first && text.len() <= Self::MAX && text.bytes().all(fine)).then(|| Self(text.into()))
+    }
+
+    /// The name that a folder gives its app: in lower case, with `-` for what a name does not hold;
+    /// `None` if that leaves no letter and no digit.
+    pub fn from_folder(folder: &str) -> Option<Self> {
+        let fine = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' };
+        let name: String = folder.to_lowercase().chars().map(fine).collect();
+        let name = name.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+        // All of it is ASCII by now, so any byte is a place to cut.
+        let name = name[..name.len().min(Self::MAX)].trim_end_matches('-');
+        Self::parse(name)
     }
 
     /// The name as text.
@@ -44,5 +58,41 @@ impl AppName {
 impl fmt::Display for AppName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_name_is_short_and_plain() {
+        for fine in ["a", "0", "my-app_2.x", &"a".repeat(63)] {
+            assert!(AppName::parse(fine).is_some(), "{fine}");
+        }
+        for bad in ["", "-a", ".a", "A", "a b", "ä", "a/b", &"a".repeat(64)] {
+            assert!(AppName::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_folder_gives_its_app_a_name() {
+        for (folder, name) in
+            [("shop", "shop"), ("My App!", "my-app"), ("_x", "x"), (".Hidden", "hidden"), ("a b", "a-b")]
+        {
+            assert_eq!(AppName::from_folder(folder).unwrap().as_str(), name, "{folder}");
+        }
+        for none in ["", "...", "日本語", "-"] {
+            assert_eq!(AppName::from_folder(none), None, "{none}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_folder_with_a_letter_gives_a_name(before in "\\PC{0,10}", letter in "[a-zA-Z0-9]", after in "\\PC{0,90}") {
+            let folder = format!("{before}{letter}{after}");
+            prop_assert!(AppName::from_folder(&folder).is_some());
+        }
     }
 }

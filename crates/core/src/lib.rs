@@ -1,8 +1,31 @@
 //! The words of Nexus as types: app names, manifests, the host's configuration, and what was wrong
 //! with them. No I/O, no async.
+//!
+//! Both configuration files are described once, in `schema::keys`. What is allowed, what an error
+//! says, what an editor completes and what the documentation lists all come from that description.
 
 mod app;
+mod diagnostics;
+mod env_file;
+mod host_config;
+mod limit;
 mod manifest;
+mod net;
+mod schema;
+mod source;
+mod suggest;
+mod syntax;
+mod units;
 
 pub use app::{App, AppName};
+pub use diagnostics::{Diagnostic, Diagnostics};
+pub use env_file::parse_env_file;
+pub use host_config::{
+    HostConfig, HttpCeilings, HttpLimits, ListenSection, LogFormat, LogLevel, LogSection, ShutdownSection,
+    WorkersSection,
+};
 pub use manifest::{AssetsSection, HttpSection, Manifest};
+pub use net::{AddressError, AdminAddress, IpNet, ListenAddress};
+pub use schema::{host_schema, manifest_schema};
+pub use source::Written;
+pub use units::{UnitError, format_byte_size, format_duration, parse_byte_size, parse_duration};

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::AppName;
+use crate::schema::{Document, MANIFEST, Values, validate};
+use crate::source::Written;
+use crate::{AppName, Diagnostic, Diagnostics};
 
 /// What an app's `nexus.toml` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub struct Manifest {
     pub env: Vec<(String, String)>,
     /// `[assets]`.
     pub assets: Option<AssetsSection>,
+    /// Which of all this the file sets itself, and where: `http.max_body`, `assets.folder`, `env.NAME`.
+    pub written: Written,
 }
 
 /// `[http]`: where and how the app is served.
@@ -40,3 +44,66 @@ pub struct AssetsSection {
     /// The folder, relative to the app's, with `/`, without `..`.
     pub folder: String,
 }
+
+impl Manifest {
+    /// Reads a manifest. `file` is its name for the errors, `folder_name` the last part of the path of the
+    /// app's folder, after which the app is called where the manifest gives no name.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the text, in the order of its places.
+    ///
+    /// ```
+    /// use nexus_core::Manifest;
+    ///
+    /// let manifest = Manifest::parse("[http]\nport = 3000\n", "nexus.toml", "shop").unwrap();
+    /// assert_eq!((manifest.name.as_str(), manifest.http.port), ("shop", Some(3000)));
+    ///
+    /// let problems = Manifest::parse("[http]\nprot = 3000\n", "nexus.toml", "shop").unwrap_err();
+    /// assert!(problems.to_string().starts_with("nexus.toml:2:1: unknown key `prot` in [http]"));
+    /// ```
+    pub fn parse(text: &str, file: &str, folder_name: &str) -> Result<Self, Diagnostics> {
+        let Document { values, problems } = validate(&MANIFEST, text, file);
+        // Whether the name is missing is certain only where nothing else is wrong: it may be what is.
+        problems.into_result()?;
+        let name = values.name("project.name").or_else(|| AppName::from_folder(folder_name));
+        let name = name.ok_or_else(|| nameless(file, folder_name, "set `name` under [project]"))?;
+        Ok(Self::new(name, values))
+    }
+
+    /// What holds for an app without a manifest, in the folder of this name.
+    ///
+    /// # Errors
+    /// When the folder's name has no letter and no digit (of ASCII) to make the app's name of.
+    pub fn default_for(folder_name: &str) -> Result<Self, Diagnostics> {
+        let Some(name) = AppName::from_folder(folder_name) else {
+            let help = "rename the folder, or give it a `nexus.toml` that sets `name` under [project]";
+            return Err(nameless(folder_name, folder_name, help).into());
+        };
+        Ok(Self::new(name, Values::new(&MANIFEST, Written::default())))
+    }
+
+    fn new(name: AppName, values: Values) -> Self {
+        Self {
+            name,
+            version: values.text("project.version"),
+            main: values.text("project.main"),
+            http: HttpSection {
+                port: values.port("http.port"),
+                max_head: values.size("http.max_head").unwrap_or_default(),
+                max_body: values.size("http.max_body").unwrap_or_default(),
+                response_timeout: values.time("http.response_timeout").unwrap_or_default(),
+            },
+            env: values.variables("env"),
+            assets: values.text("assets.folder").map(|folder| AssetsSection { folder }),
+            written: values.written,
+        }
+    }
+}
+
+fn nameless(file: &str, folder_name: &str, help: &str) -> Diagnostic {
+    Diagnostic::of_file(file, format!("the folder's name `{folder_name}` makes no name for the app"))
+        .with_help(help)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,231 @@
+//! `nexus-host.toml`, read.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use crate::limit::{LIMITS, Limit};
+use crate::schema::{Document, HOST, Values, validate};
+use crate::source::Written;
+use crate::{AdminAddress, Diagnostic, Diagnostics, IpNet, ListenAddress, Manifest};
+
+/// What `nexus-host.toml` says, for all apps of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostConfig {
+    /// `[listen]`.
+    pub listen: ListenSection,
+    /// `[admin] address`; `None` serves neither metrics nor health.
+    pub admin: Option<AdminAddress>,
+    /// `[defaults.http]`.
+    pub defaults: HttpLimits,
+    /// `[ceilings.http]`.
+    pub ceilings: HttpCeilings,
+    /// `[log]`.
+    pub log: LogSection,
+    /// `[workers]`.
+    pub workers: WorkersSection,
+    /// `[shutdown]`.
+    pub shutdown: ShutdownSection,
+    /// Which of all this the file sets itself, and where: `listen.port`, `ceilings.http.max_body`.
+    pub written: Written,
+}
+
+/// `[listen]`: where the apps are served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenSection {
+    /// The address that the apps listen on.
+    pub address: ListenAddress,
+    /// The first port for apps that name none; 0 takes any free ones.
+    pub port: u16,
+    /// The proxies whose forwarded headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// `[defaults.http]`: what an app gets whose manifest leaves the key out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// The largest head of a request, in bytes.
+    pub max_head: u64,
+    /// The largest body of a request, in bytes.
+    pub max_body: u64,
+    /// From the request's head to the response's head.
+    pub response_timeout: Duration,
+}
+
+/// `[ceilings.http]`: the most that a manifest may ask for; `None` is no ceiling.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HttpCeilings {
+    /// For the largest head of a request, in bytes.
+    pub max_head: Option<u64>,
+    /// For the largest body of a request, in bytes.
+    pub max_body: Option<u64>,
+    /// For the time from the request's head to the response's head.
+    pub response_timeout: Option<Duration>,
+}
+
+/// `[log]`: what the host writes, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSection {
+    /// The format; `None` is pretty on a terminal and JSON elsewhere.
+    pub format: Option<LogFormat>,
+    /// The least grave lines that are written.
+    pub level: LogLevel,
+    /// Whether each request gets a line.
+    pub access: bool,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The least grave log lines that are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// All of them.
+    Debug,
+    /// All but debugging.
+    Info,
+    /// Warnings and errors.
+    Warn,
+    /// Errors only.
+    Error,
+}
+
+/// `[workers]`: what each worker may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkersSection {
+    /// The limit of a worker's JavaScript heap, in bytes.
+    pub memory: u64,
+}
+
+/// `[shutdown]`: how the host ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShutdownSection {
+    /// How long requests in flight may take.
+    pub grace: Duration,
+}
+
+impl Default for HostConfig {
+    /// What holds without a file.
+    fn default() -> Self {
+        Self::new(Values::new(&HOST, Written::default()))
+    }
+}
+
+impl HostConfig {
+    /// Reads the host's configuration. `file` is its name for the errors.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the text, in the order of its places.
+    pub fn parse(text: &str, file: &str) -> Result<Self, Diagnostics> {
+        let Document { values, mut problems } = validate(&HOST, text, file);
+        let config = Self::new(values);
+        for limit in LIMITS {
+            problems.extend(config.default_over_ceiling(limit));
+        }
+        problems.into_result().map(|()| config)
+    }
+
+    /// Brings the host's defaults and ceilings to a manifest: what the manifest leaves out gets the default
+    /// (or the ceiling, where that is lower), what it sets must not pass the ceiling.
+    ///
+    /// # Errors
+    /// Each value of the manifest that passes its ceiling, told with both files. The manifest is then not
+    /// to be used.
+    pub fn apply(&self, manifest: &mut Manifest) -> Result<(), Diagnostics> {
+        let mut problems = Diagnostics::new();
+        for limit in LIMITS {
+            problems.extend(self.apply_limit(limit, manifest));
+        }
+        problems.into_result()
+    }
+
+    fn apply_limit(&self, limit: Limit, manifest: &mut Manifest) -> Option<Diagnostic> {
+        let key = limit.key();
+        let ceiling = self.ceiling(limit);
+        let path = format!("http.{key}");
+        let asked = manifest.http.limit(limit);
+        if !manifest.written.contains(&path) {
+            let default = self.default_of(limit);
+            manifest.http.set_limit(limit, ceiling.map_or(default, |ceiling| default.min(ceiling)));
+            return None;
+        }
+        let ceiling = ceiling.filter(|ceiling| asked > *ceiling)?;
+        let (asked, ceiling) = (limit.show(asked), limit.show(ceiling));
+        let message = format!("`{key}` is {asked}, above the host's ceiling of {ceiling}");
+        Some(manifest.written.diagnostic(&path, message).with_help(format!(
+            "lower it to \"{ceiling}\", or raise `{key}` under [ceilings.http] in {}",
+            self.place(&format!("ceilings.http.{key}")),
+        )))
+    }
+
+    fn default_over_ceiling(&self, limit: Limit) -> Option<Diagnostic> {
+        let key = limit.key();
+        let path = format!("defaults.http.{key}");
+        let default = self.default_of(limit);
+        let ceiling = self.ceiling(limit).filter(|ceiling| default > *ceiling)?;
+        // Without a default of its own, the host's default gives way to its ceiling.
+        self.written.contains(&path).then(|| {
+            let (default, ceiling) = (limit.show(default), limit.show(ceiling));
+            let message = format!("the default of `{key}` is {default}, above the ceiling of {ceiling}");
+            self.written.diagnostic(&path, message).with_help(format!(
+                "lower it, or raise `{key}` under [ceilings.http] in line {}",
+                self.written.line(&format!("ceilings.http.{key}")).unwrap_or_default(),
+            ))
+        })
+    }
+
+    /// File and line of what the configuration sets.
+    fn place(&self, path: &str) -> String {
+        let file = if self.written.file().is_empty() { HOST.file } else { self.written.file() };
+        self.written.line(path).map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"))
+    }
+
+    fn new(values: Values) -> Self {
+        let limits = |table: &str| HttpCeilings {
+            max_head: values.size(&format!("{table}.max_head")),
+            max_body: values.size(&format!("{table}.max_body")),
+            response_timeout: values.time(&format!("{table}.response_timeout")),
+        };
+        let defaults = limits("defaults.http");
+        Self {
+            listen: ListenSection {
+                address: values
+                    .listen("listen.address")
+                    .unwrap_or(ListenAddress::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST))),
+                port: values.port("listen.port").unwrap_or_default(),
+                trusted_proxies: values.networks("listen.trusted_proxies").unwrap_or_default(),
+            },
+            admin: values.admin("admin.address"),
+            defaults: HttpLimits {
+                max_head: defaults.max_head.unwrap_or_default(),
+                max_body: defaults.max_body.unwrap_or_default(),
+                response_timeout: defaults.response_timeout.unwrap_or_default(),
+            },
+            ceilings: limits("ceilings.http"),
+            log: LogSection {
+                format: values.text("log.format").map(|format| match format.as_str() {
+                    "json" => LogFormat::Json,
+                    _ => LogFormat::Pretty,
+                }),
+                level: match values.text("log.level").as_deref() {
+                    Some("debug") => LogLevel::Debug,
+                    Some("warn") => LogLevel::Warn,
+                    Some("error") => LogLevel::Error,
+                    _ => LogLevel::Info,
+                },
+                access: values.flag("log.access").unwrap_or_default(),
+            },
+            workers: WorkersSection { memory: values.size("workers.memory").unwrap_or_default() },
+            shutdown: ShutdownSection { grace: values.time("shutdown.grace").unwrap_or_default() },
+            written: values.written,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+use super::*;
+use crate::source::assert_within;
+use proptest::prelude::*;
+
+fn parse(text: &str) -> HostConfig {
+    HostConfig::parse(text, "nexus-host.toml").unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn error(text: &str) -> String {
+    HostConfig::parse(text, "nexus-host.toml").unwrap_err().to_string()
+}
+
+fn manifest(text: &str) -> Manifest {
+    Manifest::parse(text, "shop/nexus.toml", "shop").unwrap()
+}
+
+const MB: u64 = 1024 * 1024;
+
+#[test]
+fn without_a_file_everything_has_its_default() {
+    let config = HostConfig::default();
+    let localhost = ListenAddress::Ip(Ipv4Addr::LOCALHOST.into());
+    assert_eq!(config.listen, ListenSection { address: localhost, port: 8080, trusted_proxies: vec![] });
+    assert_eq!(config.admin, None);
+    let timeout = Duration::from_secs(30);
+    let defaults = HttpLimits { max_head: 64 * 1024, max_body: 100 * MB, response_timeout: timeout };
+    assert_eq!(config.defaults, defaults);
+    assert_eq!(config.ceilings, HttpCeilings::default());
+    assert_eq!(config.log, LogSection { format: None, level: LogLevel::Info, access: false });
+    assert_eq!(config.workers, WorkersSection { memory: 128 * MB });
+    assert_eq!(config.shutdown, ShutdownSection { grace: timeout });
+    assert_eq!(HostConfig { written: Written::default(), ..parse("") }, config);
+}
+
+#[test]
+fn a_full_file_is_read() {
+    let config = parse(
+        r#"
+        [listen]
+        address = "unix:/run/nexus.sock"
+        port = 0
+        trusted_proxies = ["10.0.0.0/8", "::1"]
+        [admin]
+        address = "[::1]:9090"
+        [defaults.http]
+        max_head = "16 KB"
+        [ceilings.http]
+        max_head = "32 KB"
+        max_body = "1 GB"
+        response_timeout = "1 m"
+        [log]
+        format = "json"
+        level = "error"
+        access = true
+        [workers]
+        memory = "256 MB"
+        [shutdown]
+        grace = 5
+        "#,
+    );
+    assert_eq!(config.listen.address, ListenAddress::Unix("/run/nexus.sock".into()));
+    assert_eq!(config.listen.port, 0);
+    assert_eq!(config.listen.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()]);
+    assert_eq!(config.admin, "[::1]:9090".parse().ok());
+    assert_eq!(config.defaults, HttpLimits { max_head: 16 * 1024, ..HostConfig::default().defaults });
+    let ceilings = HttpCeilings {
+        max_head: Some(32 * 1024),
+        max_body: Some(1024 * MB),
+        response_timeout: Some(Duration::from_secs(60)),
+    };
+    assert_eq!(config.ceilings, ceilings);
+    let log = LogSection { format: Some(LogFormat::Json), level: LogLevel::Error, access: true };
+    assert_eq!(config.log, log);
+    assert_eq!(config.workers.memory, 256 * MB);
+    assert_eq!(config.shutdown.grace, Duration::from_secs(5));
+}
+
+#[test]
+fn every_level_and_format_is_read() {
+    for (word, level) in [
+        ("debug", LogLevel::Debug),
+        ("info", LogLevel::Info),
+        ("warn", LogLevel::Warn),
+        ("error", LogLevel::Error),
+    ] {
+        assert_eq!(parse(&format!("log.level = \"{word}\"")).log.level, level);
+    }
+    assert_eq!(parse("log.format = \"pretty\"").log.format, Some(LogFormat::Pretty));
+}
+
+#[test]
+fn wrong_values_are_told_with_what_would_be_right() {
+    assert_eq!(
+        error("[listen]\naddress = \"localhost\"\n"),
+        "nexus-host.toml:2:11: `address` must be an IP address, \"unix:PATH\" or \"systemd\", not \"localhost\"\n\
+         2 | address = \"localhost\"\n  |           ^^^^^^^^^^^\n\
+         help: a name may mean several addresses; write `127.0.0.1` or `::1`",
+    );
+    assert!(
+        error("admin.address = \"127.0.0.1\"").ends_with("help: the port is missing, as in `127.0.0.1:9090`")
+    );
+    assert!(error("log.level = \"warning\"").ends_with("help: did you mean \"warn\"?"));
+    assert!(error("workers.memory = \"4 GB\"").contains("a size from 16 MB to 2 GB"));
+    assert!(error("shutdown.grace = \"2 h\"").contains("a time from 0 s to 1 h"));
+    assert!(error("[listen]\ntrusted_proxies = [\"::1\", \"x\"]").starts_with("nexus-host.toml:2:27: "));
+}
+
+#[test]
+fn tables_within_tables_are_found_and_suggested() {
+    assert!(error("[http.defaults]\nmax_body = 1").ends_with("help: did you mean [defaults.http]?"));
+    assert!(error("[default.http]").ends_with("help: did you mean [defaults.http]?"));
+    assert!(
+        error("[http]\nmax_body = 1").ends_with("help: did you mean [defaults.http] or [ceilings.http]?")
+    );
+    assert!(error("[defaults]\nhttp = 3").contains("help: write `[defaults.http]` on a line of its own"));
+    assert!(
+        error("[defaults]\nmax_body = 3")
+            .contains("`max_body` belongs under [defaults.http] or [ceilings.http]")
+    );
+    assert!(error("defaults = 1").contains("write `[defaults.http]`"));
+    assert!(error("[defaults.colours_and_sizes]").ends_with("help: the tables are [defaults.http]"));
+}
+
+#[test]
+fn a_default_over_its_ceiling_is_an_error() {
+    assert_eq!(
+        error("[ceilings.http]\nmax_body = \"1 MB\"\n[defaults.http]\nmax_body = \"2 MB\"\n"),
+        "nexus-host.toml:4:12: the default of `max_body` is 2 MB, above the ceiling of 1 MB\n\
+         4 | max_body = \"2 MB\"\n  |            ^^^^^^\n\
+         help: lower it, or raise `max_body` under [ceilings.http] in line 2",
+    );
+}
+
+#[test]
+fn defaults_fill_in_what_a_manifest_leaves_out() {
+    let config = parse("[defaults.http]\nmax_body = \"1 MB\"\nresponse_timeout = \"5 s\"\n");
+    let mut app = manifest("[http]\nmax_body = \"2 MB\"\n");
+    config.apply(&mut app).unwrap();
+    assert_eq!(app.http.max_body, 2 * MB);
+    assert_eq!(app.http.response_timeout, Duration::from_secs(5));
+    assert_eq!(app.http.max_head, 64 * 1024);
+    let mut bare = Manifest::default_for("bare").unwrap();
+    config.apply(&mut bare).unwrap();
+    assert_eq!(bare.http.max_body, MB);
+}
+
+#[test]
+fn a_default_gives_way_to_a_lower_ceiling() {
+    let mut app = manifest("");
+    parse("[ceilings.http]\nmax_body = \"1 MB\"\n").apply(&mut app).unwrap();
+    assert_eq!(app.http.max_body, MB);
+}
+
+#[test]
+fn a_manifest_over_a_ceiling_is_an_error_that_names_both_files() {
+    let config = parse("[ceilings.http]\nmax_body = \"1 MB\"\nresponse_timeout = \"5 s\"\n");
+    let mut app = manifest("[http]\nmax_body = \"2 MB\"\nresponse_timeout = \"6 s\"\n");
+    let problems = config.apply(&mut app).unwrap_err();
+    assert_eq!(problems.len(), 2);
+    assert_eq!(
+        problems.iter().next().unwrap().to_string(),
+        "shop/nexus.toml:2:12: `max_body` is 2 MB, above the host's ceiling of 1 MB\n\
+         2 | max_body = \"2 MB\"\n  |            ^^^^^^\n\
+         help: lower it to \"1 MB\", or raise `max_body` under [ceilings.http] in nexus-host.toml:2",
+    );
+    config.apply(&mut manifest("[http]\nmax_body = \"1 MB\"\nresponse_timeout = 5\n")).unwrap();
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_configuration_or_errors_within_it(
+        pieces in proptest::collection::vec(
+            prop_oneof![
+                "\\PC{0,4}", "[a-z]{0,4}",
+                prop::sample::select(vec![
+                    "[listen]\n", "[defaults.http]\n", "[ceilings.http]\n", "defaults", "http", "max_body",
+                    "trusted_proxies", "address", " = ", "\"", "[", "]", ".", ",", "\n", "\r\n", "1 MB", "2", "{", "}",
+                ]).prop_map(str::to_owned),
+            ],
+            0..20,
+        ),
+    ) {
+        let text = pieces.concat();
+        match HostConfig::parse(&text, "nexus-host.toml") {
+            Ok(config) => drop(config.apply(&mut manifest(""))),
+            Err(problems) => problems.iter().for_each(|problem| assert_within(problem, &text)),
+        }
+    }
+
+    #[test]
+    fn what_is_applied_never_passes_a_ceiling(
+        own in proptest::option::of(0u64..100), default in proptest::option::of(0u64..100),
+        ceiling in proptest::option::of(0u64..100),
+    ) {
+        let line = |table: &str, value: Option<u64>| {
+            value.map(|value| format!("{table}.max_body = {value}\n")).unwrap_or_default()
+        };
+        let text = line("defaults.http", default) + &line("ceilings.http", ceiling);
+        let Ok(config) = HostConfig::parse(&text, "nexus-host.toml") else {
+            prop_assert!(default > ceiling && ceiling.is_some());
+            return Ok(());
+        };
+        let mut app = manifest(&line("http", own));
+        match config.apply(&mut app) {
+            Ok(()) => {
+                let wanted = own.or(default).unwrap_or(100 * MB);
+                prop_assert_eq!(app.http.max_body, ceiling.map_or(wanted, |ceiling| ceiling.min(wanted)));
+                prop_assert!(own.is_none_or(|own| own == app.http.max_body));
+            }
+            Err(_) => prop_assert!(own > ceiling && ceiling.is_some()),
+        }
+    }
+}

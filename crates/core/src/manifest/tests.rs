@@ -1,0 +1,320 @@
+use super::*;
+use crate::source::assert_within;
+use proptest::prelude::*;
+
+fn parse(text: &str) -> Manifest {
+    Manifest::parse(text, "nexus.toml", "shop").unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn error(text: &str) -> String {
+    Manifest::parse(text, "nexus.toml", "shop").unwrap_err().to_string()
+}
+
+/// The first lines of the problems, without the file's name.
+fn errors(text: &str) -> Vec<String> {
+    let problems = Manifest::parse(text, "nexus.toml", "shop").unwrap_err();
+    problems.iter().map(|d| format!("{}:{}: {}", d.line, d.column, d.message)).collect()
+}
+
+const FULL: &str = r#"
+[project]
+name = "my-shop"
+version = "1.2.3"
+main = "src/server.mjs"
+
+[http]
+port = 3000
+max_head = "32 KB"
+max_body = 1024
+response_timeout = "500 ms"
+
+[env]
+Z_LAST = "z"
+A_FIRST = "a # b"
+
+[assets]
+folder = "public/"
+"#;
+
+#[test]
+fn a_full_manifest_is_read() {
+    let manifest = parse(FULL);
+    assert_eq!(manifest.name.as_str(), "my-shop");
+    assert_eq!(manifest.version.as_deref(), Some("1.2.3"));
+    assert_eq!(manifest.main.as_deref(), Some("src/server.mjs"));
+    let http = HttpSection {
+        port: Some(3000),
+        max_head: 32 * 1024,
+        max_body: 1024,
+        response_timeout: Duration::from_millis(500),
+    };
+    assert_eq!(manifest.http, http);
+    assert_eq!(manifest.env, [("Z_LAST".into(), "z".into()), ("A_FIRST".into(), "a # b".into())]);
+    assert_eq!(manifest.assets, Some(AssetsSection { folder: "public".into() }));
+}
+
+#[test]
+fn an_empty_manifest_is_all_defaults() {
+    let manifest = parse("");
+    assert_eq!(manifest.name.as_str(), "shop");
+    assert_eq!((&manifest.version, &manifest.main, &manifest.assets), (&None, &None, &None));
+    let http = HttpSection {
+        port: None,
+        max_head: 64 * 1024,
+        max_body: 100 * 1024 * 1024,
+        response_timeout: Duration::from_secs(30),
+    };
+    assert_eq!(manifest.http, http);
+    assert!(manifest.env.is_empty() && !manifest.written.contains("http.max_head"));
+}
+
+#[test]
+fn a_folder_without_a_manifest_is_an_app_named_after_it() {
+    let manifest = Manifest::default_for("My Shop").unwrap();
+    assert_eq!(manifest.name.as_str(), "my-shop");
+    assert_eq!(manifest.http, parse("").http);
+    assert_eq!(
+        Manifest::default_for("日本").unwrap_err().to_string(),
+        "日本: the folder's name `日本` makes no name for the app\n\
+         help: rename the folder, or give it a `nexus.toml` that sets `name` under [project]",
+    );
+}
+
+#[test]
+fn a_manifest_without_a_name_in_a_folder_without_one_is_an_error() {
+    let parse = |text| Manifest::parse(text, "nexus.toml", "...");
+    assert_eq!(
+        parse("[http]\nport = 1\n").unwrap_err().to_string(),
+        "nexus.toml: the folder's name `...` makes no name for the app\nhelp: set `name` under [project]",
+    );
+    assert!(parse("[project]\nname = \"x\"").is_ok());
+    // A name that is there, if wrong, is not also missing.
+    assert_eq!(parse("[project]\nname = \"X\"").unwrap_err().len(), 1);
+}
+
+#[test]
+fn an_unknown_key_suggests_the_one_that_was_meant() {
+    assert_eq!(
+        error("[http]\nprot = 8080\n"),
+        "nexus.toml:2:1: unknown key `prot` in [http]\n2 | prot = 8080\n  | ^^^^\nhelp: did you mean `port`?",
+    );
+}
+
+#[test]
+fn a_key_in_the_wrong_table_is_told_its_table() {
+    assert_eq!(
+        error("[project]\nname = \"a\"\n  port = 80\n"),
+        "nexus.toml:3:3: unknown key `port` in [project]\n3 |   port = 80\n  |   ^^^^\n\
+         help: `port` belongs under [http]",
+    );
+    assert!(error("name = \"a\"").ends_with("help: `name` belongs under [project]"));
+    assert!(
+        error("[assets]\nfolder = \"a\"\nmaxbody = 1").ends_with("help: `max_body` belongs under [http]")
+    );
+}
+
+#[test]
+fn an_unknown_key_like_no_other_is_told_what_there_is() {
+    assert!(error("[assets]\nfolder = \"a\"\ncolour = 1").ends_with("help: [assets] takes `folder`"));
+    assert!(error("[quux]").ends_with("help: the tables are [project], [http], [env], [assets]"));
+    assert!(error("[htpp]\nport = 1").ends_with("help: did you mean [http]?"));
+    assert!(error("[http.port]").contains("`port` must be a whole number from 1 to 65535, not a table"));
+    assert!(error("[http.tls]\na = 1").starts_with("nexus.toml:1:7: unknown table [http.tls]"));
+}
+
+#[test]
+fn a_table_that_is_none_is_told_how_to_write_it() {
+    assert_eq!(
+        error("http = 8080\n"),
+        "nexus.toml:1:1: `http` is a table, not 8080\n1 | http = 8080\n  | ^^^^\n\
+         help: write `[http]` on a line of its own, and its keys below it",
+    );
+    assert!(error("[[http]]\nport = 1\n").ends_with("help: write `[http]` in single brackets"));
+    assert_eq!(parse("http.port = 1\n").http.port, Some(1));
+    assert_eq!(parse("http = { port = 1 }\n").http.port, Some(1));
+}
+
+#[test]
+fn all_problems_are_told_at_once_in_order() {
+    let text = "nam = 1\n[http]\nport = 70000\nmax_head = \"2 MB\"\nresponse_timeout = \"soon\"\n\
+                [project]\nmain = \"../x.js\"\nversion = \"1\"\n[env]\nA = 1\n\"a-b\" = \"c\"\n[assets]\n";
+    assert_eq!(
+        errors(text),
+        [
+            "1:1: unknown key `nam` outside of any table",
+            "3:8: `port` must be a whole number from 1 to 65535, not 70000",
+            "4:12: `max_head` must be a size from 1 KB to 1 MB, like \"64 KB\", or a number of bytes, not \"2 MB\"",
+            "5:20: `response_timeout` must be a time from 1 ms to 1 h, like \"30 s\", or a number of seconds, not \"soon\"",
+            "7:8: `main` must be the path of a `.js` or `.mjs` file inside the app's folder, in quotes, not \"../x.js\"",
+            "8:11: `version` must be a version like \"1.2.3\", not \"1\"",
+            "10:5: `A` must be text in quotes, not 1",
+            "11:1: `a-b` is no name of a variable",
+            "12:2: [assets] needs the key `folder`",
+        ]
+    );
+}
+
+#[test]
+fn a_variable_that_is_a_number_is_told_to_take_quotes() {
+    assert_eq!(
+        error("[env]\nPORT = 8080\n"),
+        "nexus.toml:2:8: `PORT` must be text in quotes, not 8080\n2 | PORT = 8080\n  |        ^^^^\n\
+         help: put it in quotes: `PORT = \"8080\"`",
+    );
+}
+
+#[test]
+fn a_main_file_that_cannot_be_run_is_told_what_can() {
+    assert!(
+        error("project.main = \"a.ts\"").ends_with("help: `.ts` files cannot be run; `.js` and `.mjs` can")
+    );
+    assert!(error("project.main = \"a.wasm\"").contains("`.wasm` files cannot be run"));
+    assert_eq!(parse("project.main = \"./a.js\"").main.as_deref(), Some("a.js"));
+}
+
+#[test]
+fn behind_a_syntax_error_nothing_is_guessed() {
+    // The unknown key above the broken line is certain, those below it are not.
+    assert_eq!(
+        errors("[project]\nmian = 1\n[http\nport = 8080\nprot = 1\n"),
+        ["2:1: unknown key `mian` in [project]", "3:6: unclosed table, expected `]`"]
+    );
+    assert_eq!(errors("[assets]\nfolder = public\n"), ["2:10: text stands in quotes"]);
+}
+
+#[test]
+fn a_duplicate_is_told_beside_the_other_problems() {
+    assert_eq!(
+        errors("[http]\nport = 1\nport = 2\nprot = 3\n"),
+        ["3:1: the key `port` is set twice", "4:1: unknown key `prot` in [http]"]
+    );
+}
+
+#[test]
+fn what_turns_out_later_is_told_at_its_place() {
+    let manifest = parse("\u{feff}[project]\r\nmain = \"a.js\"\r\n");
+    assert_eq!(
+        manifest.written.diagnostic("project.main", "there is no such file").to_string(),
+        "nexus.toml:2:8: there is no such file\n2 | main = \"a.js\"\n  |        ^^^^^^",
+    );
+    assert_eq!(manifest.written.diagnostic("http.port", "taken").to_string(), "nexus.toml: taken");
+}
+
+#[test]
+fn a_file_full_of_problems_is_told_in_part() {
+    let lines = |line: &dyn Fn(usize) -> String| (0..20_000).map(line).collect::<String>();
+    for text in [
+        lines(&|index| format!("k{index}=1\n")),
+        lines(&|index| format!("k{}=1\n", index % 10_000)),
+        lines(&|_| "[http]\n".to_owned()),
+        lines(&|_| "x y\n".to_owned()),
+    ] {
+        let problems = Manifest::parse(&text, "nexus.toml", "shop").unwrap_err();
+        assert_eq!(problems.len(), Diagnostics::MAX);
+        assert!(problems.to_string().ends_with(" more"));
+    }
+}
+
+#[test]
+fn a_key_like_a_path_does_not_reach_another_table() {
+    assert!(error("\"http.port\" = 1").contains("unknown key `http.port`"));
+    assert!(error("[\"http.port\"]").contains("unknown table"));
+    assert!(error("[env]\n\"A.B\" = \"c\"").contains("no name of a variable"));
+}
+
+/// A manifest as people may write it, and what it means.
+fn model() -> impl Strategy<Value = (String, Manifest)> {
+    let name = proptest::option::of("[a-z0-9][a-z0-9_.-]{0,20}");
+    let version = proptest::option::of("[1-9]\\.[0-9]\\.[0-9](-rc\\.[1-9])?");
+    let main = proptest::option::of("[a-z]{1,8}(/[a-z]{1,8})?\\.m?js");
+    let port = proptest::option::of(1u16..);
+    let limits = (
+        proptest::option::of(1024u64..=1 << 20),
+        proptest::option::of(0u64..=1 << 40),
+        proptest::option::of(1u64..=3_600_000),
+    );
+    let env = proptest::collection::btree_map("[A-Za-z_][A-Za-z0-9_]{0,8}", "[^\\p{Cc}\"\\\\]{0,12}", 0..4);
+    let folder = proptest::option::of("[a-z]{1,8}(/[a-z]{1,8})?");
+    (name, version, main, port, limits, env, folder, any::<bool>()).prop_map(
+        |(name, version, main, port, (max_head, max_body, timeout), env, folder, units)| {
+            let mut text = String::from("[project]\n");
+            let mut expected = Manifest::default_for("folder").unwrap();
+            let mut line = |key: &str, value: String| text.push_str(&format!("{key} = {value}\n"));
+            if let Some(name) = name {
+                line("name", format!("\"{name}\""));
+                expected.name = AppName::parse(&name).unwrap();
+            }
+            if let Some(version) = version {
+                line("version", format!("'{version}'"));
+                expected.version = Some(version);
+            }
+            if let Some(main) = main {
+                line("main", format!("\"./{main}\""));
+                expected.main = Some(main);
+            }
+            if let Some(port) = port {
+                line("\n[http]\nport", port.to_string());
+            } else {
+                line("\n[http]\n# port", String::new());
+            }
+            expected.http.port = port;
+            let size = |bytes: u64| {
+                if units { format!("\"{}\"", crate::format_byte_size(bytes)) } else { bytes.to_string() }
+            };
+            if let Some(bytes) = max_head {
+                line("max_head", size(bytes));
+                expected.http.max_head = bytes;
+            }
+            if let Some(bytes) = max_body {
+                line("max_body", size(bytes));
+                expected.http.max_body = bytes;
+            }
+            if let Some(millis) = timeout {
+                let time = Duration::from_millis(millis);
+                line("response_timeout", format!("\"{}\"", crate::format_duration(time)));
+                expected.http.response_timeout = time;
+            }
+            line("\n[env]\n# variables", String::new());
+            for (name, value) in env {
+                line(&name, format!("\"{value}\""));
+                expected.env.push((name, value));
+            }
+            if let Some(folder) = folder {
+                line("\n[assets]\nfolder", format!("\"{folder}\""));
+                expected.assets = Some(AssetsSection { folder });
+            }
+            (text, expected)
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_manifest_or_errors_within_it(text in "(\\PC|[a-z]|[\\[\\]{}=.,\"'#\\\\]|\n|\r\n|\t){0,60}") {
+        if let Err(problems) = Manifest::parse(&text, "nexus.toml", "shop") {
+            prop_assert!(!problems.is_empty());
+            problems.iter().for_each(|problem| assert_within(problem, &text));
+            prop_assert!(!problems.to_string().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_manifest_with_a_slip_is_a_manifest_or_errors_within_it(
+        (text, _) in model(), at in any::<prop::sample::Index>(), cut in 0usize..12,
+        insert in "([\\[\\]{}=.,\"'#\\\\\n\u{0}é-]|[a-z]|[0-9]){0,4}",
+    ) {
+        let mut text = text;
+        let start = text.floor_char_boundary(at.index(text.len() + 1));
+        let end = text.ceil_char_boundary((start + cut).min(text.len()));
+        text.replace_range(start..end, &insert);
+        if let Err(problems) = Manifest::parse(&text, "nexus.toml", "shop") {
+            problems.iter().for_each(|problem| assert_within(problem, &text));
+        }
+    }
+
+    #[test]
+    fn what_a_model_writes_is_read_as_the_model((text, expected) in model()) {
+        let manifest = Manifest::parse(&text, "nexus.toml", "folder").unwrap();
+        prop_assert_eq!(Manifest { written: Written::default(), ..manifest }, expected);
+    }
+}

@@ -1,0 +1,197 @@
+//! The descriptions as JSON Schema, from which an editor completes and checks as one types.
+
+use serde_json::{Map, Value, json};
+use toml::de::DeValue;
+
+use super::keys::{Fallback, HOST, Key, Keys, MANIFEST, Schema, Table};
+use super::kind::{APP_NAME_PATTERN, Kind};
+use crate::env_file::VARIABLE_NAME_PATTERN;
+use crate::units::{SIZE_PATTERN, TIME_PATTERN};
+
+/// The JSON Schema (draft 2020-12) of `nexus.toml`.
+pub fn manifest_schema() -> Value {
+    file(&MANIFEST)
+}
+
+/// The JSON Schema (draft 2020-12) of `nexus-host.toml`.
+pub fn host_schema() -> Value {
+    file(&HOST)
+}
+
+fn file(schema: &Schema) -> Value {
+    let mut root = object(schema.file, schema.doc);
+    root["properties"] = Value::Object(Map::new());
+    for described in schema.tables {
+        let mut parent = &mut root;
+        let mut parts: Vec<&str> = described.path.split('.').collect();
+        let last = parts.pop().unwrap_or_default();
+        for part in parts {
+            let inner = &mut parent["properties"][part];
+            if inner.is_null() {
+                *inner = object(&format!("[{part}]"), &format!("The tables of [{part}]."));
+                inner["properties"] = Value::Object(Map::new());
+            }
+            parent = inner;
+        }
+        parent["properties"][last] = table(described);
+    }
+    let mut schema = json!({ "$schema": "https://json-schema.org/draft/2020-12/schema" });
+    merge(&mut schema, root);
+    schema
+}
+
+fn object(title: &str, description: &str) -> Value {
+    json!({ "title": title, "description": description, "type": "object", "additionalProperties": false })
+}
+
+fn table(table: &Table) -> Value {
+    let mut schema = object(&format!("[{}]", table.path), table.doc);
+    match &table.keys {
+        Keys::Variables => {
+            schema["propertyNames"] = json!({ "pattern": VARIABLE_NAME_PATTERN });
+            schema["additionalProperties"] = kind(&Kind::Text);
+        }
+        Keys::Listed(keys) => {
+            schema["properties"] = keys.iter().map(|key| (key.name.to_owned(), self::key(key))).collect();
+            let required = |key: &&Key| matches!(key.fallback, Fallback::Required);
+            let required: Vec<_> = keys.iter().filter(required).map(|key| key.name).collect();
+            if !required.is_empty() {
+                schema["required"] = json!(required);
+            }
+        }
+    }
+    schema
+}
+
+fn key(key: &Key) -> Value {
+    let otherwise = match key.fallback {
+        Fallback::Required => "Required".to_owned(),
+        Fallback::Nothing(words) => format!("Default: {words}"),
+        Fallback::Value(literal) => format!("Default: {literal}"),
+    };
+    let mut schema = json!({
+        "title": key.name,
+        "description": format!("{} {otherwise} ({}).", key.doc, key.reason),
+    });
+    if let Fallback::Value(literal) = key.fallback
+        && let Ok(value) = DeValue::parse(literal)
+    {
+        schema["default"] = to_json(value.get_ref());
+    }
+    merge(&mut schema, kind(&key.kind));
+    schema
+}
+
+fn kind(kind: &Kind) -> Value {
+    match kind {
+        Kind::AppName => json!({ "type": "string", "pattern": APP_NAME_PATTERN }),
+        Kind::Version => json!({ "type": "string", "pattern": VERSION_PATTERN }),
+        Kind::MainFile => {
+            json!({ "type": "string", "pattern": "^(?!/)(?!(.*/)?\\.\\.(/|$))[^\\\\]+\\.m?js$" })
+        }
+        Kind::Folder => json!({ "type": "string", "pattern": "^(?!/)(?!(.*/)?\\.\\.(/|$))[^\\\\]+$" }),
+        Kind::Text => json!({ "type": "string" }),
+        Kind::Flag => json!({ "type": "boolean" }),
+        Kind::Integer { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
+        Kind::Size { min, max } => json!({ "anyOf": [
+            { "type": "string", "pattern": SIZE_PATTERN, "description": kind.expected() },
+            { "type": "integer", "minimum": min, "maximum": max, "description": "in bytes" },
+        ]}),
+        Kind::Time { min, max } => json!({ "anyOf": [
+            { "type": "string", "pattern": TIME_PATTERN, "description": kind.expected() },
+            { "type": "integer", "minimum": min.div_ceil(1000), "maximum": max / 1000, "description": "in seconds" },
+        ]}),
+        Kind::Choice(words) => json!({ "enum": words }),
+        Kind::ListenAddress => json!({ "type": "string", "examples": LISTEN_EXAMPLES }),
+        Kind::AdminAddress => json!({ "type": "string", "examples": ADMIN_EXAMPLES }),
+        Kind::Networks => json!({
+            "type": "array",
+            "items": { "type": "string", "examples": ["10.0.0.0/8", "::1"] },
+        }),
+    }
+}
+
+/// Semantic Versioning 2.0, by the regular expression that it proposes.
+const VERSION_PATTERN: &str = "^(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\
+    (-(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)(\\.(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*)?\
+    (\\+[0-9a-zA-Z-]+(\\.[0-9a-zA-Z-]+)*)?$";
+
+const LISTEN_EXAMPLES: [&str; 4] = ["127.0.0.1", "0.0.0.0", "unix:/run/nexus/nexus.sock", "systemd"];
+const ADMIN_EXAMPLES: [&str; 2] = ["127.0.0.1:9090", "unix:/run/nexus/admin.sock"];
+
+fn merge(into: &mut Value, from: Value) {
+    if let (Value::Object(into), Value::Object(from)) = (into, from) {
+        into.extend(from);
+    }
+}
+
+fn to_json(value: &DeValue<'_>) -> Value {
+    match value {
+        DeValue::String(text) => json!(text),
+        DeValue::Integer(number) => json!(number.to_string().parse::<i64>().ok()),
+        DeValue::Float(number) => json!(number.as_str().parse::<f64>().ok()),
+        DeValue::Boolean(flag) => json!(flag),
+        DeValue::Datetime(time) => json!(time.to_string()),
+        DeValue::Array(items) => items.iter().map(|item| to_json(item.get_ref())).collect(),
+        DeValue::Table(table) => {
+            table.iter().map(|(key, value)| (key.get_ref().to_string(), to_json(value.get_ref()))).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use proptest::string::string_regex;
+
+    fn at<'a>(schema: &'a Value, path: &str) -> &'a Value {
+        path.split('.').fold(schema, |schema, part| &schema["properties"][part])
+    }
+
+    #[test]
+    fn every_key_is_in_the_schema_with_its_default() {
+        for (schema, json) in [(&MANIFEST, manifest_schema()), (&HOST, host_schema())] {
+            for table in schema.tables {
+                assert_eq!(at(&json, table.path)["title"], format!("[{}]", table.path));
+                for key in table.listed() {
+                    let found = &at(&json, table.path)["properties"][key.name];
+                    assert!(found["description"].as_str().unwrap().contains(key.doc));
+                    assert_eq!(found.get("default").is_some(), matches!(key.fallback, Fallback::Value(_)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_schema_says_ranges_defaults_and_what_is_required() {
+        let json = manifest_schema();
+        assert_eq!(json["$schema"], "https://json-schema.org/draft/2020-12/schema");
+        assert_eq!(json["additionalProperties"], false);
+        assert_eq!(at(&json, "http")["additionalProperties"], false);
+        assert_eq!(at(&json, "http.port")["maximum"], 65535);
+        assert_eq!(at(&json, "http.max_head")["default"], "64 KB");
+        assert_eq!(at(&json, "http.max_head")["anyOf"][1]["minimum"], 1024);
+        assert_eq!(at(&json, "http.response_timeout")["anyOf"][1]["minimum"], 1);
+        assert_eq!(at(&json, "assets")["required"], json!(["folder"]));
+        assert_eq!(at(&json, "env")["additionalProperties"]["type"], "string");
+        let json = host_schema();
+        assert_eq!(at(&json, "defaults.http.max_body")["default"], "100 MB");
+        assert_eq!(at(&json, "ceilings")["additionalProperties"], false);
+        assert_eq!(at(&json, "listen.port")["default"], 8080);
+        assert_eq!(at(&json, "listen.trusted_proxies")["default"], json!([]));
+        assert_eq!(at(&json, "log.access")["default"], false);
+        assert_eq!(at(&json, "log.format")["enum"], json!(["pretty", "json"]));
+    }
+
+    proptest! {
+        #[test]
+        fn versions_that_the_schemas_pattern_matches_are_accepted(
+            version in string_regex(VERSION_PATTERN.trim_matches(['^', '$'])).unwrap(),
+        ) {
+            let value = DeValue::parse("\"\"").unwrap();
+            let value = toml::Spanned::new(value.span(), DeValue::String(version.into()));
+            prop_assert!(Kind::Version.read("version", &value).is_ok(), "{:?}", value.get_ref().as_str());
+        }
+    }
+}

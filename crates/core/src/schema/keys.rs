@@ -1,0 +1,320 @@
+//! Every key of `nexus.toml` and `nexus-host.toml`: its kind with its range, its default, what it says,
+//! and why the default is what it is.
+
+use super::kind::Kind;
+
+/// What a file may hold.
+pub(crate) struct Schema {
+    /// The file's usual name.
+    pub(crate) file: &'static str,
+    /// What the file is for.
+    pub(crate) doc: &'static str,
+    /// Its tables, in the order of the documentation.
+    pub(crate) tables: &'static [Table],
+}
+
+/// A table of a file.
+pub(crate) struct Table {
+    /// Its name, with dots: `defaults.http`.
+    pub(crate) path: &'static str,
+    /// What it is for.
+    pub(crate) doc: &'static str,
+    /// Its keys.
+    pub(crate) keys: Keys,
+}
+
+/// The keys of a table.
+pub(crate) enum Keys {
+    /// These and no others.
+    Listed(&'static [Key]),
+    /// Variables of any name that is a variable's, each with text.
+    Variables,
+}
+
+/// A key of a table.
+pub(crate) struct Key {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What its value may be.
+    pub(crate) kind: Kind,
+    /// What holds where it is not set.
+    pub(crate) fallback: Fallback,
+    /// What it says, in one sentence.
+    pub(crate) doc: &'static str,
+    /// Why the default is what it is, in one sentence.
+    pub(crate) reason: &'static str,
+}
+
+/// What holds where a key is not set.
+#[derive(Clone, Copy)]
+pub(crate) enum Fallback {
+    /// Its table must set it.
+    Required,
+    /// No value; the words say what then holds.
+    Nothing(&'static str),
+    /// This value, in TOML.
+    Value(&'static str),
+}
+
+const KB: u64 = 1 << 10;
+const MB: u64 = 1 << 20;
+const GB: u64 = 1 << 30;
+const TB: u64 = 1 << 40;
+const SECOND: u64 = 1000;
+const HOUR: u64 = 3600 * SECOND;
+
+/// What an app gets whose manifest and whose host say nothing.
+const MAX_HEAD: Fallback = Fallback::Value(r#""64 KB""#);
+const MAX_BODY: Fallback = Fallback::Value(r#""100 MB""#);
+const RESPONSE_TIMEOUT: Fallback = Fallback::Value(r#""30 s""#);
+
+const MAX_HEAD_REASON: &str = "large cookies and tokens fit, and a client cannot make the host hold much";
+const MAX_BODY_REASON: &str = "usual uploads pass, and no client sends without an end";
+const RESPONSE_TIMEOUT_REASON: &str =
+    "longer than a healthy app takes, shorter than the 60 s after which most proxies give up";
+
+const fn max_head(fallback: Fallback, doc: &'static str, reason: &'static str) -> Key {
+    Key { name: "max_head", kind: Kind::Size { min: KB, max: MB }, fallback, doc, reason }
+}
+
+const fn max_body(fallback: Fallback, doc: &'static str, reason: &'static str) -> Key {
+    Key { name: "max_body", kind: Kind::Size { min: 0, max: TB }, fallback, doc, reason }
+}
+
+const fn response_timeout(fallback: Fallback, doc: &'static str, reason: &'static str) -> Key {
+    Key { name: "response_timeout", kind: Kind::Time { min: 1, max: HOUR }, fallback, doc, reason }
+}
+
+const NO_CEILING: Fallback = Fallback::Nothing("no ceiling");
+const NO_CEILING_REASON: &str = "on one's own machine an app may have what it asks for";
+
+/// `nexus.toml`.
+pub(crate) static MANIFEST: Schema = Schema {
+    file: "nexus.toml",
+    doc: "What one app is and needs. Every key is optional, and so is the file.",
+    tables: &[
+        Table {
+            path: "project",
+            doc: "What the app is.",
+            keys: Keys::Listed(&[
+                Key {
+                    name: "name",
+                    kind: Kind::AppName,
+                    fallback: Fallback::Nothing(
+                        "the folder's name, in lower case, with `-` for what no name holds",
+                    ),
+                    doc: "The app's name in logs, metrics and the start-up table.",
+                    reason: "a folder without a manifest is an app too",
+                },
+                Key {
+                    name: "version",
+                    kind: Kind::Version,
+                    fallback: Fallback::Nothing("no version"),
+                    doc: "The app's version, by Semantic Versioning.",
+                    reason: "nothing depends on it",
+                },
+                Key {
+                    name: "main",
+                    kind: Kind::MainFile,
+                    fallback: Fallback::Nothing("`index.js`, or else `index.mjs`"),
+                    doc: "The file whose default export handles the requests, relative to the app's folder.",
+                    reason: "most apps need no more than that",
+                },
+            ]),
+        },
+        Table {
+            path: "http",
+            doc: "Where the app is served, and within which limits.",
+            keys: Keys::Listed(&[
+                Key {
+                    name: "port",
+                    kind: Kind::Integer { min: 1, max: 65535 },
+                    fallback: Fallback::Nothing("the next free port from the host's `--port`"),
+                    doc: "The port that the app is served on.",
+                    reason: "apps that were written apart must not collide",
+                },
+                max_head(
+                    MAX_HEAD,
+                    "The largest head of a request, request line and header fields together: 431 beyond it.",
+                    MAX_HEAD_REASON,
+                ),
+                max_body(
+                    MAX_BODY,
+                    "The largest body of a request: 413 beyond it; 0 refuses every body.",
+                    MAX_BODY_REASON,
+                ),
+                response_timeout(
+                    RESPONSE_TIMEOUT,
+                    "The longest time from a request's head to the response's head: 504 beyond it.",
+                    RESPONSE_TIMEOUT_REASON,
+                ),
+            ]),
+        },
+        Table {
+            path: "env",
+            doc: "Plain variables, which the app finds in `env`. The file is no place for secrets: \
+                  give those with `--env-file`, whose variables come first.",
+            keys: Keys::Variables,
+        },
+        Table {
+            path: "assets",
+            doc: "A folder that is served as static files, before the app is asked.",
+            keys: Keys::Listed(&[Key {
+                name: "folder",
+                kind: Kind::Folder,
+                fallback: Fallback::Required,
+                doc: "The folder, relative to the app's. Nothing outside it is ever served.",
+                reason: "what becomes public is said, not guessed",
+            }]),
+        },
+    ],
+};
+
+/// `nexus-host.toml`.
+pub(crate) static HOST: Schema = Schema {
+    file: "nexus-host.toml",
+    doc: "How the host serves all its apps. Every key is optional, and so is the file.",
+    tables: &[
+        Table {
+            path: "listen",
+            doc: "Where the apps are served.",
+            keys: Keys::Listed(&[
+                Key {
+                    name: "address",
+                    kind: Kind::ListenAddress,
+                    fallback: Fallback::Value(r#""127.0.0.1""#),
+                    doc: "The address that the apps listen on; `--listen` comes first.",
+                    reason: "to be reached from other machines is a decision",
+                },
+                Key {
+                    name: "port",
+                    kind: Kind::Integer { min: 0, max: 65535 },
+                    fallback: Fallback::Value("8080"),
+                    doc: "The first port for apps that name none; 0 takes any free ones; `--port` comes first.",
+                    reason: "it needs no privileges, and people look there",
+                },
+                Key {
+                    name: "trusted_proxies",
+                    kind: Kind::Networks,
+                    fallback: Fallback::Value("[]"),
+                    doc: "The proxies whose forwarded headers are believed.",
+                    reason: "anyone can send such headers",
+                },
+            ]),
+        },
+        Table {
+            path: "admin",
+            doc: "Metrics and health.",
+            keys: Keys::Listed(&[Key {
+                name: "address",
+                kind: Kind::AdminAddress,
+                fallback: Fallback::Nothing("they are not served"),
+                doc: "The address of `/metrics`, `/health` and `/ready`; `--admin` comes first.",
+                reason: "what tells about all apps is opened by decision",
+            }]),
+        },
+        Table {
+            path: "defaults.http",
+            doc: "What an app gets whose manifest leaves the key out.",
+            keys: Keys::Listed(&[
+                max_head(MAX_HEAD, "The largest head of a request: 431 beyond it.", MAX_HEAD_REASON),
+                max_body(MAX_BODY, "The largest body of a request: 413 beyond it.", MAX_BODY_REASON),
+                response_timeout(
+                    RESPONSE_TIMEOUT,
+                    "The longest time from a request's head to the response's head: 504 beyond it.",
+                    RESPONSE_TIMEOUT_REASON,
+                ),
+            ]),
+        },
+        Table {
+            path: "ceilings.http",
+            doc: "The most that an app's manifest may ask for; an app that asks for more is not served.",
+            keys: Keys::Listed(&[
+                max_head(NO_CEILING, "The most that `[http] max_head` may be.", NO_CEILING_REASON),
+                max_body(NO_CEILING, "The most that `[http] max_body` may be.", NO_CEILING_REASON),
+                response_timeout(
+                    NO_CEILING,
+                    "The most that `[http] response_timeout` may be.",
+                    NO_CEILING_REASON,
+                ),
+            ]),
+        },
+        Table {
+            path: "log",
+            doc: "What the host writes, and how.",
+            keys: Keys::Listed(&[
+                Key {
+                    name: "format",
+                    kind: Kind::Choice(&["pretty", "json"]),
+                    fallback: Fallback::Nothing("`pretty` on a terminal, `json` elsewhere"),
+                    doc: "For people, or one JSON object a line; `--log-format` comes first.",
+                    reason: "who reads a terminal is a person",
+                },
+                Key {
+                    name: "level",
+                    kind: Kind::Choice(&["debug", "info", "warn", "error"]),
+                    fallback: Fallback::Value(r#""info""#),
+                    doc: "The least grave lines that are written.",
+                    reason: "`console.log` is seen, and debugging is asked for",
+                },
+                Key {
+                    name: "access",
+                    kind: Kind::Flag,
+                    fallback: Fallback::Value("false"),
+                    doc: "Whether each request gets a line; `--access-log` turns it on.",
+                    reason: "such lines cost time and may hold personal data",
+                },
+            ]),
+        },
+        Table {
+            path: "workers",
+            doc: "What each worker may use.",
+            keys: Keys::Listed(&[Key {
+                name: "memory",
+                kind: Kind::Size { min: 16 * MB, max: 2 * GB },
+                fallback: Fallback::Value(r#""128 MB""#),
+                doc: "The limit of a worker's JavaScript heap.",
+                reason: "ample for a handler, and many workers fit on a machine",
+            }]),
+        },
+        Table {
+            path: "shutdown",
+            doc: "How the host ends.",
+            keys: Keys::Listed(&[Key {
+                name: "grace",
+                kind: Kind::Time { min: 0, max: HOUR },
+                fallback: Fallback::Value(r#""30 s""#),
+                doc: "How long requests in flight may take after SIGTERM; `--grace` comes first.",
+                reason: "as long as a response may take by default",
+            }]),
+        },
+    ],
+};
+
+impl Schema {
+    /// The table of that path.
+    pub(crate) fn table(&self, path: &str) -> Option<&'static Table> {
+        self.tables.iter().find(|table| table.path == path)
+    }
+
+    /// The key of that path: `http.port`.
+    pub(crate) fn key(&self, path: &str) -> Option<&'static Key> {
+        let (table, name) = path.rsplit_once('.')?;
+        self.table(table)?.key(name)
+    }
+}
+
+impl Table {
+    /// The listed keys.
+    pub(crate) fn listed(&self) -> &'static [Key] {
+        match &self.keys {
+            Keys::Listed(keys) => keys,
+            Keys::Variables => &[],
+        }
+    }
+
+    /// The listed key of that name.
+    pub(crate) fn key(&self, name: &str) -> Option<&'static Key> {
+        self.listed().iter().find(|key| key.name == name)
+    }
+}

@@ -1,0 +1,113 @@
+//! A file's values by their keys' paths, with the description's defaults behind them.
+
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::keys::{Fallback, Schema};
+use crate::{AdminAddress, AppName, IpNet, ListenAddress, Written};
+
+/// A value, read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Value {
+    Name(AppName),
+    Text(String),
+    Flag(bool),
+    Integer(i64),
+    /// In bytes.
+    Size(u64),
+    Time(Duration),
+    Listen(ListenAddress),
+    Admin(AdminAddress),
+    Networks(Vec<IpNet>),
+}
+
+/// What a file sets. Each getter gives the key's default where the file does not set it, and `None` where
+/// it has none.
+pub(crate) struct Values {
+    schema: &'static Schema,
+    set: Vec<(String, Value)>,
+    pub(crate) written: Written,
+}
+
+impl Values {
+    pub(crate) fn new(schema: &'static Schema, written: Written) -> Self {
+        Self { schema, set: Vec::new(), written }
+    }
+
+    pub(crate) fn insert(&mut self, path: String, value: Value) {
+        self.set.push((path, value));
+    }
+
+    /// The variables of the table `table`, in order.
+    pub(crate) fn variables(&self, table: &str) -> Vec<(String, String)> {
+        let variable = |(path, value): &(String, Value)| {
+            let name = path.strip_prefix(table)?.strip_prefix('.')?;
+            let Value::Text(text) = value else { return None };
+            Some((name.to_owned(), text.clone()))
+        };
+        self.set.iter().filter_map(variable).collect()
+    }
+
+    fn get(&self, path: &str) -> Option<Value> {
+        if let Some((_, value)) = self.set.iter().find(|(set, _)| set == path) {
+            return Some(value.clone());
+        }
+        let key = self.schema.key(path)?;
+        let Fallback::Value(literal) = key.fallback else { return None };
+        key.kind.read(key.name, &DeValue::parse(literal).ok()?).ok()
+    }
+}
+
+macro_rules! getters {
+    ($($name:ident: $variant:ident -> $type:ty;)*) => {
+        impl Values {
+            $(pub(crate) fn $name(&self, path: &str) -> Option<$type> {
+                match self.get(path)? {
+                    Value::$variant(value) => Some(value),
+                    _ => None,
+                }
+            })*
+        }
+    };
+}
+
+getters! {
+    name: Name -> AppName;
+    text: Text -> String;
+    flag: Flag -> bool;
+    integer: Integer -> i64;
+    size: Size -> u64;
+    time: Time -> Duration;
+    listen: Listen -> ListenAddress;
+    admin: Admin -> AdminAddress;
+    networks: Networks -> Vec<IpNet>;
+}
+
+impl Values {
+    /// A port.
+    pub(crate) fn port(&self, path: &str) -> Option<u16> {
+        u16::try_from(self.integer(path)?).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::schema::{HOST, MANIFEST};
+
+    use super::*;
+
+    #[test]
+    fn every_default_is_a_value_of_its_key() {
+        for schema in [&MANIFEST, &HOST] {
+            for table in schema.tables {
+                for key in table.listed() {
+                    if let Fallback::Value(literal) = key.fallback {
+                        let value = DeValue::parse(literal).unwrap();
+                        assert!(key.kind.read(key.name, &value).is_ok(), "{}.{}", table.path, key.name);
+                    }
+                }
+            }
+        }
+    }
+}
