@@ -1,0 +1,1 @@
+"""What stands behind `./x`: set-up, installing, the benchmark. Standard library only."""

@@ -1,0 +1,110 @@
+"""The commands of `./x`."""
+
+import argparse
+import os
+import subprocess
+import sys
+
+from . import need, prepare
+from .paths import ROOT, TARGET
+from .term import Problem, say
+
+EXAMPLES = """\
+begin with one of these, right after the clone:
+  ./x serve            set everything up and serve the examples
+  ./x test             set everything up and run all tests
+
+After any of them plain cargo works: cargo build, cargo test, cargo run -- serve examples.
+Set-up needs cargo, cc and Python with pip, no root, and writes below target/ and to
+.cargo/config.toml only. docs/setup.md says where V8 comes from, docs/install.md how to install.
+"""
+
+
+def parser():
+    top = argparse.ArgumentParser(
+        prog="./x", description="Sets up, builds, tests, serves, installs and measures nexus.", epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def add(name, function, text, **options):
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", **options)
+        command.set_defaults(function=function)
+        return command
+
+    add("setup", setup, "find V8 and tell cargo where it is; the other commands do it by themselves")
+    serve_ = add("serve", serve, "build nexus and serve the apps in examples/")
+    serve_.add_argument("args", nargs=argparse.REMAINDER, metavar="-- ARGS", help="more arguments for `nexus serve`")
+    test_ = add("test", test, "run all tests")
+    test_.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS", help="arguments for `cargo test`")
+    add("build", build, "build nexus for release, in target/release/nexus")
+    install_ = add("install", install, "install nexus as a folder that can be moved")
+    install_.add_argument("prefix", metavar="PREFIX", help="the folder; it gets bin/nexus and lib/nexus/")
+    bench_ = add("bench", bench, "measure nexus against workerd, Deno, Bun and bare hyper", add_help=False)
+    bench_.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS", help="see ./x bench --help")
+    add("ci", ci, "check what continuous integration checks")
+    return top
+
+
+def main(arguments):
+    """Runs the command that `arguments` names; returns the exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        return options.function(options) or 0
+    except Problem as problem:
+        print(f"x: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("x: interrupted", file=sys.stderr)
+        return 130
+
+
+def cargo(*arguments):
+    """Runs cargo in the checkout; returns its exit code."""
+    return subprocess.run(["cargo", *arguments], cwd=ROOT, env=need.environment()).returncode
+
+
+def after_dashes(arguments):
+    return arguments[1:] if arguments[:1] == ["--"] else arguments
+
+
+def setup(_):
+    prepare.ready()
+
+
+def build(_):
+    prepare.ready()
+    return cargo("build", "--release", "--bin", "nexus")
+
+
+def test(options):
+    prepare.ready()
+    return cargo("test", *after_dashes(options.args))
+
+
+def serve(options):
+    code = build(options)
+    if code:
+        return code
+    say("Serving the apps in examples/: the table below says where to look; Ctrl-C ends it.")
+    nexus = str(TARGET / "release" / "nexus")
+    os.chdir(ROOT)
+    os.execv(nexus, [nexus, "serve", "examples", *after_dashes(options.args)])
+
+
+def install(options):
+    from . import installing
+
+    code = build(options)
+    if code:
+        return code
+    return installing.install(TARGET / "release" / "nexus", options.prefix)
+
+
+def bench(options):
+    from bench import main as benchmark
+
+    return benchmark.main(options.args)
+
+
+def ci(_):
+    return subprocess.run([str(ROOT / ".ci" / "run")], cwd=ROOT).returncode

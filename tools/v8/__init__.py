@@ -1,0 +1,1 @@
+"""V8 for Linux x86-64, put together from package registries."""
