@@ -1,0 +1,334 @@
+//! A request's answer: waiting for the reply, passing it on, and minding the client all the while.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use nexus_guest::{Body, BodyError, BodySource, Failure, Reply};
+
+use super::super::timer::{earlier, within};
+use super::super::{Call, Refusal, fields};
+use super::connection::{Connection, Exchange};
+use super::reply::{self, Begun, Rest, Transfer};
+use super::upload::Upload;
+
+/// While a request is being answered, so many bytes of the ones after it are read, and no more.
+const MAX_PIPELINED: usize = 64 * 1024;
+
+/// So much of a body that nobody reads is read over to keep a connection.
+const MAX_DISCARDED: u64 = 64 * 1024;
+
+/// Why there is no ordinary answer.
+enum Fault {
+    /// The client has gone, or does not read. One that ends only its writing direction counts as gone: nothing
+    /// tells it from one that has closed.
+    Gone,
+    /// The request turned out to be one that is refused.
+    Refused(Refusal),
+    /// More of the body is coming than is read for nobody.
+    Unread,
+}
+
+/// How the passing on of a reply's body ended.
+enum Sent {
+    /// As a whole.
+    All,
+    /// The guest's stream failed; what came of it was written.
+    Broken,
+    /// The client has gone, or does not read.
+    Gone,
+}
+
+impl Connection {
+    /// Answers a request. Says whether the connection goes on.
+    pub(super) async fn answer(&mut self, exchange: Exchange) -> bool {
+        let Exchange { mut call, mut upload, mut asked, expects_continue } = exchange;
+        let reply = match call.try_take() {
+            Some(reply) if upload.is_none() => reply,
+            early => {
+                let no_reader = upload.as_ref().is_some_and(|upload| !upload.is_wanted());
+                if expects_continue && early.is_some() && no_reader {
+                    // The client still holds its body back, and nobody wants it.
+                    asked.keep_alive = false;
+                } else if expects_continue {
+                    self.outbox.flat().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+                }
+                match early {
+                    Some(reply) => reply,
+                    None => match self.wait_for_reply(&mut call, &mut upload).await {
+                        Ok(reply) => reply,
+                        Err(Fault::Gone | Fault::Unread) => return false,
+                        Err(Fault::Refused(refusal)) => {
+                            call.finish(refusal.status(), 0, false);
+                            self.write_refusal(refusal).await;
+                            return false;
+                        }
+                    },
+                }
+            }
+        };
+        let reply = reply.unwrap_or_else(|failure| fields::failure_reply(&failure));
+
+        let too_much_left = |upload: &Upload| upload.remaining().is_some_and(|left| left > MAX_DISCARDED);
+        let is_stream = matches!(reply.body, Body::Stream(_));
+        if self.server.shutdown.has_begun()
+            || upload
+                .as_ref()
+                .is_some_and(|upload| !is_stream && !upload.is_wanted() && too_much_left(upload))
+        {
+            asked.keep_alive = false;
+        }
+        let Begun { status, body, keep_alive } = reply::begin(reply, &asked, self.outbox.flat());
+        let mut is_reset = false;
+        let mut queued = 0;
+        let sent = match body {
+            Rest::Nothing => self.send(&mut upload).await,
+            Rest::Full(bytes) => {
+                queued = bytes.len() as u64;
+                self.outbox.push(bytes, b"");
+                self.send(&mut upload).await
+            }
+            Rest::Stream(source, transfer) => {
+                is_reset = transfer == Transfer::UntilClose;
+                self.send_stream(source, transfer, &mut queued, &mut upload).await
+            }
+        };
+        let bytes_sent = queued.saturating_sub(self.outbox.remaining() as u64);
+        let is_complete = matches!(sent, Sent::All);
+        call.finish(status, bytes_sent, is_complete);
+        match sent {
+            Sent::Gone => false,
+            Sent::Broken => {
+                if is_reset {
+                    self.socket.reset_on_close();
+                }
+                false
+            }
+            Sent::All if upload.is_none() => keep_alive,
+            Sent::All => {
+                let goes_on = keep_alive && self.drain(&mut upload).await;
+                if !goes_on {
+                    if let Some(upload) = &mut upload {
+                        upload.fail(BodyError::TimedOut);
+                    }
+                    self.linger().await;
+                }
+                goes_on
+            }
+        }
+    }
+
+    async fn wait_for_reply(
+        &mut self,
+        call: &mut Call,
+        upload: &mut Option<Upload>,
+    ) -> Result<Result<Reply, Failure>, Fault> {
+        poll_fn(|cx| {
+            if let Poll::Ready(reply) = call.poll_reply(cx) {
+                return Poll::Ready(Ok(reply));
+            }
+            // Only the 100 can be waiting to be written.
+            if let Poll::Ready(Err(_)) = self.poll_flush(cx) {
+                return Poll::Ready(Err(Fault::Gone));
+            }
+            if let Poll::Ready(fault) = self.poll_input(upload, cx) {
+                return Poll::Ready(Err(fault));
+            }
+            self.poll_deadlines(upload, cx).map(Err)
+        })
+        .await
+    }
+
+    /// Writes what is in the outbox, to its end.
+    async fn send(&mut self, upload: &mut Option<Upload>) -> Sent {
+        poll_fn(|cx| match self.poll_flush(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(Sent::All),
+            Poll::Ready(Err(_)) => Poll::Ready(Sent::Gone),
+            Poll::Pending => self.poll_beside(upload, cx),
+        })
+        .await
+    }
+
+    /// Passes a stream on, each chunk as soon as it is there, and asks for no more than is being written.
+    async fn send_stream(
+        &mut self,
+        mut source: Box<dyn BodySource>,
+        mut transfer: Transfer,
+        queued: &mut u64,
+        upload: &mut Option<Upload>,
+    ) -> Sent {
+        let mut end = None;
+        poll_fn(|cx| {
+            loop {
+                while end.is_none() && self.outbox.has_room() {
+                    match source.poll_chunk(cx) {
+                        Poll::Ready(Some(Ok(chunk))) => end = self.queue(chunk, &mut transfer, queued),
+                        Poll::Ready(Some(Err(_))) => end = Some(Sent::Broken),
+                        Poll::Ready(None) => end = Some(self.queue_end(transfer)),
+                        Poll::Pending => break,
+                    }
+                }
+                if self.outbox.is_empty() {
+                    return match end.take() {
+                        Some(end) => Poll::Ready(end),
+                        None => self.poll_beside(upload, cx),
+                    };
+                }
+                match self.poll_flush(cx) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(_)) => return Poll::Ready(Sent::Gone),
+                    Poll::Pending => return self.poll_beside(upload, cx),
+                }
+            }
+        })
+        .await
+    }
+
+    /// Adds a chunk of a stream to the outbox, framed. Says how the stream ends, if that ends it.
+    fn queue(&mut self, mut chunk: Bytes, transfer: &mut Transfer, queued: &mut u64) -> Option<Sent> {
+        let mut end = None;
+        match transfer {
+            Transfer::Length(left) => {
+                if chunk.len() as u64 > *left {
+                    // The client has been told a length: what goes beyond it would be another response.
+                    chunk.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+                    end = Some(Sent::Broken);
+                }
+                *left -= chunk.len() as u64;
+                *queued += chunk.len() as u64;
+                self.outbox.push(chunk, b"");
+            }
+            Transfer::UntilClose => {
+                *queued += chunk.len() as u64;
+                self.outbox.push(chunk, b"");
+            }
+            Transfer::Chunked if chunk.is_empty() => {}
+            Transfer::Chunked => {
+                *queued += chunk.len() as u64;
+                reply::chunk_size(chunk.len(), self.outbox.flat());
+                self.outbox.push(chunk, b"\r\n");
+            }
+        }
+        end
+    }
+
+    /// Adds a stream's end to the outbox.
+    fn queue_end(&mut self, transfer: Transfer) -> Sent {
+        match transfer {
+            Transfer::Length(left) if left > 0 => return Sent::Broken,
+            Transfer::Length(_) | Transfer::UntilClose => {}
+            Transfer::Chunked => self.outbox.flat().extend_from_slice(b"0\r\n\r\n"),
+        }
+        Sent::All
+    }
+
+    /// What goes on beside a response: the request's body is read, the client watched, the deadlines kept.
+    fn poll_beside(&mut self, upload: &mut Option<Upload>, cx: &mut Context<'_>) -> Poll<Sent> {
+        // Of faults of the body its reader was told; the response is the guest's own, and goes on.
+        loop {
+            match self.poll_input(upload, cx) {
+                Poll::Ready(Fault::Gone) => return Poll::Ready(Sent::Gone),
+                Poll::Ready(Fault::Refused(_) | Fault::Unread) => {}
+                Poll::Pending => break,
+            }
+        }
+        loop {
+            match self.poll_deadlines(upload, cx) {
+                Poll::Ready(Fault::Gone) => return Poll::Ready(Sent::Gone),
+                Poll::Ready(Fault::Refused(_) | Fault::Unread) => self.body_deadline = None,
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Reads the rest of a body whose response is out: all of it if the guest reads on, else a little, so
+    /// that the connection can be kept. Says whether it can.
+    async fn drain(&mut self, upload: &mut Option<Upload>) -> bool {
+        if let Some(upload) = upload {
+            upload.limit_discards(MAX_DISCARDED);
+        }
+        let mut reader_deadline = None;
+        let mut discard_deadline = None;
+        poll_fn(|cx| {
+            if self.poll_input(upload, cx).is_ready() {
+                return Poll::Ready(false);
+            }
+            let Some(upload) = upload else { return Poll::Ready(true) };
+            let config = &self.server.config;
+            let deadline = if !upload.is_wanted() {
+                discard_deadline.get_or_insert_with(|| within(config.linger_timeout))
+            } else if let Some(body_deadline) = &self.body_deadline {
+                reader_deadline = None;
+                body_deadline
+            } else {
+                reader_deadline.get_or_insert_with(|| within(config.body_timeout))
+            };
+            self.timer.poll(Some(*deadline), cx).map(|()| false)
+        })
+        .await
+    }
+
+    /// Reads what the client sends: its body, as long as the guest takes it, then the requests after it, as
+    /// far as they are held. Ready only if something is wrong.
+    fn poll_input(&mut self, upload: &mut Option<Upload>, cx: &mut Context<'_>) -> Poll<Fault> {
+        loop {
+            let Some(body) = upload else {
+                self.body_deadline = None;
+                if self.input.len() >= MAX_PIPELINED {
+                    return Poll::Pending;
+                }
+                match self.poll_fill(cx) {
+                    Poll::Ready(Ok(1..)) => continue,
+                    Poll::Ready(_) => return Poll::Ready(Fault::Gone),
+                    Poll::Pending => return Poll::Pending,
+                }
+            };
+            let Poll::Ready(is_wanted) = body.poll_ready(cx) else {
+                self.body_deadline = None;
+                return Poll::Pending;
+            };
+            if body.is_given_up() {
+                return Poll::Ready(Fault::Unread);
+            }
+            let mut scratch = self.scratch.borrow_mut();
+            match self.socket.poll_read(cx, &mut scratch) {
+                Poll::Ready(Ok(count @ 1..)) => {
+                    self.body_deadline = None;
+                    match body.feed(&scratch[..count]) {
+                        Ok(consumed) if body.is_done() => {
+                            self.input.append(&scratch[consumed..count]);
+                            *upload = None;
+                        }
+                        Ok(_) => {}
+                        Err(refusal) => return Poll::Ready(Fault::Refused(refusal)),
+                    }
+                }
+                Poll::Ready(_) => {
+                    body.fail(BodyError::Disconnected);
+                    return Poll::Ready(Fault::Gone);
+                }
+                Poll::Pending => {
+                    if is_wanted {
+                        let timeout = self.server.config.body_timeout;
+                        self.body_deadline.get_or_insert_with(|| within(timeout));
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// Ready when the client has taken too long, to send or to read.
+    fn poll_deadlines(&mut self, upload: &mut Option<Upload>, cx: &mut Context<'_>) -> Poll<Fault> {
+        let deadline = earlier(self.write_deadline, self.body_deadline);
+        self.timer.poll(deadline, cx).map(|()| {
+            if deadline == self.write_deadline {
+                return Fault::Gone;
+            }
+            if let Some(upload) = upload {
+                upload.fail(BodyError::TimedOut);
+            }
+            Fault::Refused(Refusal::BodyTimeout)
+        })
+    }
+}

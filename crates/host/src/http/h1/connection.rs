@@ -1,0 +1,313 @@
+//! One connection: its requests one after the other, each read, handed over, answered.
+//!
+//! A single task does all of a connection's reading and writing, so nothing has to be shared or
+//! locked, and a request that is answered at once costs one read, one write and no wake-up.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use nexus_guest::{ClientAddress, Request};
+use tokio::time::Instant;
+
+use super::super::conn_io::Socket;
+use super::super::listener::Server;
+use super::super::shutdown::Listening;
+use super::super::timer::{Timer, within};
+use super::super::{Call, Refusal, forwarded};
+use super::head::{self, Head, HeadLimits};
+use super::input::Input;
+use super::outbox::Outbox;
+use super::reply::{self, Asked};
+use super::upload::{self, Upload};
+
+/// What every HTTP/2 connection starts with (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How many empty lines are read over before a request (RFC 9112 section 2.2).
+const MAX_EMPTY_LINES: u8 = 8;
+
+/// How a connection ended for HTTP/1.
+pub(in crate::http) enum End {
+    /// For good.
+    Closed,
+    /// The client speaks HTTP/2: here is the socket and what was read from it.
+    Http2(Socket, Vec<u8>),
+}
+
+/// A buffer that all connections of a thread read into, each only while it is being polled: idle
+/// connections hold no memory for what may come.
+pub(in crate::http) type Scratch = Rc<RefCell<Box<[u8]>>>;
+
+/// A connection's state. Its parts are in this folder's other files.
+pub(super) struct Connection {
+    pub(super) socket: Socket,
+    pub(super) server: Rc<Server>,
+    pub(super) peer: ClientAddress,
+    /// Whether the peer is a proxy whose forwarded fields are believed.
+    peer_is_trusted: bool,
+    pub(super) scratch: Scratch,
+    pub(super) input: Input,
+    pub(super) outbox: Outbox,
+    pub(super) timer: Timer,
+    pub(super) listening: Listening,
+    /// When the client must have read something; `None` while it does.
+    pub(super) write_deadline: Option<Instant>,
+    /// When the client must have sent something of a body; `None` unless we wait for it.
+    pub(super) body_deadline: Option<Instant>,
+    /// How much of a partial head was parsed in vain.
+    tried: usize,
+    empty_lines: u8,
+    is_first: bool,
+}
+
+/// A request in the hands of its service.
+pub(super) struct Exchange {
+    pub(super) call: Call,
+    pub(super) upload: Option<Upload>,
+    pub(super) asked: Asked,
+    pub(super) expects_continue: bool,
+}
+
+/// What the input holds.
+enum Next {
+    Request(Exchange),
+    Refused(Refusal),
+    Http2,
+    Incomplete,
+}
+
+/// What reading brought.
+enum Filled {
+    Some,
+    /// The end, an error, or the signal to stop.
+    Closed,
+    TimedOut,
+}
+
+/// Serves HTTP/1 on `socket` until it is closed, or turns out to speak HTTP/2.
+pub(in crate::http) async fn run(
+    socket: Socket,
+    peer: ClientAddress,
+    server: Rc<Server>,
+    scratch: Scratch,
+) -> End {
+    let mut connection = Connection {
+        socket,
+        peer,
+        peer_is_trusted: server.config.trust.includes(peer),
+        scratch,
+        input: Input::default(),
+        outbox: Outbox::default(),
+        timer: Timer::default(),
+        listening: Listening::new(&server.shutdown),
+        write_deadline: None,
+        body_deadline: None,
+        tried: 0,
+        empty_lines: 0,
+        is_first: true,
+        server,
+    };
+    let mut head_deadline = None;
+    loop {
+        match connection.next() {
+            Next::Request(exchange) => {
+                head_deadline = None;
+                connection.is_first = false;
+                if !connection.answer(exchange).await {
+                    return End::Closed;
+                }
+            }
+            Next::Refused(refusal) => {
+                connection.refuse(refusal).await;
+                return End::Closed;
+            }
+            Next::Http2 => {
+                let read = connection.input.take();
+                return End::Http2(connection.socket, read);
+            }
+            Next::Incomplete => {
+                let is_idle = connection.input.is_empty();
+                let config = &connection.server.config;
+                let deadline = match is_idle {
+                    true if connection.is_first => within(config.first_byte_timeout),
+                    true => within(config.idle_timeout),
+                    false => *head_deadline.get_or_insert_with(|| within(config.head_timeout)),
+                };
+                match connection.fill(deadline, is_idle).await {
+                    Filled::Some => {}
+                    Filled::TimedOut if !is_idle => {
+                        connection.refuse(Refusal::HeadTimeout).await;
+                        return End::Closed;
+                    }
+                    Filled::TimedOut | Filled::Closed => return End::Closed,
+                }
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// Takes the next request from the input and hands it to the service.
+    fn next(&mut self) -> Next {
+        while self.input.unread().starts_with(b"\r\n") {
+            self.input.consume(2);
+            self.empty_lines += 1;
+            if self.empty_lines > MAX_EMPTY_LINES {
+                return Next::Refused(Refusal::Malformed(
+                    "there are too many empty lines before the request",
+                ));
+            }
+        }
+        let input = self.input.unread();
+        match input.first() {
+            None => return Next::Incomplete,
+            // The parser reads over these: it must not, or lines of them would cost no head.
+            Some(b'\r') if input.len() == 1 => return Next::Incomplete,
+            Some(b'\r' | b'\n') => {
+                return Next::Refused(Refusal::Malformed("a line does not end in CR LF"));
+            }
+            Some(b'P') if self.is_first => {
+                if input.starts_with(PREFACE) {
+                    return Next::Http2;
+                }
+                if PREFACE.starts_with(input) {
+                    return Next::Incomplete;
+                }
+            }
+            Some(_) => {}
+        }
+        // A head that comes byte by byte must not be parsed as often: only when its end may have come,
+        // when it has doubled, and when it has become too long.
+        let limits = HeadLimits::from(&self.server.config);
+        if self.tried > 0 && input.len() < limits.max_head && input.len() < 2 * self.tried {
+            let fresh = &input[self.tried.saturating_sub(3)..];
+            if !fresh.windows(3).any(|window| window == b"\n\r\n") {
+                return Next::Incomplete;
+            }
+        }
+        match head::parse(input, limits) {
+            Ok(None) => {
+                self.tried = input.len();
+                Next::Incomplete
+            }
+            Err(refusal) => Next::Refused(refusal),
+            Ok(Some((head, length))) => {
+                self.input.consume(length);
+                self.tried = 0;
+                self.empty_lines = 0;
+                match self.call(head) {
+                    Ok(exchange) => Next::Request(exchange),
+                    Err(refusal) => Next::Refused(refusal),
+                }
+            }
+        }
+    }
+
+    fn call(&mut self, head: Head) -> Result<Exchange, Refusal> {
+        let upload::Start { body, upload, consumed } =
+            upload::start(head.framing, self.input.unread(), self.server.config.max_body)?;
+        self.input.consume(consumed);
+
+        let mut url = head.url;
+        let mut client = self.peer;
+        if self.peer_is_trusted {
+            client = forwarded::client(self.peer, &self.server.config.trust, &head.headers);
+            if forwarded::scheme(&head.headers) == Some("https") {
+                url.insert("http".len(), 's');
+            }
+        }
+        let service = &self.server.service;
+        let id = head.id.unwrap_or_else(|| service.next_request_id());
+        let is_head = &*head.method == "HEAD";
+        let request = Request { id, method: head.method, url, headers: head.headers, body, client };
+        Ok(Exchange {
+            call: service.clone().call(request),
+            expects_continue: head.expects_continue && upload.is_some(),
+            upload,
+            asked: Asked { id, is_head, is_old: head.is_old, keep_alive: head.keep_alive },
+        })
+    }
+
+    /// Reads once. While idle, the signal to stop ends the wait.
+    async fn fill(&mut self, deadline: Instant, is_idle: bool) -> Filled {
+        poll_fn(|cx| {
+            if let Poll::Ready(read) = self.poll_fill(cx) {
+                return Poll::Ready(if matches!(read, Ok(1..)) { Filled::Some } else { Filled::Closed });
+            }
+            if self.listening.poll(cx).is_ready() && is_idle {
+                return Poll::Ready(Filled::Closed);
+            }
+            self.timer.poll(Some(deadline), cx).map(|()| Filled::TimedOut)
+        })
+        .await
+    }
+
+    /// Reads once, to the input.
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut scratch = self.scratch.borrow_mut();
+        let count = ready!(self.socket.poll_read(cx, &mut scratch))?;
+        self.input.append(&scratch[..count]);
+        Poll::Ready(Ok(count))
+    }
+
+    /// Writes until all is written. Minds the write deadline, but leaves it to the caller to wait for it.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.outbox.is_empty() {
+            match self.outbox.with_slices(|slices| self.socket.poll_write(cx, slices)) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(count)) => {
+                    self.outbox.advance(count);
+                    self.write_deadline = None;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    let timeout = self.server.config.write_timeout;
+                    self.write_deadline.get_or_insert_with(|| within(timeout));
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Answers a request that no guest has seen, and ends the connection.
+    async fn refuse(&mut self, refusal: Refusal) {
+        self.server.service.refused(&refusal, self.peer);
+        self.write_refusal(refusal).await;
+    }
+
+    /// Writes a refusal's response and ends the connection.
+    pub(super) async fn write_refusal(&mut self, refusal: Refusal) {
+        reply::refuse(&refusal, self.outbox.flat());
+        let flushed = poll_fn(|cx| match self.poll_flush(cx) {
+            Poll::Pending => self.timer.poll(self.write_deadline, cx).map(|()| false),
+            Poll::Ready(result) => Poll::Ready(result.is_ok()),
+        })
+        .await;
+        if flushed {
+            self.linger().await;
+        }
+    }
+
+    /// Ends the writing direction and reads on for a while: a socket that is closed with unread bytes in it
+    /// is reset, and the reset can overtake the response on its way to the client.
+    pub(super) async fn linger(&mut self) {
+        let deadline = within(self.server.config.linger_timeout);
+        poll_fn(|cx| {
+            if self.socket.poll_shutdown(cx).is_pending() {
+                return self.timer.poll(Some(deadline), cx);
+            }
+            let mut scratch = self.scratch.borrow_mut();
+            while let Poll::Ready(read) = self.socket.poll_read(cx, &mut scratch) {
+                if !matches!(read, Ok(1..)) {
+                    return Poll::Ready(());
+                }
+            }
+            self.timer.poll(Some(deadline), cx)
+        })
+        .await;
+    }
+}

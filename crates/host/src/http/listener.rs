@@ -1,0 +1,148 @@
+//! The listening loop: accepts connections, gives each a task of its own, and, when told to stop,
+//! waits until all are done.
+
+use std::cell::RefCell;
+use std::io;
+use std::net;
+use std::os::unix::net as unix;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, UnixListener};
+use tokio::task::JoinSet;
+
+use super::conn_io::Socket;
+use super::h1::{self, Scratch};
+use super::{ServerConfig, Service, Shutdown, h2};
+
+/// The size of the buffer that all connections of a loop read into, in bytes.
+const SCRATCH: usize = 64 * 1024;
+
+/// After a failure to accept, the next attempt waits this long, and up to [`MAX_BACK_OFF`] if that fails, too.
+const MIN_BACK_OFF: Duration = Duration::from_millis(10);
+const MAX_BACK_OFF: Duration = Duration::from_secs(1);
+
+/// What the connections of a listener share.
+pub(crate) struct Server {
+    /// Where requests go.
+    pub service: Rc<dyn Service>,
+    /// Limits and deadlines.
+    pub config: ServerConfig,
+    /// Tells the loop and its connections to stop.
+    pub shutdown: Shutdown,
+    /// The number of open connections, for who counts them, also from other threads.
+    pub open: Arc<AtomicUsize>,
+}
+
+/// A listening socket, which belongs to the host and outlives any loop that accepts from it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Listener<'a> {
+    Tcp(&'a net::TcpListener),
+    Unix(&'a unix::UnixListener),
+}
+
+enum Accept {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Accept {
+    /// A descriptor of our own for the same socket.
+    fn new(listener: Listener<'_>) -> io::Result<Self> {
+        match listener {
+            Listener::Tcp(listener) => {
+                let listener = listener.try_clone()?;
+                listener.set_nonblocking(true)?;
+                Ok(Self::Tcp(TcpListener::from_std(listener)?))
+            }
+            Listener::Unix(listener) => {
+                let listener = listener.try_clone()?;
+                listener.set_nonblocking(true)?;
+                Ok(Self::Unix(UnixListener::from_std(listener)?))
+            }
+        }
+    }
+
+    async fn accept(&self) -> io::Result<Socket> {
+        match self {
+            Self::Tcp(listener) => Ok(Socket::Tcp(listener.accept().await?.0)),
+            Self::Unix(listener) => Ok(Socket::Unix(listener.accept().await?.0)),
+        }
+    }
+}
+
+/// Accepts from `listener` and serves its connections, on the current thread and within a `LocalSet`. Returns
+/// when [`Server::shutdown`] was given and all connections are done; dropped before, it closes them at once.
+///
+/// # Errors
+/// If the listener cannot be set up. Failures to accept are waited out.
+pub(crate) async fn serve(listener: Listener<'_>, server: Server) -> io::Result<()> {
+    let listener = Accept::new(listener)?;
+    let server = Rc::new(server);
+    let scratch: Scratch = Rc::new(RefCell::new(vec![0; SCRATCH].into_boxed_slice()));
+    let mut connections = JoinSet::new();
+    let mut back_off = MIN_BACK_OFF;
+    loop {
+        let has_room = connections.len() < server.config.max_connections;
+        tokio::select! {
+            biased;
+            () = server.shutdown.begun() => break,
+            // A connection that panicked has said so by itself; the others go on.
+            Some(_) = connections.join_next() => while connections.try_join_next().is_some() {},
+            accepted = listener.accept(), if has_room => match accepted {
+                Ok(socket) => {
+                    back_off = MIN_BACK_OFF;
+                    connections.spawn_local(connection(socket, server.clone(), scratch.clone()));
+                }
+                Err(error) if is_the_connections(&error) => {}
+                Err(error) => {
+                    server.service.accept_failed(&error);
+                    tokio::select! {
+                        () = server.shutdown.begun() => break,
+                        () = tokio::time::sleep(back_off) => {}
+                    }
+                    back_off = (back_off * 2).min(MAX_BACK_OFF);
+                }
+            },
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// Whether accepting failed because of that one connection, and not for want of something.
+fn is_the_connections(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::Interrupted)
+}
+
+/// Counts a connection while it is open.
+struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    fn new(open: &Arc<AtomicUsize>) -> Self {
+        // Relaxed: a gauge, which orders nothing.
+        open.fetch_add(1, Ordering::Relaxed);
+        Self(open.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // Relaxed: as above.
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn connection(socket: Socket, server: Rc<Server>, scratch: Scratch) {
+    let _open = Open::new(&server.open);
+    // Both fail only if the peer has already gone.
+    let (Ok(()), Ok(peer)) = (socket.tune(), socket.peer()) else { return };
+    if let h1::End::Http2(socket, read) = h1::run(socket, peer, server.clone(), scratch).await {
+        // Boxed: few connections are HTTP/2, and all would pay for its size.
+        Box::pin(h2::run(socket, read, peer, server)).await;
+    }
+}

@@ -1,0 +1,35 @@
+//! The HTTP server: HTTP/1.1 by our own code, for it is the hot path, and HTTP/2 by hyper, both on
+//! one cleartext port.
+//!
+//! Connections know nothing of apps, workers and guests: they hand each [`Request`] to a [`Service`]
+//! and get a [`Call`] back, whose reply they pass on and whose end they report, exactly once.
+//! [`serve`] runs on one worker's thread, inside a `LocalSet`; nothing here is shared between
+//! threads but the count of open connections.
+//!
+//! [`Request`]: nexus_guest::Request
+
+mod config;
+mod conn_io;
+mod date;
+mod fields;
+mod forwarded;
+mod h1;
+mod h2;
+mod identity;
+mod listener;
+mod refusal;
+mod service;
+mod shutdown;
+mod target;
+mod timer;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use config::{ServerConfig, Trust};
+pub(crate) use listener::{Listener, Server, serve};
+pub(crate) use refusal::Refusal;
+pub(crate) use service::{Call, CallOwner, Outcome, Service};
+pub(crate) use shutdown::Shutdown;

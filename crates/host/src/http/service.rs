@@ -1,0 +1,94 @@
+//! What a connection needs to know of the rest of the host: where requests go, how a reply comes
+//! back, and who wants to know how it ended.
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use nexus_guest::{ClientAddress, Failure, PendingReply, Reply, Request, RequestId};
+
+use super::Refusal;
+
+/// Where connections hand their requests to.
+pub(crate) trait Service: 'static {
+    /// Takes a request whose head was read and checked. Must not block.
+    fn call(self: Rc<Self>, request: Request) -> Call;
+
+    /// A request was answered by the server itself, without a guest.
+    fn refused(&self, refusal: &Refusal, client: ClientAddress);
+
+    /// An id for a request that brings none.
+    fn next_request_id(&self) -> RequestId;
+
+    /// The listener could not accept (the process is out of file descriptors, say) and tries again a little
+    /// later. Told at most once a back-off.
+    fn accept_failed(&self, error: &io::Error);
+}
+
+/// Who gets told how a [`Call`] ended.
+///
+/// One owner stands for many calls, which it tells apart by their keys (an index into its own table of
+/// requests in flight, say): a call then costs no allocation of its own.
+pub(crate) trait CallOwner {
+    /// The call `key` is over. Told exactly once for each call.
+    fn ended(&self, key: u64, outcome: Outcome);
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// The status that the client got; `None` if it went away before there was one.
+    pub status: Option<u16>,
+    /// Bytes of the response's body that were handed to the kernel (for HTTP/2, to the connection's buffers).
+    pub bytes_sent: u64,
+    /// Whether the guest's reply went out as a whole. If not, the guest works for nobody any more: the client
+    /// went away, the reply's body broke off, or the server answered by itself (413 in the middle of a body).
+    pub complete: bool,
+    /// The guest's CPU time for this request so far.
+    pub cpu: Duration,
+}
+
+/// A request in the hands of its service.
+///
+/// Dropped without [`Call::finish`], it tells its owner that the client has gone.
+pub(crate) struct Call {
+    reply: PendingReply,
+    owner: Option<Rc<dyn CallOwner>>,
+    key: u64,
+}
+
+impl Call {
+    /// A call that reports its end to `owner` as `key`.
+    pub(crate) fn new(reply: PendingReply, owner: Rc<dyn CallOwner>, key: u64) -> Self {
+        Self { reply, owner: Some(owner), key }
+    }
+
+    /// The reply, if it is there already, as it is for most: no waiting, no waker.
+    pub(super) fn try_take(&mut self) -> Option<Result<Reply, Failure>> {
+        self.reply.try_take()
+    }
+
+    /// Waits for the reply.
+    pub(super) fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reply, Failure>> {
+        Pin::new(&mut self.reply).poll(cx)
+    }
+
+    /// The end: the client got `status` and `bytes_sent` bytes of body; see [`Outcome::complete`].
+    pub(super) fn finish(mut self, status: u16, bytes_sent: u64, complete: bool) {
+        self.end(Some(status), bytes_sent, complete);
+    }
+
+    fn end(&mut self, status: Option<u16>, bytes_sent: u64, complete: bool) {
+        if let Some(owner) = self.owner.take() {
+            owner.ended(self.key, Outcome { status, bytes_sent, complete, cpu: self.reply.cpu() });
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.end(None, 0, false);
+    }
+}

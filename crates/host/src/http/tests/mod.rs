@@ -1,0 +1,8 @@
+//! The server over real sockets.
+
+mod clients;
+mod framing;
+mod http2;
+mod refusals;
+mod stopping;
+mod uploads;
