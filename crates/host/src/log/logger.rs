@@ -1,0 +1,387 @@
+//! The near end of the log: takes records on any thread and never waits.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
+
+use nexus_guest::{Level, LogRecord, LogSink};
+
+use super::budget::Budget;
+use super::clock::now_millis;
+use super::record::{AccessRecord, Kind, Record, Source, Value, shorten};
+use super::writer::{Message, State, Writer};
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object a line.
+    Json,
+    /// For a person at a terminal.
+    Pretty,
+}
+
+/// What the log is to write.
+#[derive(Debug, Clone, Copy)]
+pub struct LogConfig {
+    /// How lines look.
+    pub format: Format,
+    /// The least grave level that is written. Access lines are written at any level.
+    pub level: Level,
+    /// Whether [`Format::Pretty`] uses colours.
+    pub color: bool,
+}
+
+/// The most lines that wait to be written.
+const MAX_LINES: usize = 8192;
+/// The most bytes that wait to be written.
+const MAX_BYTES: usize = 8 << 20;
+/// How long [`Logger::close`] waits for the last lines.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
+/// The process's log. A clone is another handle to the same log.
+///
+/// Lines of apps and lines of the host have separate parts of the queue, and each app's worker may fill a
+/// quarter of the apps' part at most: a guest that floods the log loses its own lines first.
+///
+/// ```
+/// use nexus_guest::Level;
+/// use nexus_host::log::{Format, LogConfig, Logger};
+///
+/// let config = LogConfig { format: Format::Json, level: Level::Info, color: false };
+/// let logger = Logger::start(config, Box::new(std::io::stdout()))?;
+/// logger.host(Level::Info, "listening", [("port", 8080u16.into())]);
+/// assert!(logger.close());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Logger {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    sender: SyncSender<Message>,
+    state: Arc<State>,
+    level: Level,
+}
+
+impl Logger {
+    /// Starts the log's thread, which writes to `out`. It ends after [`Logger::close`], or when the last
+    /// handle is gone.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(config: LogConfig, out: Box<dyn Write + Send>) -> io::Result<Self> {
+        Self::with_bounds(config, out, MAX_LINES, MAX_BYTES)
+    }
+
+    /// Like [`Logger::start`]; an eighth of the queue is the host's, the rest the apps'.
+    fn with_bounds(
+        config: LogConfig,
+        out: Box<dyn Write + Send>,
+        lines: usize,
+        bytes: usize,
+    ) -> io::Result<Self> {
+        let host = Budget::new((lines / 8).max(1), (bytes / 8).max(1));
+        let apps = Budget::new(lines - lines / 8, bytes - bytes / 8);
+        let state = Arc::new(State::new(host, apps));
+        // The budgets bound the queue. The channel has a little more room, for the message that closes it.
+        let (sender, receiver) = sync_channel(lines + 2);
+        let writer = Writer::new(config, out, receiver, state.clone());
+        std::thread::Builder::new().name("nexus-log".into()).spawn(move || writer.run())?;
+        Ok(Self { shared: Arc::new(Shared { sender, state, level: config.level }) })
+    }
+
+    /// Logs a line of the host itself. Field names must differ from `time`, `level`, `kind` and `message`;
+    /// `app`, `worker` and `request_id` are for what these are in other lines.
+    pub fn host(
+        &self,
+        level: Level,
+        message: impl Into<String>,
+        fields: impl IntoIterator<Item = (&'static str, Value)>,
+    ) {
+        if !self.wants(level) {
+            return;
+        }
+        let mut message = message.into();
+        shorten(&mut message);
+        let mut fields: Vec<_> = fields.into_iter().collect();
+        for (_, value) in &mut fields {
+            if let Value::Text(text) = value {
+                shorten(text);
+            }
+        }
+        self.push(Kind::Host { level, message, fields });
+    }
+
+    /// The log of one app, or of one of its workers.
+    pub fn app(&self, name: &str, worker: Option<u32>) -> AppLog {
+        let share = self.shared.state.apps.quarter();
+        AppLog { logger: self.clone(), source: Arc::new(Source { app: name.into(), worker, share }) }
+    }
+
+    /// Whether lines of this level are written.
+    pub fn wants(&self, level: Level) -> bool {
+        level >= self.shared.level
+    }
+
+    /// How many lines were dropped so far, because the queue was full or they could not be written.
+    pub fn dropped(&self) -> u64 {
+        self.shared.state.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Writes what is in the queue and ends the log; what is logged from now on is dropped. Waits two seconds at
+    /// most and says whether everything was written by then.
+    pub fn close(&self) -> bool {
+        let state = &self.shared.state;
+        state.closing.store(true, Ordering::SeqCst);
+        // Wakes a writer that sleeps. One that finds the queue full does not sleep.
+        let _ = self.shared.sender.try_send(Message::Close);
+        state.wait_until_done(CLOSE_WAIT)
+    }
+
+    fn push(&self, kind: Kind) {
+        let state = &self.shared.state;
+        let record = Box::new(Record { millis: now_millis(), kind });
+        let accepted = !state.closing.load(Ordering::Relaxed)
+            && state.take(&record)
+            && match self.shared.sender.try_send(Message::Line(record)) {
+                Ok(()) => true,
+                Err(refused) => {
+                    use std::sync::mpsc::TrySendError::{Disconnected, Full};
+                    let (Full(message) | Disconnected(message)) = refused;
+                    if let Message::Line(record) = message {
+                        state.give_back(&record);
+                    }
+                    false
+                }
+            };
+        if !accepted {
+            state.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The log of one app's worker. A clone shares the worker's part of the queue.
+#[derive(Clone)]
+pub struct AppLog {
+    logger: Logger,
+    source: Arc<Source>,
+}
+
+impl AppLog {
+    /// The app's name.
+    pub fn name(&self) -> &str {
+        &self.source.app
+    }
+
+    /// Logs a request to this app. Not subject to the level: whoever logs requests wants them.
+    pub fn access(&self, mut record: AccessRecord) {
+        shorten(&mut record.path);
+        self.logger.push(Kind::Access { source: self.source.clone(), record });
+    }
+}
+
+impl LogSink for AppLog {
+    fn wants(&self, level: Level) -> bool {
+        self.logger.wants(level)
+    }
+
+    fn log(&self, mut record: LogRecord) {
+        if !self.wants(record.level) {
+            return;
+        }
+        shorten(&mut record.message);
+        if let Some(stack) = &mut record.stack {
+            shorten(stack);
+        }
+        self.logger.push(Kind::App { source: self.source.clone(), record });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Condvar, Mutex};
+
+    const CONFIG: LogConfig = LogConfig { format: Format::Json, level: Level::Info, color: false };
+
+    /// What was written, and whether writing is to wait.
+    #[derive(Clone, Default)]
+    struct Out(Arc<(Mutex<OutState>, Condvar)>);
+
+    #[derive(Default)]
+    struct OutState {
+        bytes: Vec<u8>,
+        blocked: bool,
+        waiting: bool,
+        failures: usize,
+    }
+
+    impl Out {
+        fn set_blocked(&self, blocked: bool) {
+            self.0.0.lock().unwrap().blocked = blocked;
+            self.0.1.notify_all();
+        }
+
+        fn wait_for_writer(&self) {
+            let guard = self.0.0.lock().unwrap();
+            drop(self.0.1.wait_while(guard, |state| !state.waiting).unwrap());
+        }
+
+        fn lines(&self) -> Vec<serde_json::Value> {
+            let bytes = self.0.0.lock().unwrap().bytes.clone();
+            let text = String::from_utf8(bytes).unwrap();
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        }
+
+        fn messages(&self) -> Vec<String> {
+            self.lines().iter().map(|line| line["message"].as_str().unwrap().to_owned()).collect()
+        }
+    }
+
+    impl Write for Out {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut state = self.0.0.lock().unwrap();
+            if state.failures > 0 {
+                state.failures -= 1;
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            while state.blocked {
+                state.waiting = true;
+                self.0.1.notify_all();
+                state = self.0.1.wait(state).unwrap();
+            }
+            state.bytes.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn guest_line(message: &str) -> LogRecord {
+        LogRecord { level: Level::Info, request: None, message: message.into(), stack: None }
+    }
+
+    #[test]
+    fn lines_are_written_in_order_and_all_of_them_by_the_end_of_close() {
+        let out = Out::default();
+        let logger = Logger::start(CONFIG, Box::new(out.clone())).unwrap();
+        let app = logger.app("hello", Some(1));
+        for number in 0..500 {
+            app.log(guest_line(&format!("line {number}")));
+        }
+        logger.host(Level::Info, "over", []);
+        assert!(logger.close());
+        let messages = out.messages();
+        assert_eq!(messages.len(), 501);
+        assert!(messages[..500].iter().enumerate().all(|(n, message)| *message == format!("line {n}")));
+        assert_eq!(logger.dropped(), 0);
+        logger.host(Level::Error, "too late", []);
+        assert_eq!(logger.dropped(), 1);
+    }
+
+    #[test]
+    fn levels_below_the_wanted_one_are_not_written_but_access_lines_are() {
+        let out = Out::default();
+        let config = LogConfig { level: Level::Error, ..CONFIG };
+        let logger = Logger::start(config, Box::new(out.clone())).unwrap();
+        let app = logger.app("hello", None);
+        app.log(guest_line("no"));
+        logger.host(Level::Warn, "no", []);
+        logger.host(Level::Error, "yes", []);
+        app.access(AccessRecord {
+            request: nexus_guest::RequestId::from_u128(1),
+            client: Default::default(),
+            method: "GET".into(),
+            path: "/".into(),
+            status: Some(200),
+            complete: true,
+            duration: Duration::ZERO,
+            cpu: Duration::ZERO,
+            bytes: 0,
+        });
+        assert!(logger.close());
+        assert_eq!(out.messages(), ["yes", "request"]);
+        assert_eq!(logger.dropped(), 0);
+    }
+
+    #[test]
+    fn a_blocked_writer_makes_lines_drop_and_never_blocks_and_says_so_when_it_goes_on() {
+        let out = Out::default();
+        out.set_blocked(true);
+        let logger = Logger::with_bounds(CONFIG, Box::new(out.clone()), 64, 1 << 20).unwrap();
+        logger.host(Level::Info, "first", []);
+        out.wait_for_writer();
+        let noisy = logger.app("noisy", Some(1));
+        for _ in 0..1000 {
+            noisy.log(guest_line("noise"));
+        }
+        // Apart from the host's eighth (8 lines) 56 lines are the apps', a quarter of them one worker's.
+        assert_eq!(logger.dropped(), 1000 - 14);
+        let quiet = logger.app("quiet", Some(2));
+        quiet.log(guest_line("heard"));
+        logger.host(Level::Info, "second", []);
+        assert_eq!(logger.dropped(), 1000 - 14, "others still have their part of the queue");
+        out.set_blocked(false);
+        assert!(logger.close());
+        let messages = out.messages();
+        assert_eq!(messages.iter().filter(|message| *message == "noise").count(), 14);
+        assert!(messages.contains(&"heard".to_owned()) && messages.contains(&"second".to_owned()));
+        assert!(messages.contains(&"986 log lines were dropped".to_owned()), "{messages:?}");
+    }
+
+    #[test]
+    fn the_queue_is_bounded_by_bytes_too() {
+        let out = Out::default();
+        out.set_blocked(true);
+        let logger = Logger::with_bounds(CONFIG, Box::new(out.clone()), 1000, 80_000).unwrap();
+        logger.host(Level::Info, "first", []);
+        out.wait_for_writer();
+        for _ in 0..10 {
+            logger.host(Level::Info, "x".repeat(3000), []);
+        }
+        assert_eq!(logger.dropped(), 7, "the host's eighth is 10,000 bytes");
+        out.set_blocked(false);
+        assert!(logger.close());
+    }
+
+    #[test]
+    fn a_close_that_cannot_write_gives_up() {
+        let out = Out::default();
+        out.set_blocked(true);
+        let logger = Logger::start(CONFIG, Box::new(out.clone())).unwrap();
+        logger.host(Level::Info, "never", []);
+        out.wait_for_writer();
+        assert!(!logger.close());
+        out.set_blocked(false);
+    }
+
+    #[test]
+    fn lines_that_could_not_be_written_are_counted_and_told() {
+        let out = Out::default();
+        out.0.0.lock().unwrap().failures = 1;
+        let logger = Logger::start(CONFIG, Box::new(out.clone())).unwrap();
+        logger.host(Level::Info, "lost", []);
+        while logger.dropped() == 0 {
+            std::thread::yield_now();
+        }
+        logger.host(Level::Info, "written", []);
+        assert!(logger.close());
+        let messages = out.messages();
+        assert!(
+            messages.contains(&"written".to_owned())
+                && messages.contains(&"1 log line was dropped".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_logger_is_shared_between_threads() {
+        fn shared<T: Send + Sync + Clone>() {}
+        shared::<Logger>();
+        shared::<AppLog>();
+    }
+}

@@ -1,0 +1,16 @@
+//! The log: one line a record, written by a thread of its own.
+//!
+//! Whoever logs hands a record over and goes on; formatting and writing happen on the log's thread.
+//! A worker is therefore never held back by a slow disk or a full pipe: what does not fit into the bounded
+//! queue is dropped and counted, and the log says how many lines are missing as soon as it can write again.
+
+mod budget;
+mod clock;
+mod json;
+mod logger;
+mod pretty;
+mod record;
+mod writer;
+
+pub use logger::{AppLog, Format, LogConfig, Logger};
+pub use record::{AccessRecord, Value};

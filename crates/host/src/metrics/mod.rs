@@ -1,0 +1,16 @@
+//! Metrics: what each worker counts, and how it is told to Prometheus.
+//!
+//! Counting costs a worker a load and a store, for each counter is written by one thread only. All else happens when
+//! somebody scrapes.
+
+mod counter;
+mod process;
+mod render;
+mod stats;
+mod sum;
+#[cfg(test)]
+mod text_format;
+
+pub(crate) use render::{CONTENT_TYPE, render};
+pub(crate) use stats::{AppStats, WorkerStats};
+pub(crate) use sum::AppSnapshot;

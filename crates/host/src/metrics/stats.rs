@@ -1,0 +1,258 @@
+//! What a worker counts, and what it holds.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use nexus_guest::{StopReason, Usage};
+
+use super::counter::{Counter, Gauge, Histogram};
+use super::process::{current_thread, thread_cpu_nanos};
+use super::sum::AppSum;
+
+/// What one worker of an app has counted since it was started, its guests' replacements included.
+///
+/// Written by the worker's thread only (see [`Counter`]); any thread may read. An app with several workers has one for
+/// each, and they are summed when somebody scrapes.
+#[derive(Debug, Default)]
+pub(crate) struct AppStats {
+    /// By status class, 1xx to 5xx.
+    requests: [Counter; 5],
+    aborted: Counter,
+    bytes_sent: Counter,
+    latency: Histogram,
+    /// CPU time that was charged to requests, in nanoseconds.
+    cpu: Counter,
+    cold_starts: Histogram,
+    stops: [Counter; REASONS.len()],
+    /// By status. Seldom touched, so a lock will do.
+    refused: Mutex<BTreeMap<u16, u64>>,
+}
+
+/// The reasons for which guests end, in the order in which they are counted.
+pub(super) const REASONS: [StopReason; 4] =
+    [StopReason::Memory, StopReason::Cpu, StopReason::Host, StopReason::Engine];
+
+impl AppStats {
+    /// A request is over. Without a status its client went away before there was one.
+    #[inline]
+    pub(crate) fn ended(
+        &self,
+        status: Option<u16>,
+        took: Duration,
+        bytes: u64,
+        cpu: Duration,
+        complete: bool,
+    ) {
+        if let Some(class) =
+            status.and_then(|status| self.requests.get(usize::from(status / 100).wrapping_sub(1)))
+        {
+            class.add(1);
+            self.latency.observe(took);
+        }
+        if !complete {
+            self.aborted.add(1);
+        }
+        self.bytes_sent.add(bytes);
+        self.cpu.add(cpu.as_nanos() as u64);
+    }
+
+    /// A guest can take requests: from the decision to start it that took this long.
+    pub(crate) fn cold_start(&self, took: Duration) {
+        self.cold_starts.observe(took);
+    }
+
+    /// A guest ended.
+    pub(crate) fn stopped(&self, reason: StopReason) {
+        if let Some(at) = REASONS.iter().position(|other| *other == reason) {
+            self.stops[at].add(1);
+        }
+    }
+
+    /// The server answered a request in place of the guest (400, 413, …).
+    pub(crate) fn refused(&self, status: u16) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(status).or_default() += 1;
+    }
+
+    pub(super) fn cpu_nanos(&self) -> u64 {
+        self.cpu.get()
+    }
+
+    /// Adds everything but the CPU time.
+    pub(super) fn add_to(&self, sum: &mut AppSum) {
+        for (total, counter) in sum.requests.iter_mut().zip(&self.requests) {
+            *total += counter.get();
+        }
+        sum.aborted += self.aborted.get();
+        sum.bytes_sent += self.bytes_sent.get();
+        sum.latency.add(&self.latency);
+        sum.cold_starts.add(&self.cold_starts);
+        for (total, counter) in sum.stops.iter_mut().zip(&self.stops) {
+            *total += counter.get();
+        }
+        for (status, count) in self.refused.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            match sum.refused.binary_search_by_key(status, |(status, _)| *status) {
+                Ok(at) => sum.refused[at].1 += count,
+                Err(at) => sum.refused.insert(at, (*status, *count)),
+            }
+        }
+    }
+}
+
+/// What a worker and its guest hold, written by the worker's thread only.
+#[derive(Debug, Default)]
+pub(crate) struct WorkerStats {
+    heap_used: Gauge,
+    heap_limit: Gauge,
+    scopes: Gauge,
+    timers: Gauge,
+    operations: Gauge,
+    in_flight: Gauge,
+    /// 1 if there is a guest.
+    guests: Gauge,
+    thread: Arc<ThreadClock>,
+}
+
+impl WorkerStats {
+    /// The calling thread is the worker's: its CPU time counts from here to the thread's end.
+    pub(crate) fn started(&self) {
+        self.thread.0.store(current_thread(), Ordering::Relaxed);
+        let ending = Ending(self.thread.clone());
+        // Fails only in a thread that is ending already, whose clock then stops at once.
+        let _ = ENDING.try_with(|slot| slot.replace(Some(ending)));
+    }
+
+    /// What the guest holds now, and how many of its requests are not over.
+    pub(crate) fn report(&self, usage: Usage, in_flight: u64, has_guest: bool) {
+        self.heap_used.set(usage.heap_used);
+        self.heap_limit.set(usage.heap_limit);
+        self.scopes.set(usage.scopes);
+        self.timers.set(usage.timers);
+        self.operations.set(usage.operations);
+        self.in_flight.set(in_flight);
+        self.guests.set(u64::from(has_guest));
+    }
+
+    /// The thread's CPU time in nanoseconds; 0 where the system does not tell it.
+    pub(super) fn cpu_nanos(&self) -> u64 {
+        self.thread.nanos()
+    }
+
+    pub(super) fn add_to(&self, sum: &mut AppSum) {
+        sum.usage.heap_used += self.heap_used.get();
+        sum.usage.heap_limit += self.heap_limit.get();
+        sum.usage.scopes += self.scopes.get();
+        sum.usage.timers += self.timers.get();
+        sum.usage.operations += self.operations.get();
+        sum.in_flight += self.in_flight.get();
+        sum.isolates += self.guests.get();
+    }
+}
+
+/// A worker's thread, by its id (0: not to be asked), and the most CPU time that was ever seen of it.
+#[derive(Debug, Default)]
+struct ThreadClock(AtomicU32, AtomicU64);
+
+impl ThreadClock {
+    fn nanos(&self) -> u64 {
+        let now = thread_cpu_nanos(self.0.load(Ordering::Relaxed)).unwrap_or(0);
+        // Any thread may scrape, so this one is a real read-modify-write. The time never goes back.
+        self.1.fetch_max(now, Ordering::Relaxed).max(now)
+    }
+}
+
+thread_local! {
+    static ENDING: RefCell<Option<Ending>> = const { RefCell::new(None) };
+}
+
+/// Dropped when the thread ends: reads its clock a last time, and forgets its id, which the system may give to another
+/// thread.
+struct Ending(Arc<ThreadClock>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.nanos();
+        self.0.0.store(0, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::AppSnapshot;
+    use crate::metrics::sum::by_app;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn snapshot<'a>(name: &'a str, stats: &'a AppStats, worker: &'a WorkerStats) -> AppSnapshot<'a> {
+        AppSnapshot { name, stats, worker, connections: 3, serving: true }
+    }
+
+    #[test]
+    fn an_app_is_the_sum_of_its_workers() {
+        let (one, two, other) = (AppStats::default(), AppStats::default(), AppStats::default());
+        let worker = WorkerStats::default();
+        worker.report(Usage { heap_used: 5, heap_limit: 9, scopes: 1, timers: 2, operations: 3 }, 4, true);
+        one.ended(Some(200), MS, 10, MS, true);
+        one.ended(None, MS, 0, MS, false);
+        two.ended(Some(204), MS, 1, MS, true);
+        two.ended(Some(500), MS, 0, MS, false);
+        two.ended(Some(999), MS, 0, MS, true);
+        other.ended(Some(101), MS, 7, MS, true);
+        let sums = by_app(&[
+            snapshot("a", &one, &worker),
+            snapshot("b", &other, &worker),
+            AppSnapshot { serving: false, ..snapshot("a", &two, &worker) },
+        ]);
+        let [a, b] = &sums[..] else { panic!("two apps: {sums:?}") };
+        assert_eq!((a.name.as_str(), a.workers, a.isolates, a.connections, a.in_flight), ("a", 1, 2, 6, 8));
+        assert_eq!(a.requests, [0, 2, 0, 0, 1]);
+        assert_eq!((a.aborted, a.bytes_sent, a.latency.count()), (2, 11, 3));
+        assert_eq!(a.usage, Usage { heap_used: 10, heap_limit: 18, scopes: 2, timers: 4, operations: 6 });
+        assert_eq!(a.cpu_nanos, 5_000_000, "no thread was named, so what was charged counts");
+        assert_eq!((b.name.as_str(), b.requests, b.bytes_sent), ("b", [1, 0, 0, 0, 0], 7));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn cpu_time_is_the_threads_and_stays_when_the_thread_has_ended() {
+        let worker = WorkerStats::default();
+        let seen = std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                worker.started();
+                // The system accounts for the time of a running thread at its next tick at the latest.
+                while thread_cpu_nanos(current_thread()).is_none() {
+                    std::thread::yield_now();
+                }
+                worker.cpu_nanos()
+            });
+            thread.join().unwrap()
+        });
+        assert!(seen > 0);
+        assert!(worker.cpu_nanos() >= seen);
+        assert_eq!(worker.thread.0.load(Ordering::Relaxed), 0, "the id may be another thread's by now");
+    }
+
+    #[test]
+    fn stops_refusals_and_cold_starts_are_counted() {
+        let (one, two, worker) = (AppStats::default(), AppStats::default(), WorkerStats::default());
+        one.stopped(StopReason::Cpu);
+        two.stopped(StopReason::Cpu);
+        two.refused(503);
+        one.refused(503);
+        one.refused(413);
+        one.cold_start(3 * MS);
+        let sums = by_app(&[snapshot("a", &one, &worker), snapshot("a", &two, &worker)]);
+        assert_eq!(sums[0].stops[REASONS.iter().position(|reason| *reason == StopReason::Cpu).unwrap()], 2);
+        assert_eq!(sums[0].refused, [(413, 1), (503, 2)]);
+        assert_eq!((sums[0].cold_starts.count(), sums[0].cold_starts.nanos), (1, 3_000_000));
+    }
+
+    #[test]
+    fn every_reason_for_a_stop_has_its_counter() {
+        let labels: Vec<_> = REASONS.iter().map(|reason| reason.label()).collect();
+        assert_eq!(labels, ["memory", "cpu", "host", "engine"]);
+    }
+}
