@@ -32,22 +32,27 @@ def parser():
         return command
 
     add("setup", setup, "find V8 and tell cargo where it is; the other commands do it by themselves")
-    serve_ = add("serve", serve, "build nexus and serve the apps in examples/")
-    serve_.add_argument("args", nargs=argparse.REMAINDER, metavar="-- ARGS", help="more arguments for `nexus serve`")
-    test_ = add("test", test, "run all tests")
-    test_.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS", help="arguments for `cargo test`")
+    serve_ = add("serve", serve, "build nexus and serve the apps in examples/", usage="./x serve [-- ARGS]")
+    serve_.add_argument("args", nargs="*", metavar="ARGS", help="more arguments for `nexus serve`")
+    test_ = add("test", test, "run all tests", usage="./x test [ARGS]")
+    test_.add_argument("args", nargs="*", metavar="ARGS", help="arguments for `cargo test`")
     add("build", build, "build nexus for release, in target/release/nexus")
     install_ = add("install", install, "install nexus as a folder that can be moved")
     install_.add_argument("prefix", metavar="PREFIX", help="the folder; it gets bin/nexus and lib/nexus/")
-    bench_ = add("bench", bench, "measure nexus against workerd, Deno, Bun and bare hyper", add_help=False)
-    bench_.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS", help="see ./x bench --help")
+    add("bench", bench, "measure nexus against workerd, Deno, Bun and bare hyper; see ./x bench --help", add_help=False)
     add("ci", ci, "check what continuous integration checks")
     return top
 
 
 def main(arguments):
     """Runs the command that `arguments` names; returns the exit code."""
-    options = parser().parse_args(arguments)
+    command, rest = arguments[:1], arguments[1:]
+    if command == ["bench"] or command in (["serve"], ["test"]) and rest not in (["-h"], ["--help"]):
+        # What follows is for the program behind the command.
+        options = parser().parse_args(command)
+        options.args = rest
+    else:
+        options = parser().parse_args(arguments)
     try:
         return options.function(options) or 0
     except Problem as problem:
@@ -78,6 +83,12 @@ def build(_):
 
 def test(options):
     prepare.ready()
+    if not options.args:
+        own = subprocess.run(
+            [sys.executable, "-m", "unittest", "--quiet", "tools.tests"], cwd=ROOT,
+            env={**os.environ, "PYTHONPYCACHEPREFIX": str(TARGET / "pycache")}).returncode
+        if own:
+            return own
     return cargo("test", *after_dashes(options.args))
 
 

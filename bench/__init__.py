@@ -1,0 +1,1 @@
+"""Measures nexus against what users would pick instead; see README.md."""
