@@ -4,6 +4,8 @@ Installs PROGRAM (a build of nexus) into a new folder, moves the folder, hides t
 process, serves an app that needs V8's data, and reads from /proc which V8 the process has mapped.
 """
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -26,7 +28,8 @@ def main(program):
         sys.exit("check_install: V8 is not the assembled one, there is nothing to check")
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
-        installing.install(Path(program), scratch / "first")
+        with contextlib.redirect_stdout(io.StringIO()):
+            installing.install(Path(program), scratch / "first")
         moved = scratch / "moved"
         (scratch / "first").rename(moved)
         app = scratch / "app"
@@ -41,7 +44,7 @@ def serves_with_its_own_v8(prefix, app):
     port = free_port()
     process = start(prefix, app, port)
     try:
-        answer = first_answer(process, port)
+        answer = first_answer(process, port, log_of(app))
         if answer != "1.234,5":
             sys.exit(f"check_install: the app answered {answer!r}: Intl has no data")
         mapped = {line.split(None, 5)[5].strip() for pid in tree(process.pid)
@@ -84,12 +87,17 @@ def hidden():
 
 def start(prefix, app, port):
     env = {name: value for name, value in os.environ.items() if name not in ("V8_ICU_DATA", "LD_LIBRARY_PATH")}
-    return subprocess.Popen(
-        [*hidden(), str(prefix / "bin" / "nexus"), "serve", str(app), "--port", str(port)],
-        cwd="/", env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    with log_of(app).open("w") as log:
+        return subprocess.Popen(
+            [*hidden(), str(prefix / "bin" / "nexus"), "serve", str(app), "--port", str(port)],
+            cwd="/", env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 
-def first_answer(process, port):
+def log_of(app):
+    return app.with_name("log")
+
+
+def first_answer(process, port, log):
     until = time.monotonic() + 60
     while True:
         try:
@@ -97,7 +105,7 @@ def first_answer(process, port):
                 return reply.read().decode()
         except OSError as error:
             if process.poll() is not None:
-                sys.exit(f"check_install: nexus ended with {process.returncode}: {process.stderr.read().strip()}")
+                sys.exit(f"check_install: nexus ended with {process.returncode}: {log.read_text().strip()}")
             if time.monotonic() > until:
                 sys.exit(f"check_install: no answer from port {port}: {error}")
             time.sleep(0.05)

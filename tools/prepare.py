@@ -15,13 +15,17 @@ import json
 import os
 import re
 import shutil
+import tempfile
+from pathlib import Path
 
 from . import need
 from .paths import CARGO_CONFIG, ROOT, TARGET, V8
-from .term import Problem, say, step
+from .term import Problem, say
 from .v8 import recipe
 
 MARK = "# Written by `./x setup`; it is replaced when V8 is found elsewhere."
+
+WORK = "v8.work-"
 
 
 def ready():
@@ -87,9 +91,11 @@ def build(folder):
     """Assembles into a folder beside it, which becomes `folder` when it is whole: an interruption leaves nothing half."""
     from .v8 import assemble
 
-    work = V8.with_name("v8.work")
-    shutil.rmtree(work, ignore_errors=True)
-    (work / "out").mkdir(parents=True)
+    for left in TARGET.glob(f"{WORK}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    # A new name each time: what a killed run started may still be writing into its own.
+    work = Path(tempfile.mkdtemp(prefix=WORK, dir=TARGET))
+    (work / "out").mkdir()
     try:
         assemble.assemble(work / "out", work)
         sizes = {name: (work / "out" / name).stat().st_size for name in recipe.OUTPUTS}
@@ -100,8 +106,7 @@ def build(folder):
         V8.mkdir(exist_ok=True)
         (work / "out").rename(folder)
     finally:
-        with step("removing what is no longer needed"):
-            shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def whole_folders():

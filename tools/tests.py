@@ -149,14 +149,14 @@ class Prepare(unittest.TestCase):
             raise KeyboardInterrupt
         with mock.patch("tools.v8.assemble.assemble", interrupted), self.assertRaises(KeyboardInterrupt):
             self.ready()
-        self.assertFalse(prepare.V8.exists())
+        self.assertEqual([path.name for path in prepare.TARGET.iterdir()], [".setup.lock"])
         self.assertFalse(prepare.CARGO_CONFIG.exists())
         with self.assembled():
             self.ready()
         self.assertIsNotNone(prepare.assembled_folder())
 
     def test_what_a_killed_run_left_is_cleared(self):
-        left = prepare.V8.with_name("v8.work")
+        left = prepare.TARGET / f"{prepare.WORK}killed"
         left.mkdir(parents=True)
         (left / "binding.o").write_text("half")
         with self.assembled():
