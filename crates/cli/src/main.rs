@@ -1,1 +1,57 @@
-fn main() {}
+//! The `nexus` program.
+//!
+//! Exit codes: 0 done, 1 the guest failed, 2 wrong usage or configuration, 3 the host failed.
+
+mod cmd;
+mod failure;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::failure::Failure;
+
+/// Hosts many isolated JavaScript apps in one process.
+///
+/// An app is a folder with an `index.js` whose default export handles requests:
+///
+///   export default {
+///     fetch(request, env, ctx) {
+///       return new Response("Hello");
+///     },
+///   };
+///
+/// `nexus serve FOLDER` serves it. A `nexus.toml` in the folder says more: its name, port, limits,
+/// variables, static files; `nexus schema` lists all that it can say.
+#[derive(Debug, Parser)]
+#[command(name = "nexus", verbatim_doc_comment, subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(cmd::serve::Serve),
+    Check(cmd::check::Check),
+    Schema(cmd::schema::Schema),
+    Completions(cmd::completions::Completions),
+}
+
+fn main() -> ExitCode {
+    let version = format!("{} (V8 {})", env!("CARGO_PKG_VERSION"), nexus_js::v8_version());
+    let matches = Cli::command().version(version).get_matches();
+    let run =
+        Cli::from_arg_matches(&matches).map_err(|error| Failure::usage(error.to_string())).and_then(|cli| {
+            match cli.command {
+                Command::Serve(serve) => serve.run(),
+                Command::Check(check) => check.run(),
+                Command::Schema(schema) => schema.run(),
+                Command::Completions(completions) => completions.run(&mut Cli::command()),
+            }
+        });
+    match run {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

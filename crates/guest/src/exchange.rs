@@ -38,12 +38,16 @@ pub enum FailureKind {
     NotAResponse,
     /// The handler's promise can never settle, for its guest waits for nothing any more: 500.
     Hung,
+    /// No file and no handler answers this URL: 404.
+    NotFound,
     /// The app exports no handler for this event: 501.
     NoHandler,
     /// The guest was stopped while the request was in flight: 503.
     Stopped,
     /// The response's head did not come within the app's `response_timeout`: 504.
     TimedOut,
+    /// The app has no guest that could take the request, or too many requests wait for one: 503.
+    Unavailable,
 }
 
 impl FailureKind {
@@ -51,8 +55,9 @@ impl FailureKind {
     pub fn status(self) -> u16 {
         match self {
             FailureKind::Threw | FailureKind::NotAResponse | FailureKind::Hung => 500,
+            FailureKind::NotFound => 404,
             FailureKind::NoHandler => 501,
-            FailureKind::Stopped => 503,
+            FailureKind::Stopped | FailureKind::Unavailable => 503,
             FailureKind::TimedOut => 504,
         }
     }
@@ -63,9 +68,11 @@ impl FailureKind {
             FailureKind::Threw => "the app failed to handle this request",
             FailureKind::NotAResponse => "the app did not return a Response",
             FailureKind::Hung => "the app's response would never have come",
+            FailureKind::NotFound => "not found",
             FailureKind::NoHandler => "the app does not handle requests",
             FailureKind::Stopped => "the app was stopped while it handled this request",
             FailureKind::TimedOut => "the app did not respond in time",
+            FailureKind::Unavailable => "the app is not available",
         }
     }
 }
@@ -90,7 +97,21 @@ struct Exchange {
     waiter: RefCell<Option<Waker>>,
     /// The guest's CPU time for this request so far, in nanoseconds.
     cpu: Cell<u64>,
-    responder_gone: Cell<bool>,
+    answered: Cell<bool>,
+}
+
+impl Exchange {
+    /// The first answer counts; gives whether this was it.
+    fn answer(&self, reply: Result<Reply, Failure>) -> bool {
+        if self.answered.replace(true) {
+            return false;
+        }
+        *self.reply.borrow_mut() = Some(reply);
+        if let Some(waker) = self.waiter.borrow_mut().take() {
+            waker.wake();
+        }
+        true
+    }
 }
 
 /// A connected pair for one request.
@@ -108,18 +129,12 @@ impl Responder {
     /// Answers the request. The first answer counts; the responder stays alive so that the CPU time
     /// of a streaming body can still be charged.
     pub fn send(&self, reply: Result<Reply, Failure>) {
-        if self.exchange.responder_gone.replace(true) {
-            return;
-        }
-        *self.exchange.reply.borrow_mut() = Some(reply);
-        if let Some(waker) = self.exchange.waiter.borrow_mut().take() {
-            waker.wake();
-        }
+        self.exchange.answer(reply);
     }
 
     /// Whether an answer was given.
     pub fn is_sent(&self) -> bool {
-        self.exchange.responder_gone.get()
+        self.exchange.answered.get()
     }
 
     /// Adds CPU time to the request's account.
@@ -140,6 +155,19 @@ impl Drop for Responder {
     }
 }
 
+/// Fails a request from the host's side, while another part of the host waits for its reply.
+#[derive(Clone)]
+pub struct Canceller {
+    exchange: Rc<Exchange>,
+}
+
+impl Canceller {
+    /// Fails the request unless it has an answer. Gives whether it had none.
+    pub fn fail(&self, failure: Failure) -> bool {
+        self.exchange.answer(Err(failure))
+    }
+}
+
 /// The host's end: a future of the reply.
 pub struct PendingReply {
     exchange: Rc<Exchange>,
@@ -149,6 +177,16 @@ impl PendingReply {
     /// The reply, if it is there already: most handlers answer within their first turn.
     pub fn try_take(&mut self) -> Option<Result<Reply, Failure>> {
         self.exchange.reply.borrow_mut().take()
+    }
+
+    /// Whether there is an answer, taken or not.
+    pub fn is_answered(&self) -> bool {
+        self.exchange.answered.get()
+    }
+
+    /// A handle to fail the request with.
+    pub fn canceller(&self) -> Canceller {
+        Canceller { exchange: self.exchange.clone() }
     }
 
     /// The guest's CPU time for this request so far.
@@ -178,6 +216,16 @@ mod tests {
         let (responder, mut pending) = exchange();
         drop(responder);
         assert_eq!(pending.try_take().unwrap().unwrap_err().kind, FailureKind::Stopped);
+    }
+
+    #[test]
+    fn a_canceller_fails_what_has_no_answer_and_only_that() {
+        let (responder, mut pending) = exchange();
+        let canceller = pending.canceller();
+        assert!(canceller.fail(FailureKind::TimedOut.into()));
+        assert!(responder.is_sent());
+        assert_eq!(pending.try_take().unwrap().unwrap_err().kind, FailureKind::TimedOut);
+        assert!(!canceller.fail(FailureKind::Stopped.into()));
     }
 
     #[test]

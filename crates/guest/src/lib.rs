@@ -24,7 +24,7 @@ mod services;
 
 pub use body::{Body, BodyError, BodySource, BodyWriter, PipeState, pipe};
 pub use engine::{Engine, Guest, LoadError, SourceExcerpt, Stop, StopReason, Stopper, Ticket, Usage};
-pub use exchange::{Failure, FailureKind, PendingReply, Reply, Responder, exchange};
+pub use exchange::{Canceller, Failure, FailureKind, PendingReply, Reply, Responder, exchange};
 pub use headers::HeaderList;
 pub use request::{ClientAddress, Request, RequestId};
 pub use services::{Level, LogRecord, LogSink, ModuleError, ModulePath, ModuleSource, Services};

@@ -1,1 +1,20 @@
-//! Empty.
+//! The host: finds apps, serves them over HTTP, each by its worker, and tells how they fare.
+//!
+//! It knows no engine: guests come from the [`Engine`](nexus_guest::Engine)s that [`Options`] names.
+
+mod admin;
+mod assets;
+mod beneath;
+mod discover;
+mod host;
+mod http;
+mod listen;
+pub mod log;
+mod metrics;
+mod modules;
+mod percent;
+mod worker;
+
+pub use discover::{Found, MANIFEST, discover, refuse_conflicts};
+pub use host::{AppState, Host, Options, StartError};
+pub use listen::ListenError;

@@ -1,0 +1,8 @@
+//! The subcommands.
+
+pub(crate) mod check;
+pub(crate) mod completions;
+mod configuration;
+pub(crate) mod schema;
+pub(crate) mod serve;
+mod table;

@@ -1,0 +1,278 @@
+//! `nexus serve`.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use nexus_core::{
+    AdminAddress, HostConfig, ListenAddress, LogFormat, LogLevel, parse_duration, parse_env_file,
+};
+use nexus_guest::{Engine, Level};
+use nexus_host::log::{Format, LogConfig, Logger};
+use nexus_host::{AppState, Found, Host, Options, discover, refuse_conflicts};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{configuration, table};
+use crate::failure::{Failure, print};
+
+/// Serve apps over HTTP.
+///
+/// Each path is an app's folder, or a folder of apps. Every app has its own port: the one in its
+/// nexus.toml, or the next free one from --port. Ctrl-C or SIGTERM ends it: what is in flight
+/// finishes first, for up to --grace; a second Ctrl-C ends it at once.
+///
+///   nexus serve apps/                     all apps in a folder, from port 8080 on
+///   nexus serve shop --port 3000          one app, on port 3000
+///   nexus serve shop --listen 0.0.0.0     for other machines, too
+///   nexus serve shop --admin 127.0.0.1:9090 --access-log
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Serve {
+    /// Folders of apps
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<PathBuf>,
+
+    /// Where to listen: an IP, unix:PATH, or systemd (sockets that it passes) [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<ListenAddress>,
+
+    /// The first port for apps that name none; 0 for any free ones [default: 8080]
+    #[arg(long, value_name = "N")]
+    port: Option<u16>,
+
+    /// Where to serve /metrics, /health and /ready: IP:PORT or unix:PATH [default: nowhere]
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<AdminAddress>,
+
+    /// The host's configuration [default: nexus-host.toml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Variables for all apps, as NAME=value lines; they come before an app's own [env]
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
+
+    /// How long requests in flight may take when the host stops, as 10s or 500ms [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = parse_grace)]
+    grace: Option<Duration>,
+
+    /// How log lines look [default: pretty on a terminal, json elsewhere]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<FormatArg>,
+
+    /// The least grave log lines that are written [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<LevelArg>,
+
+    /// Write a log line for each request
+    #[arg(long)]
+    access_log: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FormatArg {
+    Pretty,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LevelArg {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+fn parse_grace(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|error| error.to_string())
+}
+
+impl Serve {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let mut config = configuration::read(self.config.as_ref())?;
+        self.narrow(&mut config);
+        let env = self.variables()?;
+        let apps = self.apps(&config)?;
+
+        // Before any other thread exists.
+        let program =
+            std::env::current_exe().map_err(|error| Failure::host(format!("cannot find myself: {error}")))?;
+        nexus_js::initialize(&program).map_err(|error| Failure::host(error.to_string()))?;
+
+        let terminal = std::io::stdout().is_terminal();
+        let pretty = match config.log.format {
+            Some(format) => format == LogFormat::Pretty,
+            None => terminal,
+        };
+        let log = LogConfig {
+            format: if pretty { Format::Pretty } else { Format::Json },
+            level: level(config.log.level),
+            color: terminal && std::env::var_os("NO_COLOR").is_none(),
+        };
+        let logger = Logger::start(log, Box::new(std::io::stdout()))
+            .map_err(|error| Failure::host(format!("cannot start the log's thread: {error}")))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(8)
+            .build()
+            .map_err(|error| Failure::host(format!("cannot start the event loop: {error}")))?;
+        let grace = config.shutdown.grace;
+        let options = Options {
+            config,
+            apps,
+            env,
+            engines: vec![Arc::new(nexus_js::JsEngine) as Arc<dyn Engine>],
+            logger: logger.clone(),
+            build: vec![
+                ("version", env!("CARGO_PKG_VERSION").to_owned()),
+                ("v8", nexus_js::v8_version().to_owned()),
+            ],
+        };
+        let result = runtime.block_on(serve(options, grace, pretty, log.color));
+        logger.close();
+        // A thread may still be within a guest that does not end; the process does not wait for it.
+        runtime.shutdown_background();
+        result
+    }
+
+    /// What the command line says comes before what the file says.
+    fn narrow(&self, config: &mut HostConfig) {
+        if let Some(listen) = &self.listen {
+            config.listen.address = listen.clone();
+        }
+        if let Some(port) = self.port {
+            config.listen.port = port;
+        }
+        if let Some(admin) = &self.admin {
+            config.admin = Some(admin.clone());
+        }
+        if let Some(grace) = self.grace {
+            config.shutdown.grace = grace;
+        }
+        if let Some(format) = self.log_format {
+            config.log.format = Some(match format {
+                FormatArg::Pretty => LogFormat::Pretty,
+                FormatArg::Json => LogFormat::Json,
+            });
+        }
+        if let Some(level) = self.log_level {
+            config.log.level = match level {
+                LevelArg::Debug => LogLevel::Debug,
+                LevelArg::Info => LogLevel::Info,
+                LevelArg::Warn => LogLevel::Warn,
+                LevelArg::Error => LogLevel::Error,
+            };
+        }
+        config.log.access |= self.access_log;
+    }
+
+    /// The variables of the `--env-file`s; of two with one name the later counts.
+    fn variables(&self) -> Result<Vec<(String, String)>, Failure> {
+        let mut all: Vec<(String, String)> = Vec::new();
+        for file in &self.env_file {
+            let text = configuration::read_text(file)?;
+            let variables = parse_env_file(&text, &file.display().to_string());
+            for (name, value) in variables.map_err(|problems| Failure::usage(problems.to_string()))? {
+                all.retain(|(other, _)| *other != name);
+                all.push((name, value));
+            }
+        }
+        Ok(all)
+    }
+
+    fn apps(&self, config: &HostConfig) -> Result<Vec<Found>, Failure> {
+        let mut apps = Vec::new();
+        for path in &self.paths {
+            apps.extend(discover(path, config).map_err(|problems| Failure::usage(problems.to_string()))?);
+        }
+        refuse_conflicts(&mut apps);
+        if apps.iter().all(|found| found.app.is_err()) {
+            let problems: Vec<String> = apps
+                .iter()
+                .filter_map(|found| found.app.as_ref().err())
+                .map(|p| p.to_string().trim_end().to_owned())
+                .collect();
+            return Err(Failure::usage(problems.join("\n")));
+        }
+        Ok(apps)
+    }
+}
+
+fn level(level: LogLevel) -> Level {
+    match level {
+        LogLevel::Debug => Level::Debug,
+        LogLevel::Info => Level::Info,
+        LogLevel::Warn => Level::Warn,
+        LogLevel::Error => Level::Error,
+    }
+}
+
+async fn serve(options: Options, grace: Duration, pretty: bool, color: bool) -> Result<(), Failure> {
+    let no_signals = |error: std::io::Error| Failure::host(format!("cannot listen for signals: {error}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let logger = options.logger.clone();
+    let mut host = Host::start(options).map_err(|error| Failure::usage(error.to_string()))?;
+
+    let states = tokio::select! {
+        states = host.started() => Some(states),
+        _ = interrupt.recv() => None,
+        _ = terminate.recv() => None,
+    };
+    if let Some(states) = states {
+        announce(&logger, &states, host.admin_url(), pretty, color)?;
+        if states.iter().all(|state| state.serving.is_err()) {
+            host.stop(Duration::ZERO).await;
+            return Err(Failure::guest(if pretty { "no app is served" } else { "" }));
+        }
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    }
+    logger.host(Level::Info, "stopping: requests in flight may finish", [("grace_ms", grace.into())]);
+    tokio::select! {
+        _ = host.stop(grace) => Ok(()),
+        _ = interrupt.recv() => {
+            logger.close();
+            std::process::exit(130)
+        }
+    }
+}
+
+/// The start-up table, or a log line for each app.
+fn announce(
+    logger: &Logger,
+    states: &[AppState],
+    admin: Option<&str>,
+    pretty: bool,
+    color: bool,
+) -> Result<(), Failure> {
+    if pretty {
+        return print(&table::render(states, admin, color));
+    }
+    for state in states {
+        let main = state.main.clone().unwrap_or_default();
+        match &state.serving {
+            Ok(url) => {
+                let fields =
+                    [("app", state.name.clone().into()), ("url", url.clone().into()), ("main", main.into())];
+                logger.host(Level::Info, "serving", fields);
+            }
+            Err(reason) => {
+                let message = format!("not served: {}", reason.trim_end());
+                logger.host(
+                    Level::Error,
+                    message,
+                    [("app", state.name.clone().into()), ("main", main.into())],
+                );
+            }
+        }
+    }
+    if let Some(admin) = admin {
+        logger.host(Level::Info, "serving metrics and health", [("url", admin.into())]);
+    }
+    Ok(())
+}

@@ -1,0 +1,288 @@
+//! The host: apps, their sockets, their workers, from start to stop.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use nexus_core::{App, HostConfig};
+use nexus_guest::{Engine, Level};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::admin::Admin;
+use crate::discover::Found;
+use crate::listen::{Binder, Bound, ListenError, bind_admin};
+use crate::log::Logger;
+use crate::metrics::{AppStats, WorkerStats};
+use crate::worker::{self, Control, Event, Worker};
+
+/// What a host is started with.
+pub struct Options {
+    /// The host's configuration, command line included.
+    pub config: HostConfig,
+    /// The apps, also those that cannot be served.
+    pub apps: Vec<Found>,
+    /// Variables for every app; they come before those of its manifest.
+    pub env: Vec<(String, String)>,
+    /// The engines, of which each app takes the first that runs its main file.
+    pub engines: Vec<Arc<dyn Engine>>,
+    /// The process's log.
+    pub logger: Logger,
+    /// Labels of the metric `nexus_build_info`.
+    pub build: Vec<(&'static str, String)>,
+}
+
+/// Why a host could not start at all.
+#[derive(Debug)]
+pub struct StartError(String);
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<ListenError> for StartError {
+    fn from(error: ListenError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// How an app fares, for the start-up table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppState {
+    /// The app's name, or its folder's where the manifest gives none.
+    pub name: String,
+    /// The app's folder.
+    pub folder: PathBuf,
+    /// The main file, relative to the folder.
+    pub main: Option<String>,
+    /// Where it is served, or why it is not.
+    pub serving: Result<String, String>,
+}
+
+/// An app and all that serves it.
+pub(crate) struct Entry {
+    pub(crate) app: Arc<App>,
+    pub(crate) stats: Arc<AppStats>,
+    pub(crate) worker_stats: Arc<WorkerStats>,
+    pub(crate) connections: Arc<AtomicUsize>,
+    pub(crate) control: mpsc::UnboundedSender<Control>,
+    /// Set once the worker serves, or has failed.
+    pub(crate) outcome: std::sync::OnceLock<Result<Duration, String>>,
+    socket: Arc<Bound>,
+}
+
+/// The registry of all apps that got as far as a worker.
+pub(crate) struct Registry {
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// A running host.
+pub struct Host {
+    registry: Arc<Registry>,
+    states: Vec<State>,
+    events: mpsc::UnboundedReceiver<Event>,
+    done: Vec<oneshot::Receiver<()>>,
+    admin: Option<Admin>,
+    admin_url: Option<String>,
+    logger: Logger,
+}
+
+/// An app of the table: refused before it got a worker, or an entry of the registry.
+enum State {
+    Refused(AppState),
+    Entry(usize),
+}
+
+impl Host {
+    /// Binds the apps' sockets and starts their workers. Must run within a tokio runtime, whose blocking threads
+    /// do the blocking work of all workers.
+    ///
+    /// # Errors
+    /// When the admin address cannot be bound, or systemd's sockets are missing. What is wrong with a single app
+    /// is in its [`AppState`].
+    pub fn start(options: Options) -> Result<Self, StartError> {
+        let Options { config, apps, env, engines, logger, build } = options;
+        let config = Arc::new(config);
+        let admin_socket = config.admin.as_ref().map(bind_admin).transpose()?;
+        let servable: Vec<&App> = apps.iter().filter_map(|found| found.app.as_ref().ok()).collect();
+        let mut binder = Binder::new(&config.listen.address, config.listen.port, &servable)?;
+
+        let (events_in, events) = mpsc::unbounded_channel();
+        let mut states = Vec::with_capacity(apps.len());
+        let mut entries = Vec::with_capacity(apps.len());
+        let mut done = Vec::with_capacity(apps.len());
+        for found in apps {
+            let folder = found.folder;
+            let app = match found.app {
+                Ok(app) => Arc::new(app),
+                Err(problems) => {
+                    let name = folder
+                        .file_name()
+                        .map_or_else(|| folder.display().to_string(), |n| n.to_string_lossy().into());
+                    let serving = Err(problems.to_string());
+                    states.push(State::Refused(AppState { name, folder, main: None, serving }));
+                    continue;
+                }
+            };
+            let started = Self::start_app(
+                &app,
+                entries.len(),
+                &mut binder,
+                &engines,
+                &config,
+                &env,
+                &logger,
+                &events_in,
+            );
+            match started {
+                Ok((entry, worker)) => {
+                    states.push(State::Entry(entries.len()));
+                    done.push(worker);
+                    entries.push(entry);
+                }
+                Err(error) => states.push(State::Refused(AppState {
+                    name: app.name().to_string(),
+                    folder,
+                    main: app.main.clone(),
+                    serving: Err(error),
+                })),
+            }
+        }
+        let registry = Arc::new(Registry { entries });
+        let admin_url = admin_socket.as_ref().map(Bound::url);
+        let admin = match admin_socket {
+            Some(socket) => Some(
+                Admin::start(socket, registry.clone(), logger.clone(), build)
+                    .map_err(|error| StartError(format!("cannot start the admin thread: {error}")))?,
+            ),
+            None => None,
+        };
+        Ok(Self { registry, states, events, done, admin, admin_url, logger })
+    }
+
+    #[allow(clippy::too_many_arguments)] // One call, above; a struct would only repeat its names.
+    fn start_app(
+        app: &Arc<App>,
+        index: usize,
+        binder: &mut Binder,
+        engines: &[Arc<dyn Engine>],
+        config: &Arc<HostConfig>,
+        env: &[(String, String)],
+        logger: &Logger,
+        events: &mpsc::UnboundedSender<Event>,
+    ) -> Result<(Entry, oneshot::Receiver<()>), String> {
+        let engine = match &app.main {
+            Some(main) => {
+                let engine = engines.iter().find(|engine| engine.runs(main));
+                Some(engine.ok_or_else(|| format!("no engine runs the main file `{main}`"))?.clone())
+            }
+            None => None,
+        };
+        let socket = Arc::new(binder.bind(app).map_err(|error| error.to_string())?);
+        let mut variables = app.manifest.env.clone();
+        for (name, value) in env {
+            match variables.iter_mut().find(|(own, _)| own == name) {
+                Some(own) => own.1.clone_from(value),
+                None => variables.push((name.clone(), value.clone())),
+            }
+        }
+        let stats = Arc::new(AppStats::default());
+        let worker_stats = Arc::new(WorkerStats::default());
+        let connections = Arc::new(AtomicUsize::new(0));
+        let start = worker::Start {
+            app: app.clone(),
+            number: index as u32 + 1,
+            engine,
+            socket: socket.clone(),
+            config: config.clone(),
+            env: variables,
+            logger: logger.clone(),
+            app_stats: stats.clone(),
+            stats: worker_stats.clone(),
+            connections: connections.clone(),
+            pool: tokio::runtime::Handle::current(),
+            events: events.clone(),
+        };
+        let Worker { control, done } = worker::start(index, start)
+            .map_err(|error| format!("cannot start a worker's thread: {error}"))?;
+        let outcome = std::sync::OnceLock::new();
+        Ok((Entry { app: app.clone(), stats, worker_stats, connections, control, outcome, socket }, done))
+    }
+
+    /// Waits until every app serves or has failed, and says how each fares.
+    pub async fn started(&mut self) -> Vec<AppState> {
+        let mut missing = self.registry.entries.len();
+        while missing > 0 {
+            let (index, outcome) = match self.events.recv().await {
+                Some(Event::Serving { app, took }) => (app, Ok(took)),
+                Some(Event::Failed { app, error }) => (app, Err(error)),
+                None => break,
+            };
+            if self.registry.entries[index].outcome.set(outcome).is_ok() {
+                missing -= 1;
+            }
+        }
+        self.states.iter().map(|state| self.state(state)).collect()
+    }
+
+    fn state(&self, state: &State) -> AppState {
+        match state {
+            State::Refused(state) => state.clone(),
+            State::Entry(index) => {
+                let entry = &self.registry.entries[*index];
+                AppState {
+                    name: entry.app.name().to_string(),
+                    folder: entry.app.folder.clone(),
+                    main: entry.app.main.clone(),
+                    serving: match entry.outcome.get() {
+                        Some(Ok(_)) => Ok(entry.socket.url()),
+                        Some(Err(error)) => Err(error.clone()),
+                        None => Err("it has not started".into()),
+                    },
+                }
+            }
+        }
+    }
+
+    /// Where metrics and health are served.
+    pub fn admin_url(&self) -> Option<&str> {
+        self.admin_url.as_deref()
+    }
+
+    /// Stops: accepts no more, lets what is in flight finish for up to `grace`. Gives how many workers had not
+    /// finished by then; the process is to end anyway.
+    pub async fn stop(mut self, grace: Duration) -> usize {
+        if let Some(admin) = &self.admin {
+            admin.stopping();
+        }
+        for entry in &self.registry.entries {
+            // A worker that has failed is gone already.
+            let _ = entry.control.send(Control::Stop);
+        }
+        let deadline = tokio::time::Instant::now() + grace;
+        let mut left = 0;
+        for done in self.done.drain(..) {
+            if tokio::time::timeout_at(deadline, done).await.is_err() {
+                left += 1;
+            }
+        }
+        for entry in &self.registry.entries {
+            entry.socket.release();
+        }
+        if let Some(admin) = &self.admin {
+            admin.release();
+        }
+        if left > 0 {
+            let message = format!(
+                "{left} workers were still busy after the grace period: what they had in flight is cut off"
+            );
+            self.logger.host(Level::Warn, message, []);
+        }
+        left
+    }
+}

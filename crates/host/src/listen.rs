@@ -1,0 +1,240 @@
+//! Binding: from the configured address to a socket for each app.
+//!
+//! The host owns the sockets for its whole life: workers that accept on them come and go.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use listenfd::ListenFd;
+use nexus_core::{AdminAddress, App, ListenAddress};
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 1024;
+/// How many ports in a row are tried for an app that names none.
+const PORTS_TRIED: u16 = 1000;
+
+/// A listening socket, non-blocking.
+#[derive(Debug)]
+pub(crate) enum Bound {
+    /// At a TCP port.
+    Tcp(TcpListener),
+    /// At a path; the file goes with this value if it was made by it.
+    Unix(UnixListener, Option<SocketFile>),
+}
+
+/// A Unix socket's file, removed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl Bound {
+    /// Removes the socket's file, if this process made one: the process is about to end without dropping anything.
+    pub(crate) fn release(&self) {
+        if let Bound::Unix(_, Some(file)) = self {
+            let _ = std::fs::remove_file(&file.0);
+        }
+    }
+
+    /// Where clients find it: `http://127.0.0.1:8080` or `unix:/run/app.sock`.
+    pub(crate) fn url(&self) -> String {
+        match self {
+            Bound::Tcp(listener) => match listener.local_addr() {
+                // A wildcard is no address to go to.
+                Ok(address) if address.ip().is_unspecified() => {
+                    format!("http://localhost:{}", address.port())
+                }
+                Ok(address) => format!("http://{address}"),
+                Err(_) => "http://?".into(),
+            },
+            Bound::Unix(listener, _) => {
+                match listener.local_addr().ok().and_then(|a| a.as_pathname().map(Path::to_owned)) {
+                    Some(path) => format!("unix:{}", path.display()),
+                    None => "unix:?".into(),
+                }
+            }
+        }
+    }
+}
+
+/// Why a socket could not be had: what was asked, what went wrong, what to do.
+#[derive(Debug)]
+pub struct ListenError(String);
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ListenError {}
+
+/// Gives each app its socket.
+pub(crate) struct Binder {
+    address: ListenAddress,
+    /// The next port for apps that name none; 0 for any.
+    next: u16,
+    /// Ports that apps name themselves.
+    claimed: HashSet<u16>,
+    /// Whether there are several apps: a Unix path is a folder then.
+    several: bool,
+    passed: Option<Passed>,
+}
+
+/// The sockets that systemd passed, and their names.
+struct Passed {
+    sockets: ListenFd,
+    names: Vec<String>,
+    used: HashSet<usize>,
+}
+
+impl Binder {
+    pub(crate) fn new(address: &ListenAddress, first_port: u16, apps: &[&App]) -> Result<Self, ListenError> {
+        let passed = match address {
+            ListenAddress::Systemd => {
+                let sockets = ListenFd::from_env();
+                if sockets.len() == 0 {
+                    return Err(ListenError(
+                        "systemd passed no socket (LISTEN_FDS is not set for this process): start it by a socket unit".into(),
+                    ));
+                }
+                let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+                let names = names.split(':').map(str::to_owned).collect();
+                Some(Passed { sockets, names, used: HashSet::new() })
+            }
+            _ => None,
+        };
+        let claimed = apps.iter().filter_map(|app| app.manifest.http.port).collect();
+        Ok(Self { address: address.clone(), next: first_port, claimed, several: apps.len() > 1, passed })
+    }
+
+    /// A socket for this app.
+    pub(crate) fn bind(&mut self, app: &App) -> Result<Bound, ListenError> {
+        match &self.address {
+            ListenAddress::Ip(ip) => {
+                let ip = *ip;
+                self.bind_port(ip, app.manifest.http.port)
+            }
+            ListenAddress::Unix(path) if self.several => {
+                std::fs::create_dir_all(path).map_err(|error| {
+                    ListenError(format!("cannot make the folder {}: {error}", path.display()))
+                })?;
+                bind_unix(&path.join(format!("{}.sock", app.name())))
+            }
+            ListenAddress::Unix(path) => bind_unix(path),
+            ListenAddress::Systemd => match &mut self.passed {
+                Some(passed) => passed.take(app.name().as_str()),
+                None => Err(ListenError("systemd passed no socket".into())),
+            },
+        }
+    }
+
+    fn bind_port(&mut self, ip: IpAddr, port: Option<u16>) -> Result<Bound, ListenError> {
+        let fixed = port.or((self.next == 0).then_some(0));
+        if let Some(port) = fixed {
+            return bind_tcp(SocketAddr::new(ip, port)).map_err(|error| refused(ip, port, &error));
+        }
+        for _ in 0..PORTS_TRIED {
+            let port = self.next;
+            if port == 0 {
+                break;
+            }
+            self.next = port.checked_add(1).unwrap_or(0);
+            if self.claimed.contains(&port) {
+                continue;
+            }
+            match bind_tcp(SocketAddr::new(ip, port)) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                Err(error) => return Err(refused(ip, port, &error)),
+                Ok(bound) => return Ok(bound),
+            }
+        }
+        Err(ListenError("no free port was found: choose another start with --port".into()))
+    }
+}
+
+impl Passed {
+    /// The socket that is named after the app, or else the next that no name takes.
+    fn take(&mut self, app: &str) -> Result<Bound, ListenError> {
+        let named = self.names.iter().position(|name| name == app);
+        let index = named.or_else(|| (0..self.sockets.len()).find(|index| !self.used.contains(index)));
+        let Some(index) = index.filter(|index| self.used.insert(*index)) else {
+            let message =
+                format!("systemd passed {} sockets, none is left for the app `{app}`", self.sockets.len());
+            return Err(ListenError(message));
+        };
+        let failed = |error: io::Error| {
+            ListenError(format!(
+                "the socket {index} that systemd passed is no listening stream socket: {error}"
+            ))
+        };
+        if let Ok(Some(listener)) = self.sockets.take_tcp_listener(index) {
+            listener.set_nonblocking(true).map_err(failed)?;
+            return Ok(Bound::Tcp(listener));
+        }
+        match self.sockets.take_unix_listener(index).map_err(failed)? {
+            Some(listener) => {
+                listener.set_nonblocking(true).map_err(failed)?;
+                Ok(Bound::Unix(listener, None))
+            }
+            None => Err(ListenError(format!("the socket {index} that systemd passed is gone"))),
+        }
+    }
+}
+
+/// The admin address's socket.
+pub(crate) fn bind_admin(address: &AdminAddress) -> Result<Bound, ListenError> {
+    match address {
+        AdminAddress::Tcp(address) => {
+            bind_tcp(*address).map_err(|error| refused(address.ip(), address.port(), &error))
+        }
+        AdminAddress::Unix(path) => bind_unix(path),
+    }
+}
+
+fn refused(ip: IpAddr, port: u16, error: &io::Error) -> ListenError {
+    let help = match error.kind() {
+        io::ErrorKind::AddrInUse => "another process has it: choose another port",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege: choose a higher one",
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address",
+        _ => "choose another address",
+    };
+    ListenError(format!("cannot listen on {}: {error}; {help}", SocketAddr::new(ip, port)))
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<Bound> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restart must not wait for the old connections' TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(Bound::Tcp(socket.into()))
+}
+
+fn bind_unix(path: &Path) -> Result<Bound, ListenError> {
+    let failed = |error: io::Error| ListenError(format!("cannot listen on unix:{}: {error}", path.display()));
+    // What a process left that was killed is in the way; what a living one listens on is not ours to take.
+    if std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket()) {
+        if UnixStream::connect(path).is_ok() {
+            return Err(ListenError(format!(
+                "cannot listen on unix:{}: another process does",
+                path.display()
+            )));
+        }
+        std::fs::remove_file(path).map_err(failed)?;
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    Ok(Bound::Unix(listener, Some(SocketFile(path.to_owned()))))
+}

@@ -1,0 +1,35 @@
+//! The JavaScript engine: makes guests.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use futures_util::future::LocalBoxFuture;
+use nexus_core::App;
+use nexus_guest::{Engine, Guest, LoadError, Services};
+
+use crate::guest::JsGuest;
+
+/// Makes JavaScript guests. V8 must have been [initialized](crate::initialize).
+#[derive(Debug, Default)]
+pub struct JsEngine;
+
+impl Engine for JsEngine {
+    fn name(&self) -> &'static str {
+        "js"
+    }
+
+    fn runs(&self, main: &str) -> bool {
+        main.ends_with(".js") || main.ends_with(".mjs")
+    }
+
+    fn load(
+        &self,
+        app: Arc<App>,
+        services: Services,
+    ) -> LocalBoxFuture<'static, Result<Rc<dyn Guest>, LoadError>> {
+        Box::pin(async move {
+            let guest = JsGuest::load(&app, services).await?;
+            Ok(Rc::new(guest) as Rc<dyn Guest>)
+        })
+    }
+}

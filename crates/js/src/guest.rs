@@ -1,0 +1,447 @@
+//! A JavaScript guest: one isolate on its worker's thread, entered turn by turn.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use nexus_core::App;
+use nexus_guest::{
+    FailureKind, Guest, Level, LoadError, ModulePath, Request, Responder, Stop, StopReason, Stopper, Ticket,
+    Usage,
+};
+use tokio::time::Sleep;
+
+use crate::exception::{describe, load_error};
+use crate::isolate::{Isolate, internal_function};
+use crate::meter::Meter;
+use crate::modules;
+use crate::operations::Operations;
+use crate::scope::ScopeKey;
+use crate::state::State;
+
+/// How many turns one poll takes at most, before connections get their share of the thread.
+const TURNS_A_POLL: usize = 64;
+
+pub(crate) struct JsGuest {
+    isolate: RefCell<v8::OwnedIsolate>,
+    context: v8::Global<v8::Context>,
+    dispatch: v8::Global<v8::Function>,
+    abort: v8::Global<v8::Function>,
+    state: Rc<State>,
+    meter: RefCell<Meter>,
+    sleep: RefCell<Option<Pin<Box<Sleep>>>>,
+    /// The heap in use at the last look, in bytes.
+    heap_used: Cell<u64>,
+}
+
+impl JsGuest {
+    /// Makes an isolate on this thread, loads the app's main module and waits for its evaluation.
+    pub(crate) async fn load(app: &App, services: nexus_guest::Services) -> Result<Self, LoadError> {
+        let main = app.main.as_deref().unwrap_or("index.js");
+        let main = ModulePath::new(main)
+            .ok_or_else(|| LoadError::new(format!("\"{main}\" is not a module's path")))?;
+        let isolate =
+            Isolate::new(services).ok_or_else(|| LoadError::new("the snapshot does not fit this V8"))?;
+        let Isolate { mut isolate, context, state } = isolate;
+        let (dispatch, abort) = {
+            v8::scope_with_context!(let scope, &mut isolate, &context);
+            let broken = || LoadError::new("the snapshot is incomplete");
+            let dispatch = internal_function(scope, "dispatch").ok_or_else(broken)?;
+            let abort = internal_function(scope, "abortRequest").ok_or_else(broken)?;
+            (v8::Global::new(scope, dispatch), v8::Global::new(scope, abort))
+        };
+        let guest = Self {
+            isolate: RefCell::new(isolate),
+            context,
+            dispatch,
+            abort,
+            state,
+            meter: RefCell::new(Meter::new()),
+            sleep: RefCell::new(None),
+            heap_used: Cell::new(0),
+        };
+        let (module, evaluated) = guest
+            .turn(ScopeKey::GUEST, |scope| {
+                let (module, evaluated) = modules::load_main(scope, &main)?;
+                Ok((v8::Global::new(scope, module), v8::Global::new(scope, evaluated)))
+            })
+            .map_err(|error| guest.stop_error().unwrap_or(error))?;
+        poll_fn(|cx| guest.poll_evaluated(cx, &evaluated)).await?;
+        guest.turn(ScopeKey::GUEST, |scope| start(scope, &module, &guest.state))?;
+        Ok(guest)
+    }
+
+    /// Polls the guest until this promise of a module's evaluation has settled.
+    fn poll_evaluated(
+        &self,
+        cx: &mut Context<'_>,
+        evaluated: &v8::Global<v8::Promise>,
+    ) -> Poll<Result<(), LoadError>> {
+        loop {
+            let settled = self.turn(ScopeKey::GUEST, |scope| {
+                let promise = v8::Local::new(scope, evaluated);
+                match promise.state() {
+                    v8::PromiseState::Pending => None,
+                    v8::PromiseState::Fulfilled => Some(Ok(())),
+                    v8::PromiseState::Rejected => {
+                        let exception = promise.result(scope);
+                        let message = v8::Exception::create_message(scope, exception);
+                        Some(Err(load_error(scope, exception, Some(message))))
+                    }
+                }
+            });
+            if let Some(error) = self.stop_error() {
+                return Poll::Ready(Err(error));
+            }
+            if let Some(result) = settled {
+                return Poll::Ready(result);
+            }
+            if self.state.waits_for_nothing() && !self.background_work() {
+                let message =
+                    "the app's top-level await can never settle: its guest waits for nothing any more";
+                return Poll::Ready(Err(LoadError::new(message)));
+            }
+            if self.poll_turns(cx) == 0 {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn stop_error(&self) -> Option<LoadError> {
+        self.state.stopped().map(|stop| LoadError::new(stop.detail))
+    }
+
+    /// One entry into the guest, with its microtasks, on this request's account.
+    fn turn<R>(&self, key: ScopeKey, run: impl FnOnce(&mut v8::PinScope<'_, '_>) -> R) -> R {
+        let start = Instant::now();
+        let mut isolate = self.isolate.borrow_mut();
+        let result = {
+            v8::scope_with_context!(let scope, &mut *isolate, &self.context);
+            let data = v8::Integer::new(scope, key.0 as i32);
+            scope.set_continuation_preserved_embedder_data(data.into());
+            let result = run(scope);
+            if !self.state.is_stopped() {
+                scope.perform_microtask_checkpoint();
+                self.report_rejections(scope);
+            }
+            result
+        };
+        drop(isolate);
+        let cpu = self.meter.borrow_mut().turn(start);
+        self.state.with_scope(key, |scope| {
+            if let Some(responder) = &scope.responder {
+                responder.charge(cpu);
+            }
+        });
+        self.settle(key);
+        result
+    }
+
+    /// After a turn: releases the requests that are over.
+    fn settle(&self, key: ScopeKey) {
+        let release_if_over = |key| {
+            if self.state.with_scope(key, |scope| scope.is_over()) == Some(true) {
+                self.state.release(key);
+            }
+        };
+        release_if_over(key);
+        loop {
+            let Some(key) = self.state.touched.borrow_mut().pop() else { break };
+            release_if_over(key);
+        }
+        if self.state.unanswered.get() > 0 && self.state.waits_for_nothing() {
+            // Only now may a request hang; the next poll looks again, after V8's own background work.
+            self.state.wake();
+        }
+    }
+
+    /// Logs the promises that were rejected in this turn and not handled.
+    fn report_rejections(&self, scope: &mut v8::PinScope<'_, '_>) {
+        if self.state.rejections.borrow().is_empty() {
+            return;
+        }
+        let key = State::current(scope);
+        let rejections = std::mem::take(&mut *self.state.rejections.borrow_mut());
+        for (promise, value) in rejections {
+            if self.state.evaluation.borrow().as_ref() == Some(&promise) {
+                // The load itself reports this one.
+                continue;
+            }
+            let value = v8::Local::new(scope, value);
+            let described = describe(scope, value);
+            let message = format!("Uncaught (in promise) {}", described.message);
+            self.state.log(key, Level::Error, message, described.stack);
+        }
+    }
+
+    /// Takes the turns that are due, up to a bound. Gives their number; with 0, the task is woken when there is
+    /// something to do.
+    fn poll_turns(&self, cx: &mut Context<'_>) -> usize {
+        self.state.set_waker(cx.waker());
+        let mut turns = 0;
+        while turns < TURNS_A_POLL && !self.state.is_stopped() {
+            if !(self.abort_turn() || self.operation_turn(cx) || self.timer_turn()) {
+                break;
+            }
+            turns += 1;
+        }
+        if turns == TURNS_A_POLL {
+            cx.waker().wake_by_ref();
+        } else {
+            self.poll_sleep(cx);
+        }
+        turns
+    }
+
+    /// A client has gone: the request's signal aborts, and unless `waitUntil` keeps it, the request is over.
+    fn abort_turn(&self) -> bool {
+        let Some(ticket) = self.state.aborts.borrow_mut().pop() else { return false };
+        let key = ScopeKey(ticket.0 as u32);
+        let Some(signal) = self.state.with_scope(key, |scope| {
+            scope.aborted = true;
+            // What the guest still sends goes nowhere.
+            scope.outgoing = None;
+            scope.signal.clone()
+        }) else {
+            return true;
+        };
+        self.state.answer(key, Err(FailureKind::Stopped.into()));
+        self.turn(key, |scope| {
+            let undefined: v8::Local<'_, v8::Value> = v8::undefined(scope).into();
+            let signal = match signal {
+                Some(signal) => v8::Local::new(scope, signal).into(),
+                None => undefined,
+            };
+            let number = v8::Integer::new(scope, key.0 as i32).into();
+            let abort = v8::Local::new(scope, &self.abort);
+            call_reported(scope, &self.state, abort, &[number, signal]);
+        });
+        true
+    }
+
+    fn operation_turn(&self, cx: &mut Context<'_>) -> bool {
+        let finished = self.state.operations.borrow_mut().poll_finished(cx);
+        let Some(finished) = finished else { return false };
+        self.state.with_scope(finished.scope, |scope| Operations::forget(&mut scope.operations, finished.id));
+        self.turn(finished.scope, |scope| {
+            let resolver = v8::Local::new(scope, &finished.resolver);
+            match finished.outcome.into_value(scope) {
+                Ok(value) => resolver.resolve(scope, value),
+                Err(error) => resolver.reject(scope, error),
+            };
+        });
+        true
+    }
+
+    fn timer_turn(&self) -> bool {
+        let due = self.state.timers.borrow_mut().take_due(Instant::now());
+        let Some((id, callback, key, last)) = due else { return false };
+        if last {
+            self.state.forget_timer(key, id);
+        }
+        self.turn(key, |scope| {
+            let callback = v8::Local::new(scope, callback);
+            call_reported(scope, &self.state, callback, &[]);
+        });
+        true
+    }
+
+    /// Has the task woken when the next timer is due.
+    fn poll_sleep(&self, cx: &mut Context<'_>) {
+        let next = self.state.timers.borrow().next().map(tokio::time::Instant::from_std);
+        let mut sleep = self.sleep.borrow_mut();
+        let Some(next) = next else {
+            *sleep = None;
+            return;
+        };
+        let sleep = sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(next)));
+        if sleep.deadline() != next {
+            sleep.as_mut().reset(next);
+        }
+        if sleep.as_mut().poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    /// Whether V8 itself works on something that may settle a promise (compiling WebAssembly, say).
+    fn background_work(&self) -> bool {
+        self.isolate.borrow_mut().has_pending_background_tasks()
+    }
+
+    /// Fails the requests whose promise can never settle: nothing that the guest waits for is left.
+    fn fail_the_hung(&self) {
+        if self.state.unanswered.get() == 0 || !self.state.waits_for_nothing() || self.background_work() {
+            return;
+        }
+        let keys = self.state.scopes.borrow().keys();
+        for key in keys {
+            if self.state.wants_answer(key) {
+                let message =
+                    "the promise that fetch() returned can never settle: nothing is pending that could do it";
+                self.state.log(key, Level::Error, message.into(), None);
+                self.state.answer(key, Err(FailureKind::Hung.into()));
+                // Also those that wait for more than this one answer; there is nothing left to wait for.
+                self.state.release(key);
+            }
+        }
+    }
+
+    /// Runs what V8 wants run on this thread: finished compilations, finalizers, parts of garbage collections.
+    fn pump(&self) {
+        let isolate = self.isolate.borrow();
+        let platform = v8::V8::get_current_platform();
+        while v8::Platform::pump_message_loop(&platform, &isolate, false) {}
+    }
+
+    /// Ends everything: every request without an answer fails, all that was owned is released.
+    fn close(&self) {
+        let keys = self.state.scopes.borrow().keys();
+        for key in keys {
+            self.state.release(key);
+        }
+    }
+}
+
+/// Finds the app's handlers and hands them with the variables to the Web APIs' side.
+fn start(
+    scope: &mut v8::PinScope<'_, '_>,
+    module: &v8::Global<v8::Module>,
+    state: &State,
+) -> Result<(), LoadError> {
+    v8::tc_scope!(let scope, scope);
+    let module = v8::Local::new(scope, module);
+    let namespace = module.get_module_namespace();
+    let mut pairs: Vec<v8::Local<'_, v8::Value>> = Vec::with_capacity(state.services.env.len() * 2);
+    for (name, value) in state.services.env.iter() {
+        for text in [name, value] {
+            let text =
+                v8::String::new(scope, text).ok_or_else(|| LoadError::new("a variable is too long"))?;
+            pairs.push(text.into());
+        }
+    }
+    let pairs = v8::Array::new_with_elements(scope, &pairs).into();
+    let receiver = v8::undefined(scope).into();
+    let start =
+        internal_function(scope, "start").ok_or_else(|| LoadError::new("the snapshot is incomplete"))?;
+    match start.call(scope, receiver, &[namespace, pairs]) {
+        Some(_) => Ok(()),
+        None => Err(match scope.exception() {
+            Some(exception) => {
+                let described = describe(scope, exception);
+                LoadError::new(described.message.trim_start_matches("TypeError: ").to_owned())
+            }
+            None => LoadError::new("the app was stopped while it was loaded"),
+        }),
+    }
+}
+
+/// Calls a function of the guest; what it throws goes to the log.
+fn call_reported(
+    scope: &mut v8::PinScope<'_, '_>,
+    state: &State,
+    function: v8::Local<'_, v8::Function>,
+    args: &[v8::Local<'_, v8::Value>],
+) {
+    v8::tc_scope!(let scope, scope);
+    let receiver = v8::undefined(scope).into();
+    if function.call(scope, receiver, args).is_none()
+        && let Some(exception) = scope.exception()
+        && !scope.has_terminated()
+    {
+        let described = describe(scope, exception);
+        state.log(State::current(scope), Level::Error, described.message, described.stack);
+    }
+}
+
+impl Guest for JsGuest {
+    fn request(&self, request: Request, responder: Responder) -> Ticket {
+        if self.state.is_stopped() {
+            drop(responder);
+            return Ticket(0);
+        }
+        let (method, url) = (request.method.clone(), request.url.clone());
+        let key = self.state.scopes.borrow_mut().open(request, responder);
+        self.state.unanswered.set(self.state.unanswered.get() + 1);
+        self.turn(key, |scope| {
+            let number = v8::Integer::new(scope, key.0 as i32).into();
+            let method = method_value(scope, &method);
+            let url = v8::String::new(scope, &url).unwrap_or_else(|| v8::String::empty(scope)).into();
+            let dispatch = v8::Local::new(scope, &self.dispatch);
+            let receiver = v8::undefined(scope).into();
+            // It catches what the guest throws; a termination is seen by the state.
+            dispatch.call(scope, receiver, &[number, method, url]);
+        });
+        if self.state.is_stopped() {
+            self.state.wake();
+        }
+        Ticket(u64::from(key.0))
+    }
+
+    fn abort(&self, ticket: Ticket) {
+        let key = ScopeKey(ticket.0 as u32);
+        if self.state.with_scope(key, |_| ()).is_some() {
+            self.state.aborts.borrow_mut().push(ticket);
+            self.state.wake();
+        }
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Stop> {
+        let turns = self.poll_turns(cx);
+        if let Some(stop) = self.state.stopped() {
+            self.close();
+            return Poll::Ready(stop);
+        }
+        if turns < TURNS_A_POLL {
+            self.pump();
+            self.fail_the_hung();
+        }
+        Poll::Pending
+    }
+
+    fn in_flight(&self) -> usize {
+        self.state.scopes.borrow().len()
+    }
+
+    fn usage(&self) -> Usage {
+        // Within a turn the isolate is busy; the last figure is good enough then.
+        if let Ok(mut isolate) = self.isolate.try_borrow_mut() {
+            let statistics = isolate.get_heap_statistics();
+            self.heap_used.set((statistics.used_heap_size() + statistics.external_memory()) as u64);
+        }
+        Usage {
+            heap_used: self.heap_used.get(),
+            heap_limit: self.state.services.heap_limit,
+            scopes: self.state.scopes.borrow().len() as u64,
+            timers: self.state.timers.borrow().len() as u64,
+            operations: self.state.operations.borrow().len() as u64,
+        }
+    }
+
+    fn stopper(&self) -> Arc<dyn Stopper> {
+        self.state.handle.clone()
+    }
+}
+
+impl Drop for JsGuest {
+    fn drop(&mut self) {
+        // Handles of the isolate go before it: scopes, timers and operations hold some.
+        self.close();
+        self.state.stop(StopReason::Host, "the guest was dropped".into());
+        self.state.clear();
+    }
+}
+
+/// A method for `dispatch`: the usual ones as small numbers, which cost no string.
+fn method_value<'s>(scope: &mut v8::PinScope<'s, '_>, method: &str) -> v8::Local<'s, v8::Value> {
+    match COMMON_METHODS.iter().position(|common| *common == method) {
+        Some(index) => v8::Integer::new(scope, index as i32).into(),
+        None => crate::ops::latin1_string(scope, method.as_bytes()).into(),
+    }
+}
+
+/// In the order that `request.js` knows.
+const COMMON_METHODS: [&str; 7] = ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"];

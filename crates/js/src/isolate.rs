@@ -1,0 +1,132 @@
+//! Making an isolate: from the snapshot, with ops attached and V8's callbacks set.
+
+use std::rc::Rc;
+
+use nexus_guest::{Services, StopReason};
+
+use crate::modules;
+use crate::state::State;
+use crate::web;
+
+static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/snapshot.bin"));
+
+/// What a guest gets once beyond its limit, so that stopping it does not itself run out of memory.
+const HEADROOM: usize = 64 * 1024 * 1024;
+
+/// The registry of the Web APIs' JavaScript (`nexus.js`), in the isolate's slot.
+struct Registry(v8::Global<v8::Object>);
+
+/// An isolate that is ready to load an app.
+pub(crate) struct Isolate {
+    pub(crate) isolate: v8::OwnedIsolate,
+    pub(crate) context: v8::Global<v8::Context>,
+    pub(crate) state: Rc<State>,
+}
+
+impl Isolate {
+    /// Makes one for the current thread. `None` if the snapshot does not fit this V8, which only a broken
+    /// installation can bring about.
+    pub(crate) fn new(services: Services) -> Option<Self> {
+        let snapshot = v8::StartupData::from(SNAPSHOT);
+        let limit = usize::try_from(services.heap_limit).unwrap_or(usize::MAX);
+        let params = v8::CreateParams::default()
+            .snapshot_blob(snapshot)
+            .heap_limits(0, limit)
+            .allow_atomics_wait(false);
+        let mut isolate = v8::Isolate::new(params);
+        isolate.set_microtasks_policy(v8::MicrotasksPolicy::Explicit);
+        isolate.set_capture_stack_trace_for_uncaught_exceptions(false, 0);
+        isolate.set_promise_reject_callback(promise_rejected);
+        isolate.set_host_import_module_dynamically_callback(modules::dynamic_import);
+        isolate.set_host_initialize_import_meta_object_callback(modules::import_meta);
+        let state = State::new(services, isolate.thread_safe_handle());
+        isolate.set_slot(state.clone());
+        // The state outlives the isolate: this struct drops it after the isolate, and so does the guest.
+        let data = Rc::as_ptr(&state).cast_mut().cast();
+        isolate.add_near_heap_limit_callback(near_heap_limit, data);
+        let context = attach(&mut isolate)?;
+        Some(Self { isolate, context, state })
+    }
+}
+
+/// Opens the snapshot's context and puts the ops into its registry.
+fn attach(isolate: &mut v8::OwnedIsolate) -> Option<v8::Global<v8::Context>> {
+    v8::scope!(let scope, isolate);
+    let context = v8::Context::new(scope, v8::ContextOptions::default());
+    let scope = &mut v8::ContextScope::new(scope, context);
+    // No `eval`, no `new Function`.
+    context.set_allow_generation_from_strings(false);
+    let registry = scope.get_context_data_from_snapshot_once::<v8::Object>(0).ok()?;
+    let key = v8::String::new(scope, "ops")?;
+    let target = v8::Local::<v8::Object>::try_from(registry.get(scope, key.into())?).ok()?;
+    for op in web::OPS.iter().copied().flatten() {
+        let name = v8::String::new_from_one_byte(scope, op.name.as_bytes(), v8::NewStringType::Internalized)?;
+        let function = (op.build)(scope)?;
+        target.create_data_property(scope, name.into(), function.into())?;
+    }
+    let registry = v8::Global::new(scope, registry);
+    scope.set_slot(Registry(registry));
+    Some(v8::Global::new(scope, context))
+}
+
+/// An internal function of the Web APIs' JavaScript: `nexus.NAME`.
+pub(crate) fn internal_function<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    name: &str,
+) -> Option<v8::Local<'s, v8::Function>> {
+    let registry = scope.get_slot::<Registry>()?.0.clone();
+    let registry = v8::Local::new(scope, registry);
+    let name = v8::String::new(scope, name)?;
+    v8::Local::<v8::Function>::try_from(registry.get(scope, name.into())?).ok()
+}
+
+/// The heap is about to reach its limit: the guest ends. It gets some headroom, once, to be unwound.
+///
+/// # Safety
+/// V8 calls it on the isolate's thread, with the state that `Isolate::new` gave.
+#[allow(unsafe_code)]
+unsafe extern "C" fn near_heap_limit(data: *mut std::ffi::c_void, current: usize, initial: usize) -> usize {
+    // SAFETY: the state lives as long as the isolate, on the same thread.
+    let state = unsafe { &*data.cast::<State>() };
+    state.stop(
+        StopReason::Memory,
+        format!("the app reached its memory limit of {} MB", state.services.heap_limit / (1024 * 1024)),
+    );
+    state.terminate();
+    if current > initial { current } else { current + HEADROOM }
+}
+
+/// Notes promises that are rejected with nobody to hear it, and forgets those that somebody hears late.
+///
+/// # Safety
+/// V8 calls it from within a scope of this thread.
+#[allow(unsafe_code)]
+unsafe extern "C" fn promise_rejected(message: v8::PromiseRejectMessage<'_>) {
+    // SAFETY: as said above.
+    v8::callback_scope!(unsafe scope, &message);
+    let state = State::of(scope);
+    let promise = v8::Global::new(scope, message.get_promise());
+    match message.get_event() {
+        v8::PromiseRejectEvent::PromiseRejectWithNoHandler => {
+            let Some(value) = message.get_value() else { return };
+            let value = v8::Global::new(scope, value);
+            state.rejections.borrow_mut().push((promise, value));
+        }
+        v8::PromiseRejectEvent::PromiseHandlerAddedAfterReject => {
+            state.rejections.borrow_mut().retain(|(rejected, _)| *rejected != promise);
+        }
+        _ => {}
+    }
+}
+
+/// The function of a lazy file of the Web APIs' JavaScript.
+pub(crate) fn lazy_file<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    file: &str,
+) -> Option<v8::Local<'s, v8::Value>> {
+    let source = web::lazy_source(file)?;
+    let name = v8::String::new(scope, &format!("nexus:{file}"))?;
+    let origin = v8::ScriptOrigin::new(scope, name.into(), 0, 0, false, -1, None, false, false, false, None);
+    let source = v8::String::new(scope, source)?;
+    v8::Script::compile(scope, source, Some(&origin))?.run(scope)
+}

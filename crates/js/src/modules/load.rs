@@ -1,0 +1,348 @@
+//! Loading: from a specifier to a module with all that it imports, and to its evaluation.
+
+use nexus_guest::{LoadError, ModulePath, SourceExcerpt};
+
+use super::request::{Kind, attributes};
+use crate::exception::{load_error, source_excerpt};
+use crate::state::State;
+
+type Scope<'a, 's, 'i> = &'a mut v8::PinScope<'s, 'i>;
+
+/// The URL under which a guest sees its module. The host's own paths are none of its business.
+pub(crate) fn url_of(path: &ModulePath) -> String {
+    format!("file:///{path}")
+}
+
+/// Loads, links and evaluates the app's main module. Gives the module and the promise of its evaluation.
+///
+/// # Errors
+/// When a module is missing, does not compile or link, or throws.
+pub(crate) fn load_main<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    main: &ModulePath,
+) -> Result<(v8::Local<'s, v8::Module>, v8::Local<'s, v8::Promise>), LoadError> {
+    Kind::JavaScript.check(main).map_err(LoadError::new)?;
+    let module = load_graph(scope, main.clone(), Kind::JavaScript)?;
+    let module = v8::Local::new(scope, module);
+    let promise = link_and_evaluate(scope, module)?;
+    let evaluation = v8::Global::new(scope, promise);
+    *State::of(scope).evaluation.borrow_mut() = Some(evaluation);
+    Ok((module, promise))
+}
+
+fn link_and_evaluate<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    module: v8::Local<'s, v8::Module>,
+) -> Result<v8::Local<'s, v8::Promise>, LoadError> {
+    v8::tc_scope!(let scope, scope);
+    let evaluated = match module.instantiate_module(scope, resolve) {
+        Some(_) => module.evaluate(scope),
+        None => None,
+    };
+    match evaluated.and_then(|value| v8::Local::<v8::Promise>::try_from(value).ok()) {
+        Some(promise) => Ok(promise),
+        None => Err(caught(scope)),
+    }
+}
+
+fn caught(scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, '_, v8::HandleScope<'_>>>) -> LoadError {
+    match scope.exception() {
+        Some(exception) => {
+            let message = scope.message();
+            load_error(scope, exception, message)
+        }
+        None => LoadError::new("the app was stopped while it was evaluated"),
+    }
+}
+
+/// Compiles a module and all that it imports statically.
+fn load_graph(
+    scope: Scope<'_, '_, '_>,
+    path: ModulePath,
+    kind: Kind,
+) -> Result<v8::Global<v8::Module>, LoadError> {
+    let state = State::of(scope);
+    if let Some(module) = state.modules.borrow().get(&path, kind) {
+        return Ok(module);
+    }
+    let first = compile(scope, &path, kind)?;
+    let mut compiled = vec![(path.clone(), kind)];
+    let mut work = vec![(path, first.clone())];
+    while let Some((referrer, module)) = work.pop() {
+        let requested = requests(scope, &referrer, &module).and_then(|requests| {
+            for (path, kind, excerpt) in requests {
+                if state.modules.borrow().get(&path, kind).is_some() {
+                    continue;
+                }
+                let module = compile(scope, &path, kind).map_err(|mut error| {
+                    error.excerpt = error.excerpt.or(excerpt);
+                    error
+                })?;
+                compiled.push((path.clone(), kind));
+                if kind == Kind::JavaScript {
+                    work.push((path, module));
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = requested {
+            // Half a graph is no use; a later import may find the files mended.
+            let mut map = state.modules.borrow_mut();
+            compiled.iter().for_each(|(path, kind)| map.remove(path, *kind));
+            return Err(error);
+        }
+    }
+    Ok(first)
+}
+
+type Requested = (ModulePath, Kind, Option<SourceExcerpt>);
+
+/// What a module imports, with the place of each import.
+fn requests(
+    scope: Scope<'_, '_, '_>,
+    referrer: &ModulePath,
+    module: &v8::Global<v8::Module>,
+) -> Result<Vec<Requested>, LoadError> {
+    let state = State::of(scope);
+    let module = v8::Local::new(scope, module);
+    if !module.is_source_text_module() {
+        return Ok(Vec::new());
+    }
+    let requests = module.get_module_requests();
+    let mut found = Vec::with_capacity(requests.length());
+    for index in 0..requests.length() {
+        let Some(request) = requests.get(scope, index) else { continue };
+        let Ok(request) = v8::Local::<v8::ModuleRequest>::try_from(request) else { continue };
+        let specifier = request.get_specifier().to_rust_string_lossy(scope);
+        let attributes = attributes(scope, request.get_import_attributes(), 3);
+        let resolved = Kind::of_attributes(&attributes).and_then(|kind| {
+            let path = state.services.modules.resolve(&specifier, referrer).map_err(|error| error.0)?;
+            kind.check(&path)?;
+            Ok((path, kind))
+        });
+        let location = module.source_offset_to_location(request.get_source_offset());
+        let (line, column) = (location.get_line_number() as u32 + 1, location.get_column_number() as u32 + 1);
+        let excerpt = source_line(&state, referrer, line).map(|text| {
+            source_excerpt(referrer.to_string(), line, column, specifier.chars().count() as u32 + 2, &text)
+        });
+        match resolved {
+            Ok((path, kind)) => found.push((path, kind, excerpt)),
+            Err(message) => return Err(LoadError { message, excerpt, stack: None }),
+        }
+    }
+    Ok(found)
+}
+
+fn source_line(state: &State, path: &ModulePath, line: u32) -> Option<String> {
+    let bytes = state.services.modules.read(path).ok()?;
+    String::from_utf8_lossy(&bytes).lines().nth(line as usize - 1).map(str::to_owned)
+}
+
+/// Compiles one module and enters it into the map.
+fn compile(
+    scope: Scope<'_, '_, '_>,
+    path: &ModulePath,
+    kind: Kind,
+) -> Result<v8::Global<v8::Module>, LoadError> {
+    let state = State::of(scope);
+    let bytes = state.services.modules.read(path).map_err(|error| LoadError::new(error.0))?;
+    v8::tc_scope!(let scope, scope);
+    let module = match kind {
+        Kind::JavaScript => compile_source(scope, path, &bytes)?,
+        Kind::Json | Kind::Text | Kind::Bytes => compile_synthetic(scope, path, kind, &bytes)?,
+    };
+    match module {
+        Some(module) => {
+            let hash = module.get_identity_hash().get();
+            let module = v8::Global::new(scope, module);
+            state.modules.borrow_mut().insert(path.clone(), kind, hash, module.clone());
+            Ok(module)
+        }
+        None => Err(caught(scope)),
+    }
+}
+
+fn compile_source<'s>(
+    scope: Scope<'_, 's, '_>,
+    path: &ModulePath,
+    bytes: &[u8],
+) -> Result<Option<v8::Local<'s, v8::Module>>, LoadError> {
+    let source = text(scope, path, bytes)?;
+    let Some(name) = v8::String::new(scope, &url_of(path)) else { return Ok(None) };
+    let origin = v8::ScriptOrigin::new(scope, name.into(), 0, 0, false, -1, None, false, false, true, None);
+    let mut source = v8::script_compiler::Source::new(source, Some(&origin));
+    Ok(v8::script_compiler::compile_module(scope, &mut source))
+}
+
+fn compile_synthetic<'s>(
+    scope: Scope<'_, 's, '_>,
+    path: &ModulePath,
+    kind: Kind,
+    bytes: &[u8],
+) -> Result<Option<v8::Local<'s, v8::Module>>, LoadError> {
+    let value: Option<v8::Local<'_, v8::Value>> = match kind {
+        Kind::Bytes => crate::ops::uint8_array(scope, bytes).map(Into::into),
+        Kind::Json => {
+            let source = text(scope, path, bytes)?;
+            match v8::json::parse(scope, source) {
+                Some(value) => Some(value),
+                None => return Err(LoadError::new(format!("\"{path}\" is not valid JSON"))),
+            }
+        }
+        Kind::Text | Kind::JavaScript => Some(text(scope, path, bytes)?.into()),
+    };
+    let Some(value) = value else { return Ok(None) };
+    let (Some(default), Some(name)) =
+        (v8::String::new(scope, "default"), v8::String::new(scope, &url_of(path)))
+    else {
+        return Ok(None);
+    };
+    let module = v8::Module::create_synthetic_module(scope, name, &[default], evaluate_synthetic);
+    let hash = module.get_identity_hash().get();
+    let (handle, value) = (v8::Global::new(scope, module), v8::Global::new(scope, value));
+    State::of(scope).modules.borrow_mut().set_value(hash, handle, value);
+    Ok(Some(module))
+}
+
+fn text<'s>(
+    scope: Scope<'_, 's, '_>,
+    path: &ModulePath,
+    bytes: &[u8],
+) -> Result<v8::Local<'s, v8::String>, LoadError> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return Err(LoadError::new(format!("\"{path}\" is not UTF-8 text")));
+    };
+    v8::String::new(scope, text).ok_or_else(|| LoadError::new(format!("\"{path}\" is too large")))
+}
+
+/// V8 asks for a module that another one imports: all of them are in the map already.
+fn resolve<'s>(
+    context: v8::Local<'s, v8::Context>,
+    specifier: v8::Local<'s, v8::String>,
+    import_attributes: v8::Local<'s, v8::FixedArray>,
+    referrer: v8::Local<'s, v8::Module>,
+) -> Option<v8::Local<'s, v8::Module>> {
+    // SAFETY: V8 calls this with the context that it is linking in, from within our own scope on this thread.
+    v8::callback_scope!(unsafe scope, context);
+    let state = State::of(scope);
+    let hash = referrer.get_identity_hash().get();
+    let referrer = v8::Global::new(scope, referrer);
+    let referrer = state.modules.borrow().place(hash, &referrer)?;
+    let specifier = specifier.to_rust_string_lossy(scope);
+    let attributes = attributes(scope, import_attributes, 3);
+    let path = state.services.modules.resolve(&specifier, &referrer).ok()?;
+    let kind = Kind::of_attributes(&attributes).ok()?;
+    let module = state.modules.borrow().get(&path, kind)?;
+    Some(v8::Local::new(scope, module))
+}
+
+/// V8 evaluates a synthetic module: its default export gets its value.
+fn evaluate_synthetic<'s>(
+    context: v8::Local<'s, v8::Context>,
+    module: v8::Local<'s, v8::Module>,
+) -> Option<v8::Local<'s, v8::Value>> {
+    // SAFETY: as in `resolve`.
+    v8::callback_scope!(unsafe scope, context);
+    let hash = module.get_identity_hash().get();
+    let handle = v8::Global::new(scope, module);
+    let value = State::of(scope).modules.borrow_mut().take_value(hash, &handle)?;
+    let value = v8::Local::new(scope, value);
+    let default = v8::String::new(scope, "default")?;
+    module.set_synthetic_module_export(scope, default, value)?;
+    let resolver = v8::PromiseResolver::new(scope)?;
+    let undefined = v8::undefined(scope);
+    resolver.resolve(scope, undefined.into());
+    Some(resolver.get_promise(scope).into())
+}
+
+/// `import()`: the promise of the module's namespace.
+pub(crate) fn dynamic_import<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    _host_defined_options: v8::Local<'s, v8::Data>,
+    resource_name: v8::Local<'s, v8::Value>,
+    specifier: v8::Local<'s, v8::String>,
+    import_attributes: v8::Local<'s, v8::FixedArray>,
+) -> Option<v8::Local<'s, v8::Promise>> {
+    let resolver = v8::PromiseResolver::new(scope)?;
+    match import(scope, resource_name, specifier, import_attributes) {
+        Ok(value) => resolver.resolve(scope, value),
+        Err(ImportError::Thrown(exception)) => resolver.reject(scope, exception),
+        Err(ImportError::Refused(message)) => {
+            let message = v8::String::new(scope, &message)?;
+            let error = v8::Exception::type_error(scope, message);
+            resolver.reject(scope, error)
+        }
+    };
+    Some(resolver.get_promise(scope))
+}
+
+enum ImportError<'s> {
+    /// The module cannot be had.
+    Refused(String),
+    /// It threw.
+    Thrown(v8::Local<'s, v8::Value>),
+}
+
+fn import<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    resource_name: v8::Local<'s, v8::Value>,
+    specifier: v8::Local<'s, v8::String>,
+    import_attributes: v8::Local<'s, v8::FixedArray>,
+) -> Result<v8::Local<'s, v8::Value>, ImportError<'s>> {
+    let state = State::of(scope);
+    let referrer = resource_name.to_rust_string_lossy(scope);
+    let referrer = referrer.strip_prefix("file:///").and_then(ModulePath::new);
+    let referrer = referrer.ok_or_else(|| ImportError::Refused("import() works in modules only".into()))?;
+    let specifier = specifier.to_rust_string_lossy(scope);
+    let attributes = attributes(scope, import_attributes, 2);
+    let kind = Kind::of_attributes(&attributes).map_err(ImportError::Refused)?;
+    let path = state.services.modules.resolve(&specifier, &referrer);
+    let path = path.map_err(|error| ImportError::Refused(error.0))?;
+    kind.check(&path).map_err(ImportError::Refused)?;
+    let module = load_graph(scope, path, kind).map_err(|error| ImportError::Refused(error.message))?;
+    let module = v8::Local::new(scope, module);
+    if module.get_status() == v8::ModuleStatus::Errored {
+        return Err(ImportError::Thrown(module.get_exception()));
+    }
+    v8::tc_scope!(let scope, scope);
+    let evaluated = match module.instantiate_module(scope, resolve) {
+        Some(_) => module.evaluate(scope),
+        None => None,
+    };
+    let Some(evaluated) = evaluated else {
+        let thrown = scope.exception().unwrap_or_else(|| v8::undefined(scope).into());
+        return Err(ImportError::Thrown(thrown));
+    };
+    // The namespace, once the evaluation (and any top-level await) is done.
+    let namespace = module.get_module_namespace();
+    let wait = crate::isolate::internal_function(scope, "afterEvaluation");
+    let receiver = v8::undefined(scope).into();
+    match wait.and_then(|wait| wait.call(scope, receiver, &[evaluated, namespace])) {
+        Some(promise) => Ok(promise),
+        None => Err(ImportError::Refused("the app was stopped".into())),
+    }
+}
+
+/// Fills `import.meta` (HTML Standard, section 8.1.6.7.4): its `url`.
+///
+/// # Safety
+/// V8 calls it from within a scope of this thread.
+#[allow(unsafe_code)]
+pub(crate) unsafe extern "C" fn import_meta(
+    context: v8::Local<'_, v8::Context>,
+    module: v8::Local<'_, v8::Module>,
+    meta: v8::Local<'_, v8::Object>,
+) {
+    // SAFETY: as said above.
+    v8::callback_scope!(unsafe scope, context);
+    let hash = module.get_identity_hash().get();
+    let module = v8::Global::new(scope, module);
+    let place = State::of(scope).modules.borrow().place(hash, &module);
+    if let Some(path) = place
+        && let (Some(key), Some(url)) =
+            (v8::String::new(scope, "url"), v8::String::new(scope, &url_of(&path)))
+    {
+        meta.create_data_property(scope, key.into(), url.into());
+    }
+}

@@ -1,0 +1,8 @@
+//! ES modules of an app: found, compiled, linked and evaluated.
+
+mod load;
+mod map;
+mod request;
+
+pub(crate) use load::{dynamic_import, import_meta, load_main};
+pub(crate) use map::ModuleMap;

@@ -1,0 +1,134 @@
+//! Operations: what a guest waits for outside of JavaScript, each with the promise that it settles.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::future::{AbortHandle, Abortable, LocalBoxFuture};
+use futures_util::stream::{FuturesUnordered, Stream};
+
+use crate::ops;
+use crate::scope::ScopeKey;
+
+/// What an operation gave.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// `null`: a stream's end.
+    Null,
+    /// A number.
+    Number(u32),
+    /// A `Uint8Array`.
+    Bytes(Bytes),
+    /// A string, from UTF-8 without its byte order mark.
+    Text(Bytes),
+    /// A rejection with a `TypeError`.
+    TypeError(String),
+}
+
+impl Outcome {
+    /// The value for JavaScript; the error's side is a rejection.
+    pub(crate) fn into_value<'s>(
+        self,
+        scope: &mut v8::PinScope<'s, '_>,
+    ) -> Result<v8::Local<'s, v8::Value>, v8::Local<'s, v8::Value>> {
+        let too_large =
+            |scope: &mut v8::PinScope<'s, '_>| type_error(scope, "the value is too large for JavaScript");
+        match self {
+            Outcome::Null => Ok(v8::null(scope).into()),
+            Outcome::Number(n) => Ok(v8::Integer::new_from_unsigned(scope, n).into()),
+            Outcome::Bytes(bytes) => match ops::uint8_array(scope, &bytes) {
+                Some(array) => Ok(array.into()),
+                None => Err(too_large(scope)),
+            },
+            Outcome::Text(bytes) => {
+                let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+                match v8::String::new_from_utf8(scope, text, v8::NewStringType::Normal) {
+                    Some(string) => Ok(string.into()),
+                    None => Err(too_large(scope)),
+                }
+            }
+            Outcome::TypeError(message) => Err(type_error(scope, &message)),
+        }
+    }
+}
+
+fn type_error<'s>(scope: &mut v8::PinScope<'s, '_>, message: &str) -> v8::Local<'s, v8::Value> {
+    let message = v8::String::new(scope, message).unwrap_or_else(|| v8::String::empty(scope));
+    v8::Exception::type_error(scope, message)
+}
+
+/// Cancels an operation that its scope owns.
+pub(crate) struct Handle {
+    id: u64,
+    abort: AbortHandle,
+}
+
+/// A finished operation.
+pub(crate) struct Finished {
+    pub(crate) id: u64,
+    pub(crate) scope: ScopeKey,
+    pub(crate) resolver: v8::Global<v8::PromiseResolver>,
+    pub(crate) outcome: Outcome,
+}
+
+/// The operations of one guest.
+#[derive(Default)]
+pub(crate) struct Operations {
+    running: FuturesUnordered<Abortable<LocalBoxFuture<'static, Finished>>>,
+    /// Those that were neither finished nor cancelled.
+    live: usize,
+    last: u64,
+}
+
+impl Operations {
+    /// Starts an operation. The handle goes into its scope's list; see [`Operations::cancel`].
+    pub(crate) fn start(
+        &mut self,
+        scope: ScopeKey,
+        resolver: v8::Global<v8::PromiseResolver>,
+        future: impl Future<Output = Outcome> + 'static,
+    ) -> Handle {
+        self.last += 1;
+        let id = self.last;
+        let (abort, registration) = AbortHandle::new_pair();
+        let future = async move { Finished { id, scope, resolver, outcome: future.await } };
+        self.running.push(Abortable::new(Box::pin(future), registration));
+        self.live += 1;
+        Handle { id, abort }
+    }
+
+    /// Cancels these operations: they are dropped before the loop polls anything again.
+    pub(crate) fn cancel(&mut self, handles: &mut Vec<Handle>) {
+        self.live = self.live.saturating_sub(handles.len());
+        for handle in handles.drain(..) {
+            handle.abort.abort();
+        }
+    }
+
+    /// Takes a finished operation off its scope's list.
+    pub(crate) fn forget(handles: &mut Vec<Handle>, id: u64) {
+        if let Some(index) = handles.iter().position(|handle| handle.id == id) {
+            handles.swap_remove(index);
+        }
+    }
+
+    /// The next finished operation, if there is one; else `None`, and the task is woken when there is.
+    pub(crate) fn poll_finished(&mut self, cx: &mut Context<'_>) -> Option<Finished> {
+        loop {
+            match Pin::new(&mut self.running).poll_next(cx) {
+                Poll::Ready(Some(Ok(finished))) => {
+                    self.live = self.live.saturating_sub(1);
+                    return Some(finished);
+                }
+                Poll::Ready(Some(Err(_cancelled))) => {}
+                Poll::Ready(None) | Poll::Pending => return None,
+            }
+        }
+    }
+
+    /// How many operations are under way.
+    pub(crate) fn len(&self) -> usize {
+        self.live
+    }
+}

@@ -1,0 +1,104 @@
+//! V8's process-wide set-up: flags, ICU data, the platform. Once, on the main thread.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+
+/// The ICU data file's name, beside the program or in `../lib/nexus`.
+const ICU_FILE: &str = "icudtl.dat";
+
+/// Where set-up left the ICU data, if it did: right for programs run from the build folder.
+const ICU_OF_BUILD: Option<&str> = option_env!("V8_ICU_DATA");
+
+/// V8's flags. Each is there for a reason:
+/// - `single-threaded-gc`: a guest's garbage is collected on its own thread, on its own account;
+/// - `stack-size`: 864 of a worker's 2,048 KB of stack, so that deep recursion is a clean `RangeError`
+///   and host frames below and above still fit;
+/// - `no-turboshaft-loop-unrolling`: that phase also drops the stack check of loops that call built-ins only,
+///   and with it the place where such a loop, once optimised, would notice that it was terminated.
+const FLAGS: &str = "--single-threaded-gc --stack-size=864 --no-turboshaft-loop-unrolling";
+
+/// Why V8 could not be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InitError(String);
+
+impl fmt::Display for InitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for InitError {}
+
+/// Starts V8 for the process. Must be called on the main thread before any other thread exists that
+/// will run JavaScript (V8's memory protection keys are inherited from the thread that calls it).
+/// Further calls do nothing.
+///
+/// # Errors
+/// When no ICU data is found: beside the program, in `../lib/nexus`, or where set-up left it.
+pub fn initialize(program: &Path) -> Result<(), InitError> {
+    initialize_with(program, v8::new_default_platform)
+}
+
+/// Like [`initialize`], but from any thread, without V8's memory protection keys. For test harnesses only, which
+/// start threads before any test can run.
+///
+/// # Errors
+/// As [`initialize`].
+pub fn initialize_for_tests(program: &Path) -> Result<(), InitError> {
+    initialize_with(program, v8::new_unprotected_default_platform)
+}
+
+type NewPlatform = fn(u32, bool) -> v8::UniqueRef<v8::Platform>;
+
+fn initialize_with(program: &Path, platform: NewPlatform) -> Result<(), InitError> {
+    static ONCE: Once = Once::new();
+    let mut result = Ok(());
+    ONCE.call_once(|| result = initialize_once(program, platform));
+    result
+}
+
+fn initialize_once(program: &Path, platform: NewPlatform) -> Result<(), InitError> {
+    match find_icu(program) {
+        Some(file) => {
+            // SAFETY: the caller is the main thread and no other thread exists yet that could read the environment.
+            #[allow(unsafe_code, clippy::disallowed_methods)]
+            unsafe {
+                std::env::set_var("V8_ICU_DATA", &file)
+            };
+            // The assembled library reads the file that the variable names; a V8 with ICU data built in
+            // ignores both. It takes the data's address all the same.
+            static NO_DATA: [u8; 0] = [];
+            if v8::icu::set_common_data_77(&NO_DATA).is_err() {
+                return Err(InitError(format!(
+                    "the ICU data in {} cannot be used by this V8",
+                    file.display()
+                )));
+            }
+        }
+        None if ICU_OF_BUILD.is_some() => {
+            return Err(InitError(format!(
+                "V8's ICU data ({ICU_FILE}) is missing: it belongs beside the program or into ../lib/nexus"
+            )));
+        }
+        // Built with a V8 that brings its data along.
+        None => {}
+    }
+    v8::V8::set_flags_from_string(FLAGS);
+    // Two threads compile hot code in the background for all isolates together.
+    v8::V8::initialize_platform(platform(2, false).make_shared());
+    v8::V8::initialize();
+    Ok(())
+}
+
+#[allow(clippy::disallowed_methods)] // Runs at start-up, before there are guests.
+fn find_icu(program: &Path) -> Option<PathBuf> {
+    let folder = program.parent()?;
+    let beside = [folder.join(ICU_FILE), folder.join("../lib/nexus").join(ICU_FILE)];
+    beside.into_iter().chain(ICU_OF_BUILD.map(PathBuf::from)).find(|file| file.is_file())
+}
+
+/// The version of V8 that runs here.
+pub fn v8_version() -> &'static str {
+    v8::V8::get_version()
+}

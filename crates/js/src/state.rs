@@ -1,0 +1,299 @@
+//! What ops see of their guest: its scopes, timers, operations and services. One for each isolate, in the isolate's
+//! slot, on one thread.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use futures_util::task::AtomicWaker;
+use nexus_guest::{Failure, Level, LogRecord, Reply, RequestId, Services, Stop, StopReason, Stopper, Ticket};
+
+use crate::modules::ModuleMap;
+use crate::operations::{Operations, Outcome};
+use crate::scope::{RequestScope, ScopeKey, Scopes};
+use crate::timers::{TimerId, Timers};
+
+pub(crate) struct State {
+    pub(crate) services: Services,
+    pub(crate) scopes: RefCell<Scopes>,
+    pub(crate) timers: RefCell<Timers>,
+    pub(crate) operations: RefCell<Operations>,
+    pub(crate) modules: RefCell<ModuleMap>,
+    /// Rejected promises that nobody has handled so far in this turn.
+    pub(crate) rejections: RefCell<Vec<(v8::Global<v8::Promise>, v8::Global<v8::Value>)>>,
+    /// The promise of the main module's evaluation: who loads the app reports its rejection.
+    pub(crate) evaluation: RefCell<Option<v8::Global<v8::Promise>>>,
+    /// Requests whose client has gone, for the next poll.
+    pub(crate) aborts: RefCell<Vec<Ticket>>,
+    /// Scopes that may be over since the last look.
+    pub(crate) touched: RefCell<Vec<ScopeKey>>,
+    /// Requests without an answer.
+    pub(crate) unanswered: Cell<usize>,
+    /// The origin of `performance.now()`.
+    pub(crate) origin: Instant,
+    pub(crate) origin_wall: Duration,
+    pub(crate) handle: Arc<StopHandle>,
+    stop: RefCell<Option<Stop>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl State {
+    pub(crate) fn new(services: Services, isolate: v8::IsolateHandle) -> Rc<Self> {
+        Rc::new(Self {
+            services,
+            scopes: RefCell::default(),
+            timers: RefCell::default(),
+            operations: RefCell::default(),
+            modules: RefCell::default(),
+            rejections: RefCell::default(),
+            evaluation: RefCell::default(),
+            aborts: RefCell::default(),
+            touched: RefCell::default(),
+            unanswered: Cell::new(0),
+            origin: Instant::now(),
+            origin_wall: std::time::SystemTime::now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .unwrap_or_default(),
+            handle: Arc::new(StopHandle { isolate, reason: AtomicU8::new(0), waker: AtomicWaker::new() }),
+            stop: RefCell::new(None),
+            waker: RefCell::new(None),
+        })
+    }
+
+    /// The state of this isolate.
+    pub(crate) fn of(isolate: &v8::Isolate) -> Rc<Self> {
+        match isolate.get_slot::<Rc<Self>>() {
+            Some(state) => state.clone(),
+            // Every isolate gets its state before any script runs in it.
+            None => unreachable!("an isolate without its state"),
+        }
+    }
+
+    /// The request that the running code belongs to.
+    pub(crate) fn current(scope: &v8::PinScope<'_, '_>) -> ScopeKey {
+        let data = scope.get_continuation_preserved_embedder_data();
+        v8::Local::<v8::Integer>::try_from(data).map_or(ScopeKey::GUEST, |key| ScopeKey(key.value() as u32))
+    }
+
+    /// Ends the guest: what is running goes on to the end of its turn at most.
+    pub(crate) fn stop(&self, reason: StopReason, detail: String) {
+        self.stop.borrow_mut().get_or_insert(Stop { reason, detail });
+        self.wake();
+    }
+
+    /// Breaks off what the isolate is running. Only after [`State::stop`].
+    pub(crate) fn terminate(&self) {
+        self.handle.isolate.terminate_execution();
+    }
+
+    /// Drops every handle into the isolate, before the isolate itself goes.
+    pub(crate) fn clear(&self) {
+        *self.scopes.borrow_mut() = Scopes::default();
+        *self.timers.borrow_mut() = Timers::default();
+        *self.operations.borrow_mut() = Operations::default();
+        *self.modules.borrow_mut() = ModuleMap::default();
+        self.rejections.borrow_mut().clear();
+        *self.evaluation.borrow_mut() = None;
+    }
+
+    /// How the guest has ended, if it has.
+    pub(crate) fn stopped(&self) -> Option<Stop> {
+        if self.stop.borrow().is_none()
+            && let Some(reason) = self.handle.requested()
+        {
+            self.stop(reason, "stopped by the host".into());
+        }
+        self.stop.borrow().clone()
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.borrow().is_some() || self.handle.requested().is_some()
+    }
+
+    /// Has the event loop poll the guest again.
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = self.waker.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+
+    pub(crate) fn set_waker(&self, waker: &Waker) {
+        let mut current = self.waker.borrow_mut();
+        if !current.as_ref().is_some_and(|current| current.will_wake(waker)) {
+            *current = Some(waker.clone());
+        }
+        // A wake-up consumes the registration.
+        self.handle.waker.register(waker);
+    }
+
+    /// Writes a line to the guest's log, in the name of this request.
+    pub(crate) fn log(&self, key: ScopeKey, level: Level, message: String, stack: Option<String>) {
+        let request = self.request_id(key);
+        self.services.log.log(LogRecord { level, request, message, stack });
+    }
+
+    pub(crate) fn request_id(&self, key: ScopeKey) -> Option<RequestId> {
+        self.with_scope(key, |scope| scope.id)
+    }
+
+    /// Looks into a scope, unless its request is over.
+    pub(crate) fn with_scope<R>(
+        &self,
+        key: ScopeKey,
+        look: impl FnOnce(&mut RequestScope) -> R,
+    ) -> Option<R> {
+        self.scopes.borrow_mut().get(key).map(look)
+    }
+
+    /// Starts an operation for the running request and returns its promise. An operation that belongs to a request
+    /// which is over is not started: its promise stays pending, like all that is cancelled.
+    pub(crate) fn spawn<'s>(
+        &self,
+        scope: &mut v8::PinScope<'s, '_>,
+        key: ScopeKey,
+        future: impl Future<Output = Outcome> + 'static,
+    ) -> Option<v8::Local<'s, v8::Promise>> {
+        let resolver = v8::PromiseResolver::new(scope)?;
+        let promise = resolver.get_promise(scope);
+        let resolver = v8::Global::new(scope, resolver);
+        if key == ScopeKey::GUEST {
+            self.operations.borrow_mut().start(key, resolver, future);
+        } else {
+            self.with_scope(key, |owner| {
+                let handle = self.operations.borrow_mut().start(key, resolver, future);
+                owner.operations.push(handle);
+            });
+        }
+        self.wake();
+        Some(promise)
+    }
+
+    /// Starts a timer for the running request; 0 if that is over.
+    pub(crate) fn start_timer(
+        &self,
+        callback: v8::Global<v8::Function>,
+        key: ScopeKey,
+        delay: Duration,
+        repeat: bool,
+    ) -> TimerId {
+        if key == ScopeKey::GUEST {
+            self.wake();
+            return self.timers.borrow_mut().start(callback, key, delay, repeat);
+        }
+        let id = self.with_scope(key, |scope| {
+            let id = self.timers.borrow_mut().start(callback, key, delay, repeat);
+            scope.timers.push(id);
+            id
+        });
+        self.wake();
+        id.unwrap_or(0)
+    }
+
+    /// Stops a timer, if it has not fired for the last time.
+    pub(crate) fn stop_timer(&self, id: TimerId) {
+        let stopped = self.timers.borrow_mut().stop(id);
+        if let Some(key) = stopped {
+            self.forget_timer(key, id);
+        }
+    }
+
+    /// Takes a timer off its scope's list.
+    pub(crate) fn forget_timer(&self, key: ScopeKey, id: TimerId) {
+        self.with_scope(key, |scope| {
+            if let Some(index) = scope.timers.iter().position(|&timer| timer == id) {
+                scope.timers.swap_remove(index);
+            }
+        });
+    }
+
+    /// Answers a request. Gives whether anybody still wants the answer.
+    pub(crate) fn answer(&self, key: ScopeKey, reply: Result<Reply, Failure>) -> bool {
+        let wanted = self.with_scope(key, |scope| {
+            if std::mem::replace(&mut scope.answered, true) {
+                return false;
+            }
+            self.unanswered.set(self.unanswered.get().saturating_sub(1));
+            match &scope.responder {
+                // The host may have given up on it meanwhile.
+                Some(responder) if !responder.is_sent() => {
+                    responder.send(reply);
+                    true
+                }
+                _ => false,
+            }
+        });
+        self.touch(key);
+        wanted.unwrap_or(false)
+    }
+
+    /// Whether an answer is still wanted.
+    pub(crate) fn wants_answer(&self, key: ScopeKey) -> bool {
+        self.with_scope(key, |scope| {
+            !scope.answered && scope.responder.as_ref().is_some_and(|responder| !responder.is_sent())
+        }) == Some(true)
+    }
+
+    /// Has the end of the turn look whether this request is over.
+    pub(crate) fn touch(&self, key: ScopeKey) {
+        self.touched.borrow_mut().push(key);
+    }
+
+    /// Releases a request's scope with everything that it owns.
+    pub(crate) fn release(&self, key: ScopeKey) {
+        let Some(mut scope) = self.scopes.borrow_mut().take(key) else { return };
+        if !scope.answered {
+            self.unanswered.set(self.unanswered.get().saturating_sub(1));
+        }
+        if !scope.timers.is_empty() {
+            let mut timers = self.timers.borrow_mut();
+            for id in scope.timers.drain(..) {
+                timers.stop(id);
+            }
+        }
+        if !scope.operations.is_empty() {
+            self.operations.borrow_mut().cancel(&mut scope.operations);
+            self.wake();
+        }
+        self.scopes.borrow_mut().recycle(scope);
+    }
+
+    /// Whether nothing can happen any more of which a promise could settle, but for a new request.
+    pub(crate) fn waits_for_nothing(&self) -> bool {
+        self.timers.borrow().len() == 0
+            && self.operations.borrow().len() == 0
+            && self.aborts.borrow().is_empty()
+    }
+}
+
+/// Stops the guest from any thread.
+pub(crate) struct StopHandle {
+    isolate: v8::IsolateHandle,
+    /// 0, or the reason's number.
+    reason: AtomicU8,
+    waker: AtomicWaker,
+}
+
+const REASONS: [StopReason; 4] = [StopReason::Memory, StopReason::Cpu, StopReason::Host, StopReason::Engine];
+
+impl StopHandle {
+    fn requested(&self) -> Option<StopReason> {
+        // Acquire pairs with the release in `stop`; nothing else is published by it, but the check is not hot enough to
+        // argue for less.
+        let number = self.reason.load(Ordering::Acquire);
+        REASONS.get(usize::from(number).wrapping_sub(1)).copied()
+    }
+}
+
+impl Stopper for StopHandle {
+    fn stop(&self, reason: StopReason) {
+        let number = REASONS.iter().position(|r| *r == reason).map_or(1, |index| index as u8 + 1);
+        // The first reason stays.
+        let _ = self.reason.compare_exchange(0, number, Ordering::AcqRel, Ordering::Acquire);
+        self.isolate.terminate_execution();
+        self.waker.wake();
+    }
+}

@@ -1,0 +1,115 @@
+//! Natives of `console.js` and `inspect.js`: the log, and looks at values that run none of the guest's code.
+
+use nexus_guest::Level;
+
+use crate::ops::{self, arg_u32, to_rust_string};
+use crate::state::State;
+
+pub(crate) const OPS: &[ops::Op] = ops::ops![
+    consoleLog => op_console_log,
+    consoleWants => op_console_wants,
+    valueKind => op_value_kind,
+    proxyTarget => op_proxy_target,
+    previewEntries => op_preview_entries,
+];
+
+/// The levels by their numbers in `console.js`.
+fn level(number: u32) -> Level {
+    match number {
+        0 => Level::Debug,
+        1 => Level::Info,
+        2 => Level::Warn,
+        _ => Level::Error,
+    }
+}
+
+/// `consoleLog(level, text, stack)`: a line of the request that is running.
+fn op_console_log<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    _rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    let state = State::of(scope);
+    let level = level(arg_u32(&args, 0));
+    if !state.services.log.wants(level) {
+        return;
+    }
+    let message = to_rust_string(scope, args.get(1));
+    let stack = args.get(2).is_string().then(|| to_rust_string(scope, args.get(2)));
+    state.log(State::current(scope), level, message, stack);
+}
+
+/// `consoleWants(level)`: whether such a line would be written at all.
+fn op_console_wants<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    rv.set_bool(State::of(scope).services.log.wants(level(arg_u32(&args, 0))));
+}
+
+/// `valueKind(value)`: what V8 made the value as, whatever its prototype says.
+fn op_value_kind<'s>(
+    _scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    rv.set_int32(kind(args.get(0)));
+}
+
+/// The numbers of `inspect.js`; 0 for everything else.
+fn kind(value: v8::Local<'_, v8::Value>) -> i32 {
+    type Test = fn(&v8::Value) -> bool;
+    const KINDS: &[(Test, i32)] = &[
+        (v8::Value::is_array, 1),
+        (v8::Value::is_map, 2),
+        (v8::Value::is_set, 3),
+        (v8::Value::is_date, 4),
+        (v8::Value::is_reg_exp, 5),
+        (v8::Value::is_native_error, 6),
+        (v8::Value::is_promise, 7),
+        (v8::Value::is_proxy, 8),
+        (v8::Value::is_typed_array, 9),
+        (v8::Value::is_array_buffer, 10),
+        (v8::Value::is_weak_map, 12),
+        (v8::Value::is_weak_set, 12),
+        (v8::Value::is_number_object, 14),
+        (v8::Value::is_string_object, 14),
+        (v8::Value::is_boolean_object, 14),
+        (v8::Value::is_symbol_object, 14),
+        (v8::Value::is_big_int_object, 14),
+        (v8::Value::is_generator_object, 15),
+        (v8::Value::is_module_namespace_object, 16),
+        (v8::Value::is_arguments_object, 17),
+        (v8::Value::is_map_iterator, 18),
+        (v8::Value::is_set_iterator, 18),
+    ];
+    KINDS.iter().find(|(test, _)| test(&value)).map_or(0, |&(_, kind)| kind)
+}
+
+/// `proxyTarget(proxy)`: what it stands for; `null` once it is revoked.
+fn op_proxy_target<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    if let Ok(proxy) = v8::Local::<v8::Proxy>::try_from(args.get(0)) {
+        rv.set(proxy.get_target(scope));
+    }
+}
+
+/// `previewEntries(value)`: what a map, a set or one of their iterators holds, without moving the iterator.
+fn op_preview_entries<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    let value = args.get(0);
+    let previewable = value.is_map() || value.is_set() || value.is_map_iterator() || value.is_set_iterator();
+    if previewable
+        && let Ok(object) = v8::Local::<v8::Object>::try_from(value)
+        && let (Some(entries), _) = object.preview_entries(scope)
+    {
+        rv.set(entries.into());
+    }
+}

@@ -1,0 +1,182 @@
+// From the host to the app's handlers and back: what happens in a request's first turn, and how a response leaves.
+(function (nexus) {
+  "use strict";
+  const { ops } = nexus;
+  const { makeRequest, isResponse, responseStatus, responseHeaders, responseBody } = nexus;
+  const { STRING, BYTES, INCOMING, isUsed, isLocked, streamOf, toChunk } = nexus.body;
+  const { required, finishInterface } = nexus.webidl;
+  const { apply } = Reflect;
+  const resolve = Promise.resolve.bind(Promise);
+  const then = nexus.webidl.uncurryThis(Promise.prototype.then);
+
+  // The app: its default export, that one's `fetch`, its variables.
+  let app;
+  let handler;
+  let env;
+  // For each response that is streaming, how to cancel its stream.
+  const streaming = { __proto__: null };
+
+  // The numbers that `ops.fail` knows.
+  const THREW = 0;
+  const NOT_A_RESPONSE = 1;
+
+  class ExecutionContext {
+    #id;
+    #client;
+
+    constructor(token, id) {
+      if (token !== TOKEN) throw new TypeError("Illegal constructor");
+      this.#id = id;
+    }
+
+    /** Keeps the request's resources until the promise has settled, also after the response. */
+    waitUntil(promise) {
+      required(arguments.length, 1, "waitUntil");
+      const id = this.#id;
+      if (!ops.waitBegin(id)) throw new TypeError("waitUntil: the request is over");
+      // Its own resolution comes first: a thenable may throw.
+      then(resolve(promise), () => ops.waitEnd(id), (error) => {
+        ops.logException(error, "waitUntil");
+        ops.waitEnd(id);
+      });
+    }
+
+    /** Who asks: `{ address, port }`, each null where it is not known. */
+    get client() {
+      return (this.#client ??= Object.freeze(ops.clientAddress(this.#id)));
+    }
+
+    /** The request's id, as it stands in the logs and in the response's `x-request-id`. */
+    get requestId() {
+      return ops.requestId(this.#id);
+    }
+  }
+  const TOKEN = Symbol();
+  finishInterface(ExecutionContext, { global: false });
+
+  nexus.start = (namespace, pairs) => {
+    app = namespace.default;
+    if (app === undefined || app === null) {
+      throw new TypeError("the main module has no default export: `export default { fetch(request, env, ctx) { … } }`");
+    }
+    handler = app.fetch;
+    if (typeof handler !== "function") {
+      throw new TypeError("the default export has no fetch handler: `export default { fetch(request, env, ctx) { … } }`");
+    }
+    env = {};
+    for (let i = 0; i < pairs.length; i += 2) env[pairs[i]] = pairs[i + 1];
+  };
+
+  nexus.dispatch = (id, method, url) => {
+    let result;
+    try {
+      result = apply(handler, app, [makeRequest(id, method, url), env, new ExecutionContext(TOKEN, id)]);
+      if (isResponse(result)) {
+        respond(id, result);
+        return;
+      }
+    } catch (error) {
+      ops.fail(id, THREW, error);
+      return;
+    }
+    settle(id, result);
+  };
+
+  const settle = async (id, result) => {
+    try {
+      respond(id, await result);
+    } catch (error) {
+      ops.fail(id, THREW, error);
+    }
+  };
+
+  const respond = (id, response) => {
+    if (!isResponse(response)) {
+      ops.fail(id, NOT_A_RESPONSE, response);
+      return;
+    }
+    const status = responseStatus(response);
+    if (status === 0) {
+      ops.fail(id, NOT_A_RESPONSE, response);
+      return;
+    }
+    const list = responseHeaders(response);
+    const body = responseBody(response);
+    if (body === null) {
+      ops.respond(id, status, list, null);
+      return;
+    }
+    if (isUsed(body) || isLocked(body)) throw new TypeError("the response's body was read already, or is locked");
+    if (body.stream === null && (body.kind === STRING || body.kind === BYTES)) {
+      body.used = true;
+      ops.respond(id, status, list, body.source);
+      return;
+    }
+    if (body.stream === null && body.kind === INCOMING) {
+      // The request's own body, sent back as it comes: it never enters JavaScript.
+      body.used = true;
+      ops.respondWithRequestBody(id, status, list, body.source);
+      return;
+    }
+    const stream = streamOf(body);
+    const reader = nexus.getReaderInternal(stream);
+    if (ops.respond(id, status, list, true)) pump(id, reader);
+    else cancel(reader, gone());
+  };
+
+  const gone = () => new nexus.DOMException("The client has gone", "AbortError");
+  const cancel = (reader, reason) => {
+    then(nexus.cancelReaderInternal(reader, reason), undefined, () => {});
+  };
+
+  // Carries a stream's chunks to the host, no faster than the client takes them.
+  const pump = async (id, reader) => {
+    let over = false;
+    streaming[id] = () => {
+      over = true;
+      cancel(reader, gone());
+    };
+    try {
+      for (;;) {
+        const { done, value } = await nexus.readInternal(reader);
+        if (over) return;
+        if (done) {
+          ops.replyEnd(id);
+          return;
+        }
+        let state = ops.replyWrite(id, toChunk(value));
+        // 0: there is room; 1: wait until there is; 2: the client has gone.
+        if (state === 1) state = await ops.replyRoom(id);
+        if (over) return;
+        if (state === 2) {
+          cancel(reader, gone());
+          return;
+        }
+      }
+    } catch (error) {
+      if (!over) {
+        ops.logException(error, "response body");
+        ops.replyFail(id);
+        cancel(reader, error);
+      }
+    } finally {
+      delete streaming[id];
+    }
+  };
+
+  // The client has gone, or the time was up.
+  nexus.abortRequest = (id, signal) => {
+    if (signal !== undefined) nexus.signalAbort(signal, gone());
+    const stop = streaming[id];
+    if (stop !== undefined) stop();
+  };
+
+  nexus.reportException = (error) => {
+    ops.logException(error, "");
+  };
+
+  nexus.afterEvaluation = async (evaluated, namespace) => {
+    await evaluated;
+    return namespace;
+  };
+})

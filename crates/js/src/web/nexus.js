@@ -1,0 +1,46 @@
+// Makes `nexus`, the internal registry through which the files of this folder find each other and their native
+// functions. Guests never see it.
+(function () {
+  "use strict";
+  const { defineProperty } = Object;
+  const nexus = {
+    __proto__: null,
+    // Native functions; filled when an isolate has been made from the snapshot.
+    ops: { __proto__: null },
+
+    // Defines a global as Web IDL has them: writable, configurable, not enumerable.
+    define(name, value) {
+      defineProperty(globalThis, name, { __proto__: null, value, writable: true, configurable: true, enumerable: false });
+    },
+
+    // Has `files` run, in order, when one of `names` is first used.
+    lazy(files, names) {
+      let loaded = false;
+      const load = () => {
+        if (!loaded) {
+          loaded = true;
+          // The files define their names anew, over these accessors.
+          for (let i = 0; i < files.length; i++) nexus.ops.loadLazy(files[i])(nexus);
+        }
+      };
+      for (let i = 0; i < names.length; i++) {
+        const internal = names[i].startsWith("nexus.");
+        const name = internal ? names[i].slice(6) : names[i];
+        const target = internal ? nexus : globalThis;
+        const set = (value) => {
+          defineProperty(target, name, { __proto__: null, value, writable: true, configurable: true, enumerable: internal });
+        };
+        const get = () => {
+          load();
+          return target[name];
+        };
+        defineProperty(target, name, { __proto__: null, get, set, configurable: true, enumerable: internal });
+      }
+    },
+  };
+
+  // Memory shared between threads is not for guests, nor V8's own console, nor shadow realms' like.
+  delete globalThis.SharedArrayBuffer;
+  delete globalThis.console;
+  return nexus;
+})

@@ -1,0 +1,288 @@
+//! Natives of `dispatch.js`: how a response leaves the guest.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use nexus_guest::{Body, BodyError, BodySource, FailureKind, HeaderList, Level, PipeState, Reply, pipe};
+
+use crate::exception::describe;
+use crate::operations::Outcome;
+use crate::ops::{self, arg_u32, throw_type_error};
+use crate::scope::{Incoming, ScopeKey};
+use crate::state::State;
+
+pub(crate) const OPS: &[ops::Op] = ops::ops![
+    respond => op_respond,
+    respondWithRequestBody => op_respond_with_request_body,
+    fail => op_fail,
+    replyWrite => op_reply_write,
+    replyRoom => op_reply_room,
+    replyEnd => op_reply_end,
+    replyFail => op_reply_fail,
+    waitBegin => op_wait_begin,
+    waitEnd => op_wait_end,
+    logException => op_log_exception,
+    loadLazy => op_load_lazy,
+];
+
+/// How many bytes of a streaming response wait for the client at most, before its stream is held back.
+const PIPE: usize = 64 * 1024;
+
+/// Reads a header list (name, value, …). `None` with an exception pending if a field is not one: JavaScript has checked them,
+/// but in the guest's own realm, and what goes onto the wire is the host's matter.
+fn header_list(scope: &mut v8::PinScope<'_, '_>, value: v8::Local<'_, v8::Value>) -> Option<HeaderList> {
+    let list = v8::Local::<v8::Array>::try_from(value).ok()?;
+    let length = list.length();
+    let mut headers = HeaderList::with_capacity(length as usize / 2 + 2, length as usize * 24);
+    for index in (0..length).step_by(2) {
+        let name = v8::Local::<v8::String>::try_from(list.get_index(scope, index)?).ok()?;
+        let value = v8::Local::<v8::String>::try_from(list.get_index(scope, index + 1)?).ok()?;
+        let mut fine = false;
+        headers.push_with(|buffer| {
+            let start = buffer.len();
+            ops::write_latin1(scope, name, buffer);
+            let middle = buffer.len();
+            ops::write_latin1(scope, value, buffer);
+            fine = is_token(&buffer[start..middle]) && is_field_value(&buffer[middle..]);
+            middle - start
+        });
+        if !fine {
+            throw_type_error(scope, "the response has an invalid header field");
+            return None;
+        }
+    }
+    Some(headers)
+}
+
+fn is_token(name: &[u8]) -> bool {
+    let fine = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
+    !name.is_empty() && name.iter().all(fine)
+}
+
+fn is_field_value(value: &[u8]) -> bool {
+    !value.iter().any(|b| matches!(b, 0 | b'\r' | b'\n'))
+}
+
+/// `respond(id, status, headers, body)`: the body is null, a string, bytes, or true for a stream that follows. Gives
+/// whether anybody wants it.
+fn op_respond<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    let key = ScopeKey(arg_u32(&args, 0));
+    let status = arg_u32(&args, 1) as u16;
+    let Some(headers) = header_list(scope, args.get(2)) else { return };
+    let state = State::of(scope);
+    let value = args.get(3);
+    let body = if value.is_null() {
+        Body::Empty
+    } else if let Ok(string) = v8::Local::<v8::String>::try_from(value) {
+        let mut bytes = Vec::new();
+        ops::write_utf8(scope, string, &mut bytes);
+        Body::Full(bytes.into())
+    } else if value.is_true() {
+        let (writer, body) = pipe(PIPE, None);
+        if !state.wants_answer(key) {
+            rv.set_bool(false);
+            return;
+        }
+        state.with_scope(key, |scope| scope.outgoing = Some(Rc::new(writer)));
+        body
+    } else {
+        let mut bytes = Vec::new();
+        ops::read_bytes(value, &mut bytes);
+        Body::Full(bytes.into())
+    };
+    rv.set_bool(state.answer(key, Ok(Reply { status, headers, body })));
+}
+
+/// A request's body as the body of its own response.
+struct Echo(Rc<RefCell<Box<dyn BodySource>>>);
+
+impl BodySource for Echo {
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        self.0.borrow_mut().poll_chunk(cx)
+    }
+
+    fn exact_length(&self) -> Option<u64> {
+        self.0.borrow().exact_length()
+    }
+}
+
+/// `respondWithRequestBody(id, status, headers, source)`: what the request `source` sends goes back as it comes.
+fn op_respond_with_request_body<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    let key = ScopeKey(arg_u32(&args, 0));
+    let status = arg_u32(&args, 1) as u16;
+    let Some(headers) = header_list(scope, args.get(2)) else { return };
+    let source = ScopeKey(arg_u32(&args, 3));
+    let state = State::of(scope);
+    let taken = state.with_scope(source, |scope| std::mem::replace(&mut scope.incoming, Incoming::Read));
+    let body = match taken {
+        Some(Incoming::Stream(stream)) => Body::Stream(Box::new(Echo(stream))),
+        Some(Incoming::Full(bytes)) => Body::Full(bytes),
+        Some(Incoming::Empty | Incoming::Read) => Body::Full(Bytes::new()),
+        None => {
+            throw_type_error(scope, "the request whose body this is is over");
+            return;
+        }
+    };
+    rv.set_bool(state.answer(key, Ok(Reply { status, headers, body })));
+}
+
+/// `fail(id, kind, value)`: kind 0: the handler threw `value`; 1: it returned `value`, which is no response.
+fn op_fail(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments<'_>,
+    _rv: v8::ReturnValue<'_, v8::Value>,
+) {
+    let key = ScopeKey(arg_u32(&args, 0));
+    let state = State::of(scope);
+    let (kind, message, stack) = if arg_u32(&args, 1) == 0 {
+        let described = describe(scope, args.get(2));
+        (FailureKind::Threw, described.message, described.stack)
+    } else {
+        let what = args.get(2).type_repr();
+        (
+            FailureKind::NotAResponse,
+            format!("fetch() must return a Response or a promise of one, not {what}"),
+            None,
+        )
+    };
+    state.log(key, Level::Error, message, stack);
+    state.answer(key, Err(kind.into()));
+}
+
+/// `replyWrite(id, bytes)`: 0 there is room for more, 1 wait for it, 2 nobody wants it any more.
+fn op_reply_write(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments<'_>,
+    mut rv: v8::ReturnValue<'_, v8::Value>,
+) {
+    let state = State::of(scope);
+    let writer = state.with_scope(ScopeKey(arg_u32(&args, 0)), |owner| owner.outgoing.clone()).flatten();
+    let Some(writer) = writer else {
+        rv.set_int32(2);
+        return;
+    };
+    let mut bytes = Vec::new();
+    ops::read_bytes(args.get(1), &mut bytes);
+    rv.set_int32(number(writer.write(bytes.into())));
+}
+
+fn number(state: PipeState) -> i32 {
+    match state {
+        PipeState::Room => 0,
+        PipeState::Full => 1,
+        PipeState::Closed => 2,
+    }
+}
+
+/// `replyRoom(id)`: a promise of 0 or 2, as of `replyWrite`.
+fn op_reply_room<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    let key = ScopeKey(arg_u32(&args, 0));
+    let state = State::of(scope);
+    let Some(writer) = state.with_scope(key, |owner| owner.outgoing.clone()).flatten() else {
+        rv.set_int32(2);
+        return;
+    };
+    let room = async move { Outcome::Number(number(writer.room().await) as u32) };
+    if let Some(promise) = state.spawn(scope, key, room) {
+        rv.set(promise.into());
+    }
+}
+
+fn end(state: &State, key: ScopeKey, error: Option<BodyError>) {
+    let writer = state.with_scope(key, |owner| owner.outgoing.take()).flatten();
+    // A pending `replyRoom` cannot hold it: JavaScript awaits that before it ends the body.
+    if let Some(writer) = writer.and_then(|writer| Rc::try_unwrap(writer).ok()) {
+        match error {
+            None => writer.finish(),
+            Some(error) => writer.fail(error),
+        }
+    }
+    state.touch(key);
+}
+
+fn op_reply_end(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments<'_>,
+    _rv: v8::ReturnValue<'_, v8::Value>,
+) {
+    end(&State::of(scope), ScopeKey(arg_u32(&args, 0)), None);
+}
+
+fn op_reply_fail(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments<'_>,
+    _rv: v8::ReturnValue<'_, v8::Value>,
+) {
+    end(&State::of(scope), ScopeKey(arg_u32(&args, 0)), Some(BodyError::Aborted));
+}
+
+/// `waitUntil` begins; false if the request is over.
+fn op_wait_begin(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments<'_>,
+    mut rv: v8::ReturnValue<'_, v8::Value>,
+) {
+    let begun = State::of(scope).with_scope(ScopeKey(arg_u32(&args, 0)), |owner| owner.waits += 1);
+    rv.set_bool(begun.is_some());
+}
+
+fn op_wait_end(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments<'_>,
+    _rv: v8::ReturnValue<'_, v8::Value>,
+) {
+    let key = ScopeKey(arg_u32(&args, 0));
+    let state = State::of(scope);
+    state.with_scope(key, |owner| owner.waits = owner.waits.saturating_sub(1));
+    state.touch(key);
+}
+
+/// `logException(error, where)`: an exception that nobody in the guest caught.
+fn op_log_exception(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments<'_>,
+    _rv: v8::ReturnValue<'_, v8::Value>,
+) {
+    let described = describe(scope, args.get(0));
+    let place = ops::to_rust_string(scope, args.get(1));
+    let message =
+        if place.is_empty() { described.message } else { format!("{place}: {}", described.message) };
+    State::of(scope).log(State::current(scope), Level::Error, message, described.stack);
+}
+
+/// The function of a lazy file.
+fn op_load_lazy<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    let file = ops::to_rust_string(scope, args.get(0));
+    if let Some(function) = crate::isolate::lazy_file(scope, &file) {
+        rv.set(function);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_that_would_break_the_head_is_none() {
+        assert!(is_token(b"x-a") && !is_token(b"") && !is_token(b"a b") && !is_token(b"a:"));
+        assert!(is_field_value(b"caf\xe9 x") && !is_field_value(b"a\r\nb") && !is_field_value(b"\0"));
+    }
+}

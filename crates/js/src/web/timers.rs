@@ -1,0 +1,33 @@
+//! Natives of `timers.js`.
+
+use std::time::Duration;
+
+use crate::ops::{self, arg_u32};
+use crate::state::State;
+
+pub(crate) const OPS: &[ops::Op] = ops::ops![
+    timerStart => op_timer_start,
+    timerStop => op_timer_stop,
+];
+
+/// `timerStart(callback, milliseconds, repeat)`: the timer's number.
+fn op_timer_start<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    let Ok(callback) = v8::Local::<v8::Function>::try_from(args.get(0)) else { return };
+    let callback = v8::Global::new(scope, callback);
+    let delay = Duration::from_millis(u64::from(arg_u32(&args, 1)));
+    let key = State::current(scope);
+    let id = State::of(scope).start_timer(callback, key, delay, args.get(2).is_true());
+    rv.set_uint32(id);
+}
+
+fn op_timer_stop(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments<'_>,
+    _rv: v8::ReturnValue<'_, v8::Value>,
+) {
+    State::of(scope).stop_timer(arg_u32(&args, 0));
+}

@@ -1,0 +1,416 @@
+//! A JavaScript guest through the seam alone, without a host: what the host relies on.
+#![allow(missing_docs)]
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use nexus_core::{App, Manifest};
+use nexus_guest::{
+    Body, ClientAddress, Engine, Failure, FailureKind, Guest, HeaderList, Level, LoadError, LogRecord,
+    LogSink, ModuleError, ModulePath, ModuleSource, PendingReply, Reply, Request, RequestId, Services,
+    StopReason, Ticket, exchange, pipe,
+};
+use nexus_js::JsEngine;
+
+#[derive(Default)]
+struct Log(RefCell<Vec<LogRecord>>);
+
+impl LogSink for Log {
+    fn wants(&self, _level: Level) -> bool {
+        true
+    }
+    fn log(&self, record: LogRecord) {
+        self.0.borrow_mut().push(record);
+    }
+}
+
+struct Files(HashMap<String, Vec<u8>>);
+
+impl ModuleSource for Files {
+    fn resolve(&self, specifier: &str, referrer: &ModulePath) -> Result<ModulePath, ModuleError> {
+        let missing = || ModuleError(format!("\"{specifier}\" is not there (imported by {referrer})"));
+        let name = specifier.strip_prefix("./").ok_or_else(missing)?;
+        if self.0.contains_key(name) { ModulePath::new(name).ok_or_else(missing) } else { Err(missing()) }
+    }
+    fn read(&self, path: &ModulePath) -> Result<Vec<u8>, ModuleError> {
+        self.0.get(path.as_str()).cloned().ok_or_else(|| ModuleError(format!("\"{path}\" is not there")))
+    }
+}
+
+struct TestGuest {
+    guest: Rc<dyn Guest>,
+    log: Rc<Log>,
+}
+
+async fn load(files: &[(&str, &str)]) -> Result<TestGuest, LoadError> {
+    nexus_js::initialize_for_tests(&std::env::current_exe().unwrap()).unwrap();
+    let log = Rc::new(Log::default());
+    let files = files.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect();
+    let services = Services {
+        log: log.clone(),
+        modules: Rc::new(Files(files)),
+        env: Rc::new([("GREETING".to_owned(), "hello".to_owned())]),
+        heap_limit: 64 << 20,
+    };
+    let app = App {
+        folder: "/nowhere".into(),
+        manifest: Manifest::default_for("test").unwrap(),
+        main: Some("index.js".into()),
+    };
+    let guest = JsEngine.load(Arc::new(app), services).await?;
+    Ok(TestGuest { guest, log })
+}
+
+async fn main_file(source: &str) -> TestGuest {
+    load(&[("index.js", source)]).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+impl TestGuest {
+    fn start(&self, url: &str, body: Body) -> (Ticket, PendingReply) {
+        let (responder, pending) = exchange();
+        let request = Request {
+            id: RequestId::parse(b"req-1").unwrap(),
+            method: if matches!(body, Body::Empty) { "GET" } else { "POST" }.into(),
+            url: format!("http://localhost{url}"),
+            headers: HeaderList::from_iter([("x-a", "1"), ("accept", "*/*")]),
+            body,
+            client: ClientAddress::Ip([127, 0, 0, 1].into(), Some(99)),
+        };
+        (self.guest.request(request, responder), pending)
+    }
+
+    /// Drives the guest until the future is done.
+    async fn drive<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = std::pin::pin!(future);
+        poll_fn(|cx| {
+            let _ = self.guest.poll(cx);
+            future.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    async fn fetch(&self, url: &str, body: Body) -> Result<Reply, Failure> {
+        let (_, pending) = self.start(url, body);
+        tokio::time::timeout(Duration::from_secs(10), self.drive(pending)).await.expect("a reply in time")
+    }
+
+    async fn text(&self, url: &str) -> String {
+        let reply = self.fetch(url, Body::Empty).await.unwrap();
+        self.read(reply.body).await
+    }
+
+    async fn read(&self, body: Body) -> String {
+        let mut text = Vec::new();
+        match body {
+            Body::Empty => {}
+            Body::Full(bytes) => text.extend_from_slice(&bytes),
+            Body::Stream(mut source) => {
+                while let Some(chunk) = self.drive(poll_fn(|cx| source.poll_chunk(cx))).await {
+                    text.extend_from_slice(&chunk.unwrap());
+                }
+            }
+        }
+        String::from_utf8(text).unwrap()
+    }
+
+    async fn turns(&self, number: usize) {
+        for _ in 0..number {
+            poll_fn(|cx| {
+                let _ = self.guest.poll(cx);
+                Poll::Ready(())
+            })
+            .await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    fn messages(&self) -> Vec<String> {
+        self.log.0.borrow().iter().map(|record| record.message.clone()).collect()
+    }
+
+    fn assert_nothing_is_held(&self) {
+        let usage = self.guest.usage();
+        assert_eq!((usage.scopes, usage.timers, usage.operations), (0, 0, 0));
+        assert_eq!(self.guest.in_flight(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_returns_a_response_answers_within_its_first_turn() {
+    let guest = main_file(
+        "export default { fetch(request, env, ctx) {
+            return new Response(`${request.method} ${request.url} ${env.GREETING} ${request.headers.get('X-A')} ${ctx.client.address}`,
+                { status: 201, headers: { 'X-B': 'two' } }); } }",
+    )
+    .await;
+    let (_, mut pending) = guest.start("/path?q=1", Body::Empty);
+    let reply = pending.try_take().expect("an answer at once").unwrap();
+    assert_eq!(reply.status, 201);
+    assert_eq!(reply.headers.get_str("x-b"), Some("two"));
+    assert_eq!(reply.headers.get_str("content-type"), Some("text/plain;charset=UTF-8"));
+    assert_eq!(guest.read(reply.body).await, "GET http://localhost/path?q=1 hello 1 127.0.0.1");
+    guest.assert_nothing_is_held();
+}
+
+#[tokio::test]
+async fn an_async_handler_may_wait_for_timers_and_modules() {
+    let guest = load(&[
+        (
+            "index.js",
+            "import { name } from './lib.js'; import data from './data.json' with { type: 'json' };
+             import words from './words.txt' with { type: 'text' };
+             const later = await new Promise((resolve) => setTimeout(resolve, 5, 'evaluated'));
+             export default { async fetch() {
+                await new Promise((resolve) => setTimeout(resolve, 5));
+                const { late } = await import('./late.js');
+                return Response.json({ name, data, words, later, late, url: import.meta.url }); } }",
+        ),
+        ("lib.js", "export const name = 'lib';"),
+        ("late.js", "export const late = import.meta.url;"),
+        ("data.json", "{\"a\": [1]}"),
+        ("words.txt", "some words"),
+    ])
+    .await
+    .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(
+        guest.text("/").await,
+        r#"{"name":"lib","data":{"a":[1]},"words":"some words","later":"evaluated","late":"file:///late.js","url":"file:///index.js"}"#
+    );
+    guest.assert_nothing_is_held();
+}
+
+#[tokio::test]
+async fn what_a_handler_does_wrong_fails_its_request_and_is_logged_with_its_id() {
+    let guest = main_file(
+        "export default { fetch(request) {
+            switch (new globalThis.Array(...request.url.split('/')).at(-1)) {
+                case 'throws': throw new TypeError('on purpose');
+                case 'rejects': return Promise.reject(new Error('later'));
+                case 'nothing': return;
+                case 'string': return 'text';
+                case 'hangs': return new Promise(() => {});
+            } } }",
+    )
+    .await;
+    for (url, kind, message) in [
+        ("/throws", FailureKind::Threw, "TypeError: on purpose"),
+        ("/rejects", FailureKind::Threw, "Error: later"),
+        ("/nothing", FailureKind::NotAResponse, "must return a Response"),
+        ("/string", FailureKind::NotAResponse, "must return a Response"),
+        ("/hangs", FailureKind::Hung, "can never settle"),
+    ] {
+        let failure = guest.fetch(url, Body::Empty).await.unwrap_err();
+        assert_eq!(failure.kind, kind, "{url}");
+        let record = guest.log.0.borrow_mut().pop().unwrap();
+        assert!(record.message.contains(message), "{url}: {record:?}");
+        assert_eq!(record.request.map(|id| id.to_string()).as_deref(), Some("req-1"), "{url}");
+        assert!(guest.messages().is_empty(), "{url}: one line only: {:?}", guest.messages());
+    }
+    guest.assert_nothing_is_held();
+}
+
+#[tokio::test]
+async fn bodies_stream_in_both_directions() {
+    let guest = main_file(
+        "export default { async fetch(request) {
+            if (request.url.endsWith('/echo')) return new Response(request.body);
+            if (request.url.endsWith('/json')) return Response.json({ got: await request.json() });
+            const reader = request.body.getReader(); const sizes = [];
+            for (;;) { const { done, value } = await reader.read(); if (done) break; sizes.push(value.length); }
+            return new Response(new ReadableStream({ start(controller) {
+                for (const size of sizes) controller.enqueue(new Uint8Array(size).fill(65));
+                controller.close(); } })); } }",
+    )
+    .await;
+    for (url, chunks, expected) in [
+        ("/echo", &["ab", "cde"][..], "abcde"),
+        ("/json", &["{\"a\"", ":1}"], "{\"got\":{\"a\":1}}"),
+        ("/sizes", &["xy", "z"], "AAA"),
+    ] {
+        let (writer, body) = pipe(64, None);
+        let (_, pending) = guest.start(url, body);
+        let write = async {
+            for chunk in chunks {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                writer.write((*chunk).into());
+            }
+            writer.finish();
+        };
+        let (reply, ()) = guest.drive(futures_util::future::join(pending, write)).await;
+        assert_eq!(guest.read(reply.unwrap().body).await, expected, "{url}");
+    }
+    guest.turns(3).await;
+    guest.assert_nothing_is_held();
+}
+
+#[tokio::test]
+async fn a_full_pipe_holds_the_guests_stream_back() {
+    let guest = main_file(
+        "let pulled = 0;
+         export default { fetch(request) {
+            if (request.url.endsWith('/pulled')) return new Response(String(pulled));
+            return new Response(new ReadableStream({ pull(controller) {
+                pulled++; controller.enqueue(new Uint8Array(16384)); if (pulled === 100) controller.close(); } })); } }",
+    )
+    .await;
+    let reply = guest.fetch("/", Body::Empty).await.unwrap();
+    guest.turns(20).await;
+    let pulled: usize = guest.text("/pulled").await.parse().unwrap();
+    assert!((4..=8).contains(&pulled), "{pulled} chunks of 16 KB were pulled for a pipe of 64 KB");
+    assert_eq!(guest.read(reply.body).await.len(), 100 * 16384);
+    guest.turns(3).await;
+    guest.assert_nothing_is_held();
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_aborts_the_signal_and_takes_everything_along() {
+    let guest = main_file(
+        "let seen = 'nothing';
+         export default { async fetch(request) {
+            if (request.url.endsWith('/seen')) return new Response(seen);
+            request.signal.addEventListener('abort', () => { seen = request.signal.reason.name; });
+            if (request.url.endsWith('/stream')) return new Response(new ReadableStream({
+                pull() { return new Promise((resolve) => setTimeout(resolve, 100000)); },
+                cancel(reason) { seen += ' cancelled'; } }));
+            await new Promise((resolve) => setTimeout(resolve, 100000));
+            seen = 'went on'; } }",
+    )
+    .await;
+    let (ticket, pending) = guest.start("/wait", Body::Empty);
+    guest.turns(2).await;
+    assert_eq!(guest.guest.usage().timers, 1);
+    drop(pending);
+    guest.guest.abort(ticket);
+    guest.turns(3).await;
+    guest.assert_nothing_is_held();
+    assert_eq!(guest.text("/seen").await, "AbortError");
+
+    let (ticket, pending) = guest.start("/stream", Body::Empty);
+    let reply = guest.drive(pending).await.unwrap();
+    guest.turns(2).await;
+    drop(reply);
+    guest.guest.abort(ticket);
+    guest.turns(3).await;
+    guest.assert_nothing_is_held();
+    assert_eq!(guest.text("/seen").await, "AbortError cancelled");
+}
+
+#[tokio::test]
+async fn wait_until_keeps_a_request_after_its_response_and_nothing_else_does() {
+    let guest = main_file(
+        "let done = [];
+         export default { fetch(request, env, ctx) {
+            if (request.url.endsWith('/done')) return new Response(done.join());
+            if (request.url.endsWith('/kept')) ctx.waitUntil(new Promise((resolve) => setTimeout(() => { done.push('kept'); resolve(); }, 10)));
+            else setTimeout(() => done.push('lost'), 10);
+            return new Response('ok'); } }",
+    )
+    .await;
+    assert_eq!(guest.text("/kept").await, "ok");
+    assert_eq!(guest.guest.in_flight(), 1);
+    assert_eq!(guest.text("/lost").await, "ok");
+    guest.turns(20).await;
+    assert_eq!(guest.text("/done").await, "kept");
+    guest.assert_nothing_is_held();
+}
+
+#[tokio::test]
+async fn a_guest_at_its_memory_limit_ends_and_fails_its_requests_with_503() {
+    let guest = main_file(
+        "export default { async fetch(request) {
+            if (!request.url.endsWith('/eat')) return new Promise((resolve) => setTimeout(resolve, 100000));
+            const hoard = []; for (;;) hoard.push(new Array(1000).fill({})); } }",
+    )
+    .await;
+    let (_, mut quiet) = guest.start("/quiet", Body::Empty);
+    let (_, mut greedy) = guest.start("/eat", Body::Empty);
+    let stop = poll_fn(|cx| guest.guest.poll(cx)).await;
+    assert_eq!(stop.reason, StopReason::Memory);
+    for pending in [&mut quiet, &mut greedy] {
+        assert_eq!(pending.try_take().unwrap().unwrap_err().kind.status(), 503);
+    }
+    guest.assert_nothing_is_held();
+}
+
+#[tokio::test]
+async fn a_guest_in_an_endless_loop_is_stopped_from_another_thread() {
+    for (source, delay) in [
+        ("for (;;);", 50),
+        // Optimised by then, and without a call that V8 would check the stack for.
+        (
+            "const h = []; for (;;) { h.push(new Array(1000).fill({})); if (h.length > 100) h.length = 0; }",
+            1500,
+        ),
+    ] {
+        let guest = main_file(&format!("export default {{ fetch() {{ {source} }} }}")).await;
+        let stopper = guest.guest.stopper();
+        let thread = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(delay));
+            stopper.stop(StopReason::Cpu);
+        });
+        let (_, mut pending) = guest.start("/", Body::Empty);
+        thread.join().unwrap();
+        assert_eq!(poll_fn(|cx| guest.guest.poll(cx)).await.reason, StopReason::Cpu);
+        assert_eq!(pending.try_take().unwrap().unwrap_err().kind, FailureKind::Stopped);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_loaded_says_where_and_why() {
+    for (files, message, place) in [
+        (
+            &[("index.js", "export default {\n  fetch() { retrun 1 }\n}")][..],
+            "SyntaxError",
+            Some(("index.js", 2)),
+        ),
+        (&[("index.js", "\nundefined.x;")], "TypeError: Cannot read properties", Some(("index.js", 2))),
+        (&[("index.js", "import './gone.js';")], "imported by index.js", Some(("index.js", 1))),
+        (
+            &[("index.js", "import './a.js';"), ("a.js", "\nimport {x} from './b.js';"), ("b.js", "")],
+            "does not provide an export",
+            Some(("a.js", 2)),
+        ),
+        (
+            &[("index.js", "import x from './a.json' with { type: 'css' };"), ("a.json", "1")],
+            "\"css\" is not supported",
+            Some(("index.js", 1)),
+        ),
+        (
+            &[("index.js", "import x from './a.json' with { type: 'json' };"), ("a.json", "{")],
+            "not valid JSON",
+            Some(("index.js", 1)),
+        ),
+        (&[("index.js", "export const x = 1;")], "no default export", None),
+        (&[("index.js", "export default {};")], "no fetch handler", None),
+        (&[("index.js", "await new Promise(() => {});")], "can never settle", None),
+        (&[("index.js", "eval('1')")], "EvalError", Some(("index.js", 1))),
+        (&[("index.js", "new Function('return 1')")], "EvalError", Some(("index.js", 1))),
+    ] {
+        let Err(error) = load(files).await else { panic!("{files:?} was loaded") };
+        assert!(error.message.contains(message), "{error}");
+        let excerpt = error.excerpt.as_ref().map(|excerpt| (excerpt.file.as_str(), excerpt.line));
+        assert_eq!(excerpt, place, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_knows_the_request_across_awaits_and_timers() {
+    let guest = main_file(
+        "export default { async fetch() {
+            await 1; setTimeout(() => { Promise.reject(new Error('in a timer')); }, 1);
+            await new Promise((resolve) => setTimeout(resolve, 10));
+            Promise.reject('a string');
+            return new Response(); } }",
+    )
+    .await;
+    guest.fetch("/", Body::Empty).await.unwrap();
+    let records = guest.log.0.borrow().clone();
+    let messages: Vec<_> = records.iter().map(|record| record.message.as_str()).collect();
+    assert_eq!(messages, ["Uncaught (in promise) Error: in a timer", "Uncaught (in promise) a string"]);
+    assert!(records.iter().all(|record| record.request.is_some_and(|id| id.as_str() == "req-1")));
+}
