@@ -61,7 +61,7 @@ def assemble(out, work):
                           "remove the crate's folder from cargo's registry and try again") from error
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             adapted = pool.submit(adapt, wheel / "libmini_racer.so", out / "libmini_racer.so")
-            compile_bindings(crate, work, out / "librusty_v8.a", pool)
+            compile_bindings(crate, work, out / "librusty_v8.a", pool, icu_flags(wheel / "libmini_racer.so"))
             adapted.result()
     (wheel / "icudtl.dat").rename(out / "icudtl.dat")
     (out / "src_binding.rs").write_bytes((crate / "gen" / BINDING).read_bytes())
@@ -72,6 +72,16 @@ def adapt(wheel, out):
         out.write_bytes(elf.adapt(wheel.read_bytes()))
     except elf.Unexpected as error:
         raise Problem(f"libmini_racer.so is not as expected: {error}") from error
+
+
+def icu_flags(wheel):
+    """What the shim needs to call ICU's hidden functions."""
+    hidden = {"SET_COMMON_DATA": "udata_setCommonData_77", "SET_FILE_ACCESS": "udata_setFileAccess_77"}
+    try:
+        places = elf.distances(wheel.read_bytes(), "_ZN2v82V813InitializeICUEPKc", list(hidden.values()))
+    except elf.Unexpected as error:
+        raise Problem(f"libmini_racer.so is not as expected: {error}") from error
+    return [f"-D{name}={place}" for name, place in zip(hidden, places)]
 
 
 def fetch_crates():
@@ -99,7 +109,7 @@ def fetch_wheels(work):
     return python / "py_mini_racer"
 
 
-def compile_bindings(crate, work, archive, pool):
+def compile_bindings(crate, work, archive, pool, shim_flags):
     """Compiles the crate's C bindings and what they miss in the wheel into `archive`."""
     zig = work / "python" / "ziglang" / "zig"
     env = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(work / "zig"), "ZIG_LOCAL_CACHE_DIR": str(work / "zig")}
@@ -113,7 +123,7 @@ def compile_bindings(crate, work, archive, pool):
             work / "tree/v8/include", work / "tree", work / "tree/v8", crate / "src", crate,
             third_party / "icu/source/common", third_party / "abseil-cpp", third_party / "fp16/src/include")]
     sources = third_party / "libc++/src/src"
-    parts = {"binding.o": [*v8, *libcxx, "-std=c++20", work / "binding.cc"], "shim.o": [HERE / "shim.cc"]}
+    parts = {"binding.o": [*v8, *libcxx, "-std=c++20", work / "binding.cc"], "shim.o": [*shim_flags, HERE / "shim.cc"]}
     for part in LIBCXX_PARTS:
         parts[f"libcxx_{part}.o"] = [
             "-std=c++23", *libcxx, "-D_LIBCPP_BUILDING_LIBRARY", f"-I{sources}", sources / f"{part}.cpp"]

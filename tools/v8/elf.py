@@ -152,6 +152,21 @@ def adapt(data):
     return bytes(library.data)
 
 
+def distances(data, exported, hidden):
+    """How far the functions `hidden` lie from the exported one, by the symbols that are there for debuggers."""
+    library = Library(data)
+    strings = library.content(".strtab")
+    found = {}
+    for symbol in SYMBOL.iter_unpack(library.content(".symtab")):
+        if symbol[1] & 15 == STT_FUNC and symbol[3]:
+            name = strings[symbol[0]:strings.index(b"\0", symbol[0])].decode()
+            if name == exported or name in hidden:
+                expect(found.setdefault(name, symbol[4]) == symbol[4], f"two functions {name}")
+    for name in (exported, *hidden):
+        expect(name in found, f"no function {name}")
+    return [found[name] - found[exported] for name in hidden]
+
+
 def swap_arguments(library, symbols, relocations, index):
     """Makes the library's aligned `operator new` a jump to `aligned_alloc` with its arguments swapped."""
     places = {symbols[index[name]][4] for name in ALIGNED_NEW}

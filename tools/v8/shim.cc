@@ -63,17 +63,20 @@ unsigned cores() {
 size_t global_proxy(size_t) __asm__("_ZN2v812api_internal33ConvertToJSGlobalProxyIfNecessaryEm");
 size_t global_proxy(size_t holder) { return holder; }
 
-// ICU's own interface is hidden in the library. The default locale is fixed, and the data comes from
-// the file that V8_ICU_DATA names, not from memory.
+// ICU's own interface is hidden in the library. The default locale is fixed. The data is set by ICU's own function,
+// whose distance from an exported one was read from the library's symbols (see elf.py).
 size_t icu_get_default_locale(char* out, size_t length) {
   if (length < 5) return 0;
   memcpy(out, "en-US", 5);
   return 5;
 }
 void icu_set_default_locale(const char*) {}
-void udata_setCommonData_77(const void*, int* error) {
-  const char* file = getenv("V8_ICU_DATA");
-  *error = file && v8::V8::InitializeICU(file) ? 0 : 1;
+void udata_setCommonData_77(const void* data, int* error) {
+  char* exported = reinterpret_cast<char*>(&v8::V8::InitializeICU);
+  reinterpret_cast<void (*)(const void*, int*)>(exported + SET_COMMON_DATA)(data, error);
+  // ICU looks for no files of its own.
+  const int only_packages = 1;
+  if (*error <= 0) reinterpret_cast<void (*)(int, int*)>(exported + SET_FILE_ACCESS)(only_packages, error);
 }
 
 }  // extern "C"

@@ -358,18 +358,18 @@ fn call_reported(
 }
 
 impl Guest for JsGuest {
-    fn request(&self, request: Request, responder: Responder) -> Ticket {
+    fn request(&self, mut request: Request, responder: Responder) -> Ticket {
         if self.state.is_stopped() {
             drop(responder);
             return Ticket(0);
         }
-        let (method, url) = (request.method.clone(), request.url.clone());
+        let (method, url) = (std::mem::take(&mut request.method), std::mem::take(&mut request.url));
         let key = self.state.scopes.borrow_mut().open(request, responder);
         self.state.unanswered.set(self.state.unanswered.get() + 1);
         self.turn(key, |scope| {
             let number = v8::Integer::new(scope, key.0 as i32).into();
             let method = method_value(scope, &method);
-            let url = v8::String::new(scope, &url).unwrap_or_else(|| v8::String::empty(scope)).into();
+            let url = url_value(scope, &url);
             let dispatch = v8::Local::new(scope, &self.dispatch);
             let receiver = v8::undefined(scope).into();
             // It catches what the guest throws; a termination is seen by the state.
@@ -433,6 +433,14 @@ impl Drop for JsGuest {
         self.state.stop(StopReason::Host, "the guest was dropped".into());
         self.state.clear();
     }
+}
+
+/// The URL for `dispatch`; in nearly all cases ASCII, which needs no decoding.
+fn url_value<'s>(scope: &mut v8::PinScope<'s, '_>, url: &str) -> v8::Local<'s, v8::Value> {
+    if url.is_ascii() {
+        return crate::ops::latin1_string(scope, url.as_bytes()).into();
+    }
+    v8::String::new(scope, url).unwrap_or_else(|| v8::String::empty(scope)).into()
 }
 
 /// A method for `dispatch`: the usual ones as small numbers, which cost no string.

@@ -61,20 +61,11 @@ fn initialize_with(program: &Path, platform: NewPlatform) -> Result<(), InitErro
 fn initialize_once(program: &Path, platform: NewPlatform) -> Result<(), InitError> {
     match find_icu(program) {
         Some(file) => {
-            // SAFETY: the caller is the main thread and no other thread exists yet that could read the environment.
-            #[allow(unsafe_code, clippy::disallowed_methods)]
-            unsafe {
-                std::env::set_var("V8_ICU_DATA", &file)
+            let unusable = |why: &dyn fmt::Display| {
+                InitError(format!("the ICU data in {} cannot be used: {why}", file.display()))
             };
-            // The assembled library reads the file that the variable names; a V8 with ICU data built in
-            // ignores both. It takes the data's address all the same.
-            static NO_DATA: [u8; 0] = [];
-            if v8::icu::set_common_data_77(&NO_DATA).is_err() {
-                return Err(InitError(format!(
-                    "the ICU data in {} cannot be used by this V8",
-                    file.display()
-                )));
-            }
+            let data = map(&file).map_err(|error| unusable(&error))?;
+            v8::icu::set_common_data_77(data).map_err(|code| unusable(&format!("ICU's error {code}")))?;
         }
         None if ICU_OF_BUILD.is_some() => {
             return Err(InitError(format!(
@@ -89,6 +80,27 @@ fn initialize_once(program: &Path, platform: NewPlatform) -> Result<(), InitErro
     v8::V8::initialize_platform(platform(2, false).make_shared());
     v8::V8::initialize();
     Ok(())
+}
+
+/// Maps the data for as long as the process lives. Of its 10 MB only what is used is ever read, and all
+/// processes share it.
+#[allow(clippy::disallowed_types)] // Runs at start-up, before there are guests.
+fn map(file: &Path) -> std::io::Result<&'static [u8]> {
+    let file = std::fs::File::open(file)?;
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(0);
+    // SAFETY: a private read-only mapping at an address that the kernel chooses overlaps nothing of ours; it is never
+    // unmapped. The file is part of the installation, like the program itself.
+    unsafe {
+        let data = rustix::mm::mmap(
+            std::ptr::null_mut(),
+            length,
+            rustix::mm::ProtFlags::READ,
+            rustix::mm::MapFlags::PRIVATE,
+            &file,
+            0,
+        )?;
+        Ok(std::slice::from_raw_parts(data.cast::<u8>(), length))
+    }
 }
 
 #[allow(clippy::disallowed_methods)] // Runs at start-up, before there are guests.

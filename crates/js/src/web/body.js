@@ -58,6 +58,9 @@
     return { body: new Body(STRING, usvString(init)), type: "text/plain;charset=UTF-8" };
   };
 
+  /** The body of a string. */
+  const ofString = (string) => new Body(STRING, string);
+
   /** The body of the request that the host holds under `id`. */
   const incoming = (id) => new Body(INCOMING, id);
 
@@ -181,7 +184,7 @@
     return moved;
   };
 
-  nexus.body = { STRING, BYTES, STREAM, INCOMING, extract, incoming, streamOf, isUsed, isLocked, consume, clone, take, toChunk };
+  nexus.body = { STRING, BYTES, STREAM, INCOMING, extract, ofString, incoming, streamOf, isUsed, isLocked, consume, clone, take, toChunk };
 
   /** Adds the Body mixin to a class; `bodyOf` checks the brand and gives the body or null. */
   nexus.mixinBody = (Class, bodyOf) => {

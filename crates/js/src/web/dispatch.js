@@ -4,14 +4,13 @@
   const { ops } = nexus;
   const { makeRequest, isResponse, responseStatus, responseHeaders, responseBody } = nexus;
   const { STRING, BYTES, INCOMING, isUsed, isLocked, streamOf, toChunk } = nexus.body;
-  const { required, finishInterface } = nexus.webidl;
-  const { apply } = Reflect;
+  const { required, finishInterface, uncurryThis } = nexus.webidl;
   const resolve = Promise.resolve.bind(Promise);
-  const then = nexus.webidl.uncurryThis(Promise.prototype.then);
+  const then = uncurryThis(Promise.prototype.then);
 
-  // The app: its default export, that one's `fetch`, its variables.
+  // The app: its default export, that one's `fetch` as `handle(app, …)`, its variables.
   let app;
-  let handler;
+  let handle;
   let env;
   // For each response that is streaming, how to cancel its stream.
   const streaming = { __proto__: null };
@@ -59,18 +58,24 @@
     if (app === undefined || app === null) {
       throw new TypeError("the main module has no default export: `export default { fetch(request, env, ctx) { … } }`");
     }
-    handler = app.fetch;
+    const handler = app.fetch;
     if (typeof handler !== "function") {
       throw new TypeError("the default export has no fetch handler: `export default { fetch(request, env, ctx) { … } }`");
     }
+    handle = uncurryThis(handler);
     env = {};
     for (let i = 0; i < pairs.length; i += 2) env[pairs[i]] = pairs[i + 1];
+  };
+
+  // See warm.js.
+  nexus.forgetApp = () => {
+    app = handle = env = undefined;
   };
 
   nexus.dispatch = (id, method, url) => {
     let result;
     try {
-      result = apply(handler, app, [makeRequest(id, method, url), env, new ExecutionContext(TOKEN, id)]);
+      result = handle(app, makeRequest(id, method, url), env, new ExecutionContext(TOKEN, id));
       if (isResponse(result)) {
         respond(id, result);
         return;
@@ -103,25 +108,41 @@
     const list = responseHeaders(response);
     const body = responseBody(response);
     if (body === null) {
-      ops.respond(id, status, list, null);
+      send(id, status, list, null);
       return;
     }
     if (isUsed(body) || isLocked(body)) throw new TypeError("the response's body was read already, or is locked");
     if (body.stream === null && (body.kind === STRING || body.kind === BYTES)) {
       body.used = true;
-      ops.respond(id, status, list, body.source);
+      send(id, status, list, body.source);
       return;
     }
     if (body.stream === null && body.kind === INCOMING) {
       // The request's own body, sent back as it comes: it never enters JavaScript.
       body.used = true;
-      ops.respondWithRequestBody(id, status, list, body.source);
+      ops.respondWithRequestBody(id, status, body.source, list);
       return;
     }
     const stream = streamOf(body);
     const reader = nexus.getReaderInternal(stream);
-    if (ops.respond(id, status, list, true)) pump(id, reader);
+    if (send(id, status, list, true)) pump(id, reader);
     else cancel(reader, gone());
+  };
+
+  // Few fields go as arguments: the host reads those much faster than an array's elements.
+  const send = (id, status, list, body) => {
+    switch (list.length) {
+      case 0:
+        return ops.respond(id, status, body);
+      case 2:
+        return ops.respond(id, status, body, list[0], list[1]);
+      case 4:
+        return ops.respond(id, status, body, list[0], list[1], list[2], list[3]);
+      case 6:
+        return ops.respond(id, status, body, list[0], list[1], list[2], list[3], list[4], list[5]);
+      default:
+        return ops.respond(id, status, body, list);
+    }
   };
 
   const gone = () => new nexus.DOMException("The client has gone", "AbortError");

@@ -2,10 +2,9 @@
 (function (nexus) {
   "use strict";
   const { ops } = nexus;
-  const { required, domString, dictionary, bufferSource, finishInterface, getter, uncurryThis } = nexus.webidl;
-  const Bytes = Uint8Array;
-  const viewTag = getter(Object.getPrototypeOf(Bytes).prototype, Symbol.toStringTag);
-  const charCodeAt = uncurryThis(String.prototype.charCodeAt);
+  const { required, domString, dictionary, bufferSource, finishInterface } = nexus.webidl;
+  const { Bytes, viewTag } = nexus.builtins;
+  const { charCodeAt } = nexus.builtins.string;
 
   /** Short ASCII texts are quicker here than through a buffer that is made natively. */
   const encode = (string) => {

@@ -10,8 +10,7 @@
   const charCodeAt = uncurryThis(String.prototype.charCodeAt);
   const slice = uncurryThis(String.prototype.slice);
   const sort = uncurryThis(Array.prototype.sort);
-  const { ownKeys } = Reflect;
-  const { getOwnPropertyDescriptor } = Object;
+  const { keys } = Object;
 
   const TOKEN = /^[!#$%&'*+\-.^_\x60|~0-9A-Za-z]+$/;
   const BAD_VALUE = /[\0\r\n]/;
@@ -36,9 +35,24 @@
     return lower;
   };
 
+  // Values that are fine as they are, likewise.
+  let plain = { __proto__: null };
+  let plainCount = 0;
   const isSpace = (code) => code === 32 || code === 9 || code === 10 || code === 13;
   const normalizeValue = (value, what) => {
-    if (typeof value === "string" && test(PLAIN_VALUE, value)) return value;
+    if (typeof value === "string") {
+      if (plain[value] === true) return value;
+      if (test(PLAIN_VALUE, value)) {
+        if (value.length < 64) {
+          if (++plainCount > 200) {
+            plain = { __proto__: null };
+            plainCount = 1;
+          }
+          plain[value] = true;
+        }
+        return value;
+      }
+    }
     let string = byteString(value, what);
     let start = 0;
     let end = string.length;
@@ -93,31 +107,33 @@
     list.length = kept;
   };
 
-  // Adds the fields of an initializer: another Headers, a sequence of pairs, or a record.
-  const fill = (list, init, what) => {
-    if (!isObject(init)) throw new TypeError(`${what}: the initializer is not an object`);
-    if (nexus.isHeaders(init) && init[Symbol.iterator] === entries) {
+  const fillFromIterable = (list, init, method, what) => {
+    if (method === entries && nexus.isHeaders(init)) {
       const other = nexus.headersList(init);
       for (let i = 0; i < other.length; i++) list[list.length] = other[i];
       return;
     }
-    if (init[Symbol.iterator] !== undefined && init[Symbol.iterator] !== null) {
-      const pairs = sequence(init, what, (pair) => sequence(pair, what));
-      for (let i = 0; i < pairs.length; i++) {
-        if (pairs[i].length !== 2) throw new TypeError(`${what}: each field must be a [name, value] pair`);
-        const name = normalizeName(pairs[i][0], what);
-        const value = normalizeValue(pairs[i][1], what);
-        list[list.length] = name;
-        list[list.length] = value;
-      }
+    const pairs = sequence(init, what, (pair) => sequence(pair, what));
+    for (let i = 0; i < pairs.length; i++) {
+      if (pairs[i].length !== 2) throw new TypeError(`${what}: each field must be a [name, value] pair`);
+      const name = normalizeName(pairs[i][0], what);
+      const value = normalizeValue(pairs[i][1], what);
+      list[list.length] = name;
+      list[list.length] = value;
+    }
+  };
+
+  // Adds the fields of an initializer: another Headers, a sequence of pairs, or a record.
+  const fill = (list, init, what) => {
+    if (!isObject(init)) throw new TypeError(`${what}: the initializer is not an object`);
+    const method = init[Symbol.iterator];
+    if (method !== undefined && method !== null) {
+      fillFromIterable(list, init, method, what);
       return;
     }
-    const keys = ownKeys(init);
-    for (let i = 0; i < keys.length; i++) {
-      const key = keys[i];
-      const descriptor = getOwnPropertyDescriptor(init, key);
-      if (descriptor === undefined || !descriptor.enumerable) continue;
-      if (typeof key === "symbol") throw new TypeError(`${what}: a symbol is not a header name`);
+    const names = keys(init);
+    for (let i = 0; i < names.length; i++) {
+      const key = names[i];
       const name = normalizeName(key, what);
       const value = normalizeValue(init[key], what);
       list[list.length] = name;

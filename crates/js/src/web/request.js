@@ -41,7 +41,7 @@
     // undefined: the host's, not made so far.
     #body = null;
     #signal = null;
-    #redirect = "follow";
+    // The options that most requests do not have.
     #options = null;
 
     constructor(input, init = undefined) {
@@ -53,7 +53,6 @@
         source = input;
         this.#url = input.#url;
         this.#method = input.#method;
-        this.#redirect = input.#redirect;
         this.#options = input.#options;
       } else {
         const url = nexus.parseURL(input, "Request");
@@ -62,7 +61,10 @@
       const options = dictionary(init, "Request");
       const { method, headers, body, redirect, signal, duplex } = options;
       if (method !== undefined) this.#method = normalizeMethod(method);
-      if (redirect !== undefined) this.#redirect = oneOf(redirect, ["follow", "error", "manual"], "redirect mode");
+      if (redirect !== undefined) {
+        const mode = oneOf(redirect, ["follow", "error", "manual"], "redirect mode");
+        this.#options = { __proto__: null, ...this.#options, redirect: mode };
+      }
       if (duplex !== undefined) oneOf(duplex, ["half"], "duplex mode");
       if (init !== undefined && init !== null) {
         const kept = { __proto__: null, ...this.#options };
@@ -129,7 +131,7 @@
     }
 
     get redirect() {
-      return this.#redirect;
+      return this.#options?.redirect ?? "follow";
     }
 
     get cache() {
@@ -176,8 +178,7 @@
       const copy = new Request(INCOMING);
       copy.#method = this.#method;
       copy.#url = this.#url;
-      copy.#headers = makeHeaders([...headersList(this.headers)], false);
-      copy.#redirect = this.#redirect;
+      copy.#headers = makeHeaders(copyList(headersList(this.headers)), false);
       copy.#options = this.#options;
       copy.#body = bodies.clone(body);
       copy.#signal = nexus.dependentSignal([this.signal]);
@@ -203,6 +204,12 @@
       nexus.mixinBody(Request, (request) => request.#getBody());
     }
   }
+
+  const copyList = (list) => {
+    const copy = [];
+    for (let i = 0; i < list.length; i++) copy[i] = list[i];
+    return copy;
+  };
 
   // Nobody outside has it.
   const INCOMING = Symbol();

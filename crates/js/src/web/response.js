@@ -8,53 +8,62 @@
   const { stringify } = JSON;
 
   const REASON = /^[\t\x20-\x7e\x80-\xff]*$/;
-  const NULL_BODY = { __proto__: null, 101: 1, 103: 1, 204: 1, 205: 1, 304: 1 };
-  const REDIRECT = { __proto__: null, 301: 1, 302: 1, 303: 1, 307: 1, 308: 1 };
+  const TEXT = "text/plain;charset=UTF-8";
+  const isNullBody = (status) => status === 204 || status === 205 || status === 304;
+  const isRedirect = (status) => (status >= 301 && status <= 303) || status === 307 || status === 308;
+  // What most responses do not have; shared by all of them.
+  const USUAL = { __proto__: null, statusText: "", immutable: false, type: "default", url: "" };
 
   class Response {
     #status = 200;
-    #statusText = "";
     // The header list; the Headers object comes into being when it is asked for.
     #list;
     #headers = null;
-    #immutable = false;
     #body = null;
-    #type = "default";
-    #url = "";
+    #more = USUAL;
 
     constructor(body = null, init = undefined) {
+      if (init !== undefined && init !== null) this.#list = this.#read(init);
+      if (typeof body === "string") {
+        // The usual case, without a detour.
+        this.#body = bodies.ofString(body);
+        if (this.#list === undefined) this.#list = ["content-type", TEXT];
+        else addType(this.#list, TEXT);
+      } else {
+        this.#list ??= [];
+        if (body !== null && body !== undefined) {
+          const extracted = bodies.extract(body, "Response");
+          this.#body = extracted.body;
+          if (extracted.type !== null) addType(this.#list, extracted.type);
+        }
+      }
+      if (this.#status !== 200 && this.#body !== null && isNullBody(this.#status)) {
+        throw new TypeError(`Response: a response with status ${this.#status} cannot have a body`);
+      }
+    }
+
+    // Reads the initializer; gives the header list.
+    #read(init) {
+      const { status, statusText, headers } = dictionary(init, "Response");
+      if (status !== undefined) {
+        const code = integer(status, 16, false, "Response");
+        if (code < 200 || code > 599) throw new RangeError(`Response: the status ${code} is not in 200 to 599`);
+        this.#status = code;
+      }
+      if (statusText !== undefined) {
+        const text = byteString(statusText, "Response");
+        if (!test(REASON, text)) throw new TypeError("Response: the status text contains a control character");
+        this.#more = { ...USUAL, statusText: text };
+      }
       const list = [];
-      this.#list = list;
-      if (init !== undefined && init !== null) {
-        const { status, statusText, headers } = dictionary(init, "Response");
-        if (status !== undefined) {
-          const code = integer(status, 16, false, "Response");
-          if (code < 200 || code > 599) throw new RangeError(`Response: the status ${code} is not in 200 to 599`);
-          this.#status = code;
-        }
-        if (statusText !== undefined) {
-          const text = byteString(statusText, "Response");
-          if (!test(REASON, text)) throw new TypeError("Response: the status text contains a control character");
-          this.#statusText = text;
-        }
-        if (headers !== undefined) fillHeaders(list, headers, "Response");
-      }
-      if (body !== null && body !== undefined) {
-        if (NULL_BODY[this.#status] === 1) throw new TypeError(`Response: a response with status ${this.#status} cannot have a body`);
-        const extracted = bodies.extract(body, "Response");
-        this.#body = extracted.body;
-        if (extracted.type !== null && headerFind(list, "content-type") < 0) {
-          list[list.length] = "content-type";
-          list[list.length] = extracted.type;
-        }
-      }
+      if (headers !== undefined) fillHeaders(list, headers, "Response");
+      return list;
     }
 
     static error() {
       const response = new Response();
-      response.#type = "error";
       response.#status = 0;
-      response.#immutable = true;
+      response.#more = { ...USUAL, type: "error", immutable: true };
       return response;
     }
 
@@ -62,11 +71,11 @@
       required(arguments.length, 1, "Response.redirect");
       const target = nexus.parseURL(url, "Response.redirect");
       const code = integer(status, 16, false, "Response.redirect");
-      if (REDIRECT[code] !== 1) throw new RangeError(`Response.redirect: ${code} is not a redirect status`);
+      if (!isRedirect(code)) throw new RangeError(`Response.redirect: ${code} is not a redirect status`);
       const response = new Response();
       response.#status = code;
       response.#list = ["location", target];
-      response.#immutable = true;
+      response.#more = { ...USUAL, immutable: true };
       return response;
     }
 
@@ -74,24 +83,25 @@
       required(arguments.length, 1, "Response.json");
       const text = stringify(data);
       if (text === undefined) throw new TypeError("Response.json: the value has no JSON form");
-      const response = new Response(text, init);
-      const list = response.#list;
-      // A string body brought its own type, unless the initializer named one.
-      const given = init !== undefined && init !== null && init.headers !== undefined && initNames(init.headers);
-      if (!given) nexus.headerSet(list, "content-type", "application/json");
+      const response = new Response(null, init);
+      if (isNullBody(response.#status)) {
+        throw new TypeError(`Response.json: a response with status ${response.#status} cannot have a body`);
+      }
+      response.#body = bodies.ofString(text);
+      addType(response.#list, "application/json");
       return response;
     }
 
     get type() {
-      return this.#type;
+      return this.#more.type;
     }
 
     get url() {
-      return this.#url;
+      return this.#more.url;
     }
 
     get redirected() {
-      this.#url;
+      this.#more;
       return false;
     }
 
@@ -104,11 +114,11 @@
     }
 
     get statusText() {
-      return this.#statusText;
+      return this.#more.statusText;
     }
 
     get headers() {
-      return (this.#headers ??= makeHeaders(this.#list, this.#immutable));
+      return (this.#headers ??= makeHeaders(this.#list, this.#more.immutable));
     }
 
     clone() {
@@ -116,11 +126,8 @@
       if (bodies.isUsed(body) || bodies.isLocked(body)) throw new TypeError("Response.clone: the body was read already, or is locked");
       const copy = new Response();
       copy.#status = this.#status;
-      copy.#statusText = this.#statusText;
-      copy.#list = [...this.#list];
-      copy.#immutable = this.#immutable;
-      copy.#type = this.#type;
-      copy.#url = this.#url;
+      copy.#list = copyList(this.#list);
+      copy.#more = this.#more;
       copy.#body = bodies.clone(body);
       return copy;
     }
@@ -134,11 +141,16 @@
     }
   }
 
-  // Whether an initializer of headers names a content type.
-  const initNames = (headers) => {
-    const list = [];
-    fillHeaders(list, headers, "Response.json");
-    return headerFind(list, "content-type") >= 0;
+  const addType = (list, type) => {
+    if (headerFind(list, "content-type") < 0) {
+      list[list.length] = "content-type";
+      list[list.length] = type;
+    }
+  };
+  const copyList = (list) => {
+    const copy = [];
+    for (let i = 0; i < list.length; i++) copy[i] = list[i];
+    return copy;
   };
 
   nexus.Response = finishInterface(Response);

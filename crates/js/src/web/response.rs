@@ -30,16 +30,44 @@ pub(crate) const OPS: &[ops::Op] = ops::ops![
 /// How many bytes of a streaming response wait for the client at most, before its stream is held back.
 const PIPE: usize = 64 * 1024;
 
-/// Reads a header list (name, value, …). `None` with an exception pending if a field is not one: JavaScript has checked them,
-/// but in the guest's own realm, and what goes onto the wire is the host's matter.
-fn header_list(scope: &mut v8::PinScope<'_, '_>, value: v8::Local<'_, v8::Value>) -> Option<HeaderList> {
-    let list = v8::Local::<v8::Array>::try_from(value).ok()?;
-    let length = list.length();
-    let mut headers = HeaderList::with_capacity(length as usize / 2 + 2, length as usize * 24);
-    for index in (0..length).step_by(2) {
-        let name = v8::Local::<v8::String>::try_from(list.get_index(scope, index)?).ok()?;
-        let value = v8::Local::<v8::String>::try_from(list.get_index(scope, index + 1)?).ok()?;
-        let mut fine = false;
+/// Reads the header fields from the op's arguments from `first` on: either a list (name, value, …) or the names and values
+/// themselves. `None` with an exception pending if a field is not one: JavaScript has checked them, but in the guest's own
+/// realm, and what goes onto the wire is the host's matter.
+fn header_fields(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: &v8::FunctionCallbackArguments<'_>,
+    first: i32,
+) -> Option<HeaderList> {
+    let count = args.length() - first;
+    if count <= 0 {
+        return Some(HeaderList::new());
+    }
+    if let Ok(list) = v8::Local::<v8::Array>::try_from(args.get(first)) {
+        let length = list.length();
+        let mut headers = HeaderList::with_capacity(length as usize / 2, length as usize * 24);
+        for index in (0..length).step_by(2) {
+            let (name, value) = (list.get_index(scope, index)?, list.get_index(scope, index + 1)?);
+            add_field(scope, &mut headers, name, value)?;
+        }
+        return Some(headers);
+    }
+    let mut headers = HeaderList::with_capacity(count as usize / 2, count as usize * 24);
+    for index in (first..first + count).step_by(2) {
+        add_field(scope, &mut headers, args.get(index), args.get(index + 1))?;
+    }
+    Some(headers)
+}
+
+fn add_field(
+    scope: &mut v8::PinScope<'_, '_>,
+    headers: &mut HeaderList,
+    name: v8::Local<'_, v8::Value>,
+    value: v8::Local<'_, v8::Value>,
+) -> Option<()> {
+    let mut fine = false;
+    if let (Ok(name), Ok(value)) =
+        (v8::Local::<v8::String>::try_from(name), v8::Local::<v8::String>::try_from(value))
+    {
         headers.push_with(|buffer| {
             let start = buffer.len();
             ops::write_latin1(scope, name, buffer);
@@ -48,16 +76,19 @@ fn header_list(scope: &mut v8::PinScope<'_, '_>, value: v8::Local<'_, v8::Value>
             fine = is_token(&buffer[start..middle]) && is_field_value(&buffer[middle..]);
             middle - start
         });
-        if !fine {
-            throw_type_error(scope, "the response has an invalid header field");
-            return None;
-        }
     }
-    Some(headers)
+    if !fine {
+        throw_type_error(scope, "the response has an invalid header field");
+        return None;
+    }
+    Some(())
 }
 
 fn is_token(name: &[u8]) -> bool {
-    let fine = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
+    let fine = |b: &u8| {
+        b.is_ascii_alphanumeric()
+            || matches!(b, b'-' | b'_' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'.' | b'^' | b'`' | b'|' | b'~')
+    };
     !name.is_empty() && name.iter().all(fine)
 }
 
@@ -65,7 +96,7 @@ fn is_field_value(value: &[u8]) -> bool {
     !value.iter().any(|b| matches!(b, 0 | b'\r' | b'\n'))
 }
 
-/// `respond(id, status, headers, body)`: the body is null, a string, bytes, or true for a stream that follows. Gives
+/// `respond(id, status, body, ...headers)`: the body is null, a string, bytes, or true for a stream that follows. Gives
 /// whether anybody wants it.
 fn op_respond<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -74,9 +105,9 @@ fn op_respond<'s>(
 ) {
     let key = ScopeKey(arg_u32(&args, 0));
     let status = arg_u32(&args, 1) as u16;
-    let Some(headers) = header_list(scope, args.get(2)) else { return };
+    let Some(headers) = header_fields(scope, &args, 3) else { return };
     let state = State::of(scope);
-    let value = args.get(3);
+    let value = args.get(2);
     let body = if value.is_null() {
         Body::Empty
     } else if let Ok(string) = v8::Local::<v8::String>::try_from(value) {
@@ -112,7 +143,7 @@ impl BodySource for Echo {
     }
 }
 
-/// `respondWithRequestBody(id, status, headers, source)`: what the request `source` sends goes back as it comes.
+/// `respondWithRequestBody(id, status, source, headers)`: what the request `source` sends goes back as it comes.
 fn op_respond_with_request_body<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
@@ -120,8 +151,8 @@ fn op_respond_with_request_body<'s>(
 ) {
     let key = ScopeKey(arg_u32(&args, 0));
     let status = arg_u32(&args, 1) as u16;
-    let Some(headers) = header_list(scope, args.get(2)) else { return };
-    let source = ScopeKey(arg_u32(&args, 3));
+    let source = ScopeKey(arg_u32(&args, 2));
+    let Some(headers) = header_fields(scope, &args, 3) else { return };
     let state = State::of(scope);
     let taken = state.with_scope(source, |scope| std::mem::replace(&mut scope.incoming, Incoming::Read));
     let body = match taken {

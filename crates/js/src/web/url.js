@@ -399,4 +399,8 @@
     if (parsed === null) throw new TypeError(`${what}: invalid URL: "${shown(url)}"`);
     return nexus.urlHref(parsed);
   };
+  // The array belongs to an isolate; see warm.js.
+  nexus.forgetOffsets = () => {
+    offsets = null;
+  };
 })

@@ -269,7 +269,7 @@
     sliceBytes: uncurryThis(Bytes.prototype.slice),
     transfer: uncurryThis(ArrayBuffer.prototype.transfer),
     detached: getter(ArrayBuffer.prototype, "detached"),
-    bufferLength, typedLength: getter(TypedArray, "length"),
+    bufferLength, viewTag, typedLength: getter(TypedArray, "length"),
     string: methods(String.prototype, ["slice", "replaceAll", "repeat", "includes", "padEnd", "charCodeAt", "valueOf"]),
     regexp: methods(RegExp.prototype, ["toString", "exec"]),
     date: methods(Date.prototype, ["toISOString", "getTime"]),
