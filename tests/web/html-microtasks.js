@@ -35,9 +35,10 @@ test(() => {
   assert_equals(self, globalThis);
   assert_equals(navigator.userAgent, "Nexus");
   assert_throws_js(TypeError, () => new Navigator());
-  for (const name of ["queueMicrotask", "reportError", "atob", "btoa"]) {
+  for (const name of ["queueMicrotask", "reportError", "structuredClone", "atob", "btoa"]) {
+    assert_equals(typeof globalThis[name], "function", name);
     const descriptor = Object.getOwnPropertyDescriptor(globalThis, name);
-    assert_true(descriptor.writable && descriptor.configurable, name);
+    assert_true(descriptor.writable && descriptor.enumerable && descriptor.configurable, name);
   }
 }, "globals");
 

@@ -18,7 +18,7 @@ const PATCHED = [
   [JSON, ["stringify", "parse"]],
   [Math, ["trunc", "abs", "min"]],
   [ArrayBuffer.prototype, ["slice", "transfer"]],
-  [globalThis, ["decodeURIComponent", "Uint8Array", "Promise", "Map", "Set", "WeakRef", "Error", "TypeError"]],
+  [globalThis, ["decodeURIComponent", "Uint8Array", "Promise", "Map", "Set", "WeakRef"]],
 ];
 
 /** Runs `body` while every patched function throws; gives what `this` and arguments they got. */
@@ -38,7 +38,7 @@ function sabotaged(body) {
       ...descriptor,
       value: function () {
         leaks[leaks.length] = name;
-        throw "sabotage";
+        throw `${name} was called`;
       },
     });
   }

@@ -5,6 +5,7 @@
   "use strict";
   const { ops } = nexus;
   const { SafeMap, domString } = nexus.webidl;
+  const { slice } = nexus.builtins.string;
   const { captureStackTrace } = Error;
   // As the native side has them.
   const DEBUG = 0, INFO = 1, WARN = 2, ERROR = 3;
@@ -81,7 +82,7 @@
       if (indent.length < 64) indent += "  ";
     },
     groupEnd() {
-      indent = indent.slice(2);
+      indent = slice(indent, 2);
     },
     count(name = undefined) {
       name = label(name);
