@@ -2,7 +2,7 @@
 //!
 //! No native function exists here. The snapshot refers to none, so this script needs nothing of the crate but
 //! the JavaScript files.
-#![allow(missing_docs, unsafe_code, clippy::unwrap_used)]
+#![allow(missing_docs, unsafe_code, clippy::unwrap_used, clippy::disallowed_methods)]
 
 use std::path::{Path, PathBuf};
 
@@ -123,9 +123,7 @@ fn strip(source: &str) -> String {
     let mut in_comment = false;
     for line in source.lines() {
         let line = line.trim();
-        if in_comment {
-            in_comment = !line.ends_with("*/");
-        } else if line.starts_with("/*") {
+        if in_comment || line.starts_with("/*") {
             in_comment = !line.ends_with("*/");
         } else if !line.is_empty() && !line.starts_with("//") {
             if line.matches('`').count() % 2 != 0 {

@@ -74,7 +74,8 @@ pub(crate) struct Scopes {
     ring: Vec<Option<Box<RequestScope>>>,
     last: u32,
     live: usize,
-    /// Scopes that were released, for the next requests: their allocations are kept.
+    /// Scopes that were released, for the next requests: their allocations are kept, their own boxes too.
+    #[allow(clippy::vec_box)]
     spare: Vec<Box<RequestScope>>,
 }
 

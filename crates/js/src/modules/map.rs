@@ -6,14 +6,17 @@ use nexus_guest::ModulePath;
 
 use super::request::Kind;
 
+/// A module and what belongs to it.
+type With<T> = (v8::Global<v8::Module>, T);
+
 /// Modules by place and kind, and back from V8's module to its place.
 #[derive(Default)]
 pub(crate) struct ModuleMap {
     modules: HashMap<(ModulePath, Kind), v8::Global<v8::Module>>,
     /// By V8's identity hash, which two modules may share.
-    places: HashMap<i32, Vec<(v8::Global<v8::Module>, ModulePath)>>,
+    places: HashMap<i32, Vec<With<ModulePath>>>,
     /// What the synthetic modules (JSON, text, bytes) will export as `default`.
-    values: HashMap<i32, Vec<(v8::Global<v8::Module>, v8::Global<v8::Value>)>>,
+    values: HashMap<i32, Vec<With<v8::Global<v8::Value>>>>,
 }
 
 impl ModuleMap {

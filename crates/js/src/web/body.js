@@ -39,14 +39,14 @@
   const extract = (init, what) => {
     if (typeof init === "string") return { body: new Body(STRING, init), type: "text/plain;charset=UTF-8" };
     if (isObject(init)) {
+      if (isView(init) || isArrayBuffer(init)) {
+        return { body: new Body(BYTES, sliceBytes(bufferSource(init, what))), type: null };
+      }
       if (nexus.isReadableStream(init)) {
         if (nexus.readableStreamDisturbed(init) || nexus.readableStreamLocked(init)) {
           throw new TypeError(`${what}: the stream is locked or was read already`);
         }
         return { body: new Body(STREAM, init), type: null };
-      }
-      if (isView(init) || isArrayBuffer(init)) {
-        return { body: new Body(BYTES, sliceBytes(bufferSource(init, what))), type: null };
       }
       if (nexus.isURLSearchParams(init)) {
         return {

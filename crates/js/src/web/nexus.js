@@ -2,7 +2,7 @@
 // functions. Guests never see it.
 (function () {
   "use strict";
-  const { defineProperty } = Object;
+  const { defineProperty, getOwnPropertyDescriptor } = Object;
   const nexus = {
     __proto__: null,
     // Native functions; filled when an isolate has been made from the snapshot.
@@ -15,12 +15,12 @@
 
     // Has `files` run, in order, when one of `names` is first used.
     lazy(files, names) {
-      let loaded = false;
+      // Of `files`, how many have run. Each defines its names anew, over these accessors.
+      let loaded = 0;
       const load = () => {
-        if (!loaded) {
-          loaded = true;
-          // The files define their names anew, over these accessors.
-          for (let i = 0; i < files.length; i++) nexus.ops.loadLazy(files[i])(nexus);
+        while (loaded < files.length) {
+          nexus.ops.loadLazy(files[loaded])(nexus);
+          loaded++;
         }
       };
       for (let i = 0; i < names.length; i++) {
@@ -32,6 +32,8 @@
         };
         const get = () => {
           load();
+          // A guest that ran out of stack half-way gets an error, and the next attempt goes on from there.
+          if (getOwnPropertyDescriptor(target, name)?.get === get) throw new TypeError(`${name} cannot be loaded`);
           return target[name];
         };
         defineProperty(target, name, { __proto__: null, get, set, configurable: true, enumerable: internal });

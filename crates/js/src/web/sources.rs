@@ -5,8 +5,6 @@
 #[allow(dead_code)]
 pub(crate) const EAGER: &[&str] = &[
     "webidl.js",
-    "dom_exception.js",
-    "event_target.js",
     "url.js",
     "console.js",
     "global_scope.js",
@@ -34,6 +32,21 @@ pub(crate) const LAZY: &[(&[&str], &[&str])] = &[
             "nexus.removeAbortAlgorithm",
             "nexus.abortReason",
             "nexus.isAborted",
+        ],
+    ),
+    (&["dom_exception.js"], &["DOMException", "nexus.DOMException"]),
+    (
+        &["event_target.js"],
+        &[
+            "Event",
+            "CustomEvent",
+            "EventTarget",
+            "nexus.Event",
+            "nexus.EventTarget",
+            "nexus.hasListeners",
+            "nexus.watchListeners",
+            "nexus.fireEvent",
+            "nexus.defineEventHandler",
         ],
     ),
     (&["encoding.js"], &["TextEncoder", "TextDecoder", "atob", "btoa"]),
