@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use bumpalo::Bump;
 use futures_util::task::AtomicWaker;
 use nexus_guest::{Failure, Level, LogRecord, Reply, RequestId, Services, Stop, StopReason, Stopper, Ticket};
 
@@ -16,6 +17,11 @@ use crate::modules::ModuleMap;
 use crate::operations::{Operations, Outcome};
 use crate::scope::{RequestScope, ScopeKey, Scopes};
 use crate::timers::{TimerId, Timers};
+
+/// The most bytes that one piece of scratch takes from a request's arena.
+const MAX_SCRATCH: usize = 4 * 1024;
+/// An arena of this many bytes lends no more: a long request may need scratch very often.
+const MAX_ARENA: usize = 64 * 1024;
 
 pub(crate) struct State {
     pub(crate) services: Services,
@@ -147,6 +153,28 @@ impl State {
         look: impl FnOnce(&mut RequestScope) -> R,
     ) -> Option<R> {
         self.scopes.borrow_mut().get(key).map(look)
+    }
+
+    /// Lends `length` scratch bytes: from the running request's arena while that is small, which frees them at once with
+    /// all else of the request; from the heap otherwise.
+    pub(crate) fn with_scratch<R>(
+        &self,
+        key: ScopeKey,
+        length: usize,
+        work: impl FnOnce(&mut [u8]) -> R,
+    ) -> R {
+        let room = |arena: &Bump| length <= MAX_SCRATCH && arena.allocated_bytes() <= MAX_ARENA;
+        // Taken out meanwhile, so that no scope is borrowed while V8 is called.
+        let arena =
+            self.with_scope(key, |scope| room(&scope.arena).then(|| std::mem::take(&mut scope.arena)));
+        match arena.flatten() {
+            Some(arena) => {
+                let result = work(arena.alloc_slice_fill_copy(length, 0));
+                self.with_scope(key, |scope| scope.arena = arena);
+                result
+            }
+            None => work(&mut vec![0; length]),
+        }
     }
 
     /// Starts an operation for the running request and returns its promise. An operation that belongs to a request

@@ -152,11 +152,14 @@ fn op_utf8_encode<'s>(
     args: v8::FunctionCallbackArguments<'s>,
     mut rv: v8::ReturnValue<'s, v8::Value>,
 ) {
-    let mut bytes = Vec::new();
-    if let Ok(string) = v8::Local::<v8::String>::try_from(args.get(0)) {
-        ops::write_utf8(scope, string, &mut bytes);
-    }
-    if let Some(array) = ops::uint8_array(scope, &bytes) {
+    let Ok(string) = v8::Local::<v8::String>::try_from(args.get(0)) else { return };
+    let length = string.utf8_length(scope);
+    let key = State::current(scope);
+    let array = State::of(scope).with_scratch(key, length, |bytes| {
+        let written = string.write_utf8_v2(scope, bytes, v8::WriteFlags::kReplaceInvalidUtf8, None);
+        ops::uint8_array(scope, &bytes[..written])
+    });
+    if let Some(array) = array {
         rv.set(array.into());
     }
 }
@@ -167,9 +170,20 @@ fn op_utf8_decode<'s>(
     args: v8::FunctionCallbackArguments<'s>,
     rv: v8::ReturnValue<'s, v8::Value>,
 ) {
-    let mut bytes = Vec::new();
-    ops::read_bytes(args.get(0), &mut bytes);
-    set_outcome(scope, rv, Outcome::Text(bytes.into()));
+    let Ok(view) = v8::Local::<v8::ArrayBufferView>::try_from(args.get(0)) else { return };
+    let key = State::current(scope);
+    State::of(scope).with_scratch(key, view.byte_length(), |bytes| {
+        let copied = view.copy_contents(bytes);
+        set_text(scope, rv, &bytes[..copied]);
+    });
+}
+
+fn set_text<'s>(scope: &mut v8::PinScope<'s, '_>, mut rv: v8::ReturnValue<'s, v8::Value>, bytes: &[u8]) {
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    match v8::String::new_from_utf8(scope, text, v8::NewStringType::Normal) {
+        Some(string) => rv.set(string.into()),
+        None => ops::throw_range_error(scope, "the text is longer than a string can be"),
+    }
 }
 
 fn set_outcome<'s>(
