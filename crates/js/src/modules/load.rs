@@ -8,6 +8,18 @@ use crate::state::State;
 
 type Scope<'a, 's, 'i> = &'a mut v8::PinScope<'s, 'i>;
 
+/// Why a module graph cannot be had: in words, and the exception if JavaScript itself threw one.
+struct Fault {
+    error: LoadError,
+    thrown: Option<v8::Global<v8::Value>>,
+}
+
+impl From<LoadError> for Fault {
+    fn from(error: LoadError) -> Self {
+        Self { error, thrown: None }
+    }
+}
+
 /// The URL under which a guest sees its module. The host's own paths are none of its business.
 pub(crate) fn url_of(path: &ModulePath) -> String {
     format!("file:///{path}")
@@ -22,7 +34,7 @@ pub(crate) fn load_main<'s>(
     main: &ModulePath,
 ) -> Result<(v8::Local<'s, v8::Module>, v8::Local<'s, v8::Promise>), LoadError> {
     Kind::JavaScript.check(main).map_err(LoadError::new)?;
-    let module = load_graph(scope, main.clone(), Kind::JavaScript)?;
+    let module = load_graph(scope, main.clone(), Kind::JavaScript).map_err(|fault| fault.error)?;
     let module = v8::Local::new(scope, module);
     let promise = link_and_evaluate(scope, module)?;
     let evaluation = v8::Global::new(scope, promise);
@@ -41,17 +53,18 @@ fn link_and_evaluate<'s>(
     };
     match evaluated.and_then(|value| v8::Local::<v8::Promise>::try_from(value).ok()) {
         Some(promise) => Ok(promise),
-        None => Err(caught(scope)),
+        None => Err(caught(scope).error),
     }
 }
 
-fn caught(scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, '_, v8::HandleScope<'_>>>) -> LoadError {
+fn caught(scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, '_, v8::HandleScope<'_>>>) -> Fault {
     match scope.exception() {
         Some(exception) => {
             let message = scope.message();
-            load_error(scope, exception, message)
+            let error = load_error(scope, exception, message);
+            Fault { error, thrown: Some(v8::Global::new(scope, exception)) }
         }
-        None => LoadError::new("the app was stopped while it was evaluated"),
+        None => LoadError::new("the app was stopped while it was evaluated").into(),
     }
 }
 
@@ -60,7 +73,7 @@ fn load_graph(
     scope: Scope<'_, '_, '_>,
     path: ModulePath,
     kind: Kind,
-) -> Result<v8::Global<v8::Module>, LoadError> {
+) -> Result<v8::Global<v8::Module>, Fault> {
     let state = State::of(scope);
     if let Some(module) = state.modules.borrow().get(&path, kind) {
         return Ok(module);
@@ -69,14 +82,14 @@ fn load_graph(
     let mut compiled = vec![(path.clone(), kind)];
     let mut work = vec![(path, first.clone())];
     while let Some((referrer, module)) = work.pop() {
-        let requested = requests(scope, &referrer, &module).and_then(|requests| {
+        let requested = requests(scope, &referrer, &module).map_err(Fault::from).and_then(|requests| {
             for (path, kind, excerpt) in requests {
                 if state.modules.borrow().get(&path, kind).is_some() {
                     continue;
                 }
-                let module = compile(scope, &path, kind).map_err(|mut error| {
-                    error.excerpt = error.excerpt.or(excerpt);
-                    error
+                let module = compile(scope, &path, kind).map_err(|mut fault| {
+                    fault.error.excerpt = fault.error.excerpt.or(excerpt);
+                    fault
                 })?;
                 compiled.push((path.clone(), kind));
                 if kind == Kind::JavaScript {
@@ -85,11 +98,11 @@ fn load_graph(
             }
             Ok(())
         });
-        if let Err(error) = requested {
+        if let Err(fault) = requested {
             // Half a graph is no use; a later import may find the files mended.
             let mut map = state.modules.borrow_mut();
             compiled.iter().for_each(|(path, kind)| map.remove(path, *kind));
-            return Err(error);
+            return Err(fault);
         }
     }
     Ok(first)
@@ -139,11 +152,7 @@ fn source_line(state: &State, path: &ModulePath, line: u32) -> Option<String> {
 }
 
 /// Compiles one module and enters it into the map.
-fn compile(
-    scope: Scope<'_, '_, '_>,
-    path: &ModulePath,
-    kind: Kind,
-) -> Result<v8::Global<v8::Module>, LoadError> {
+fn compile(scope: Scope<'_, '_, '_>, path: &ModulePath, kind: Kind) -> Result<v8::Global<v8::Module>, Fault> {
     let state = State::of(scope);
     let bytes = state.services.modules.read(path).map_err(|error| LoadError::new(error.0))?;
     v8::tc_scope!(let scope, scope);
@@ -300,7 +309,10 @@ fn import<'s>(
     let path = state.services.modules.resolve(&specifier, &referrer);
     let path = path.map_err(|error| ImportError::Refused(error.0))?;
     kind.check(&path).map_err(ImportError::Refused)?;
-    let module = load_graph(scope, path, kind).map_err(|error| ImportError::Refused(error.message))?;
+    let module = load_graph(scope, path, kind).map_err(|fault| match fault.thrown {
+        Some(thrown) => ImportError::Thrown(v8::Local::new(scope, thrown)),
+        None => ImportError::Refused(fault.error.message),
+    })?;
     let module = v8::Local::new(scope, module);
     if module.get_status() == v8::ModuleStatus::Errored {
         return Err(ImportError::Thrown(module.get_exception()));

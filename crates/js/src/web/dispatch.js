@@ -18,6 +18,7 @@
   // The numbers that `ops.fail` knows.
   const THREW = 0;
   const NOT_A_RESPONSE = 1;
+  const ERROR_RESPONSE = 2;
 
   class ExecutionContext {
     #id;
@@ -102,7 +103,7 @@
     }
     const status = responseStatus(response);
     if (status === 0) {
-      ops.fail(id, NOT_A_RESPONSE, response);
+      ops.fail(id, ERROR_RESPONSE, response);
       return;
     }
     const list = responseHeaders(response);

@@ -167,7 +167,22 @@ fn op_respond_with_request_body<'s>(
     rv.set_bool(state.answer(key, Ok(Reply { status, headers, body })));
 }
 
-/// `fail(id, kind, value)`: kind 0: the handler threw `value`; 1: it returned `value`, which is no response.
+/// A value's kind, for a message: `undefined`, `null`, `a string`, `an object (Array)`.
+fn kind_of(scope: &mut v8::PinScope<'_, '_>, value: v8::Local<'_, v8::Value>) -> String {
+    if value.is_null_or_undefined() {
+        return if value.is_null() { "null".into() } else { "undefined".into() };
+    }
+    let kind = value.type_of(scope).to_rust_string_lossy(scope);
+    match v8::Local::<v8::Object>::try_from(value) {
+        Ok(object) if kind == "object" => {
+            format!("an object ({})", object.get_constructor_name().to_rust_string_lossy(scope))
+        }
+        _ => format!("a {kind}"),
+    }
+}
+
+/// `fail(id, kind, value)`: kind 0: the handler threw `value`; 1: it returned `value`, which is no response; 2: it
+/// returned the response of an error.
 fn op_fail(
     scope: &mut v8::PinScope<'_, '_>,
     args: v8::FunctionCallbackArguments<'_>,
@@ -179,12 +194,13 @@ fn op_fail(
         let described = describe(scope, args.get(2));
         (FailureKind::Threw, described.message, described.stack)
     } else {
-        let what = args.get(2).type_repr();
-        (
-            FailureKind::NotAResponse,
-            format!("fetch() must return a Response or a promise of one, not {what}"),
-            None,
-        )
+        let message = if arg_u32(&args, 1) == 2 {
+            "fetch() returned Response.error(), which stands for a failed request and cannot be sent"
+                .to_owned()
+        } else {
+            format!("fetch() must return a Response or a promise of one, not {}", kind_of(scope, args.get(2)))
+        };
+        (FailureKind::NotAResponse, message, None)
     };
     state.log(key, Level::Error, message, stack);
     state.answer(key, Err(kind.into()));
