@@ -114,8 +114,7 @@ async fn work(
     tokio::task::spawn_local(async move { deadlines.enforce_deadlines().await });
     let server = tokio::task::spawn_local(accept(start.socket.clone(), server(start, &service, &shutdown)));
 
-    let mut back_off = MIN_BACK_OFF;
-    loop {
+    'serving: loop {
         let stop = {
             let drive = std::pin::pin!(drive(guest.clone()));
             let stop = std::pin::pin!(stop_command(commands, guest.clone(), start));
@@ -131,31 +130,32 @@ async fn work(
         service.guest_is(Place::Loading(Default::default()));
         guest = None;
         let Some(engine) = &start.engine else { continue };
-        let begun = Instant::now();
-        let loaded = {
-            let loading = std::pin::pin!(load(engine.as_ref(), start));
-            match select(loading, std::pin::pin!(stop_command(commands, None, start))).await {
-                Either::Left((loaded, _)) => loaded,
-                Either::Right(_) => break,
-            }
-        };
-        match loaded {
-            Ok(fresh) => {
-                start.app_stats.cold_start(begun.elapsed());
-                service.guest_is(Place::Ready(fresh.clone()));
-                guest = Some(fresh);
-                back_off = MIN_BACK_OFF;
-            }
-            Err(error) => {
-                service.guest_is(Place::Absent);
-                service.log(None, Level::Error, format!("the app cannot be loaded any more: {error}"));
-                let wait = std::pin::pin!(tokio::time::sleep(back_off));
-                if let Either::Right(_) =
-                    select(wait, std::pin::pin!(stop_command(commands, None, start))).await
-                {
-                    break;
+        let mut back_off = MIN_BACK_OFF;
+        while guest.is_none() {
+            let begun = Instant::now();
+            let loaded = {
+                let loading = std::pin::pin!(load(engine.as_ref(), start));
+                match select(loading, std::pin::pin!(stop_command(commands, None, start))).await {
+                    Either::Left((loaded, _)) => loaded,
+                    Either::Right(_) => break 'serving,
                 }
-                back_off = (back_off * 2).min(MAX_BACK_OFF);
+            };
+            match loaded {
+                Ok(fresh) => {
+                    start.app_stats.cold_start(begun.elapsed());
+                    service.guest_is(Place::Ready(fresh.clone()));
+                    guest = Some(fresh);
+                }
+                Err(error) => {
+                    service.guest_is(Place::Absent);
+                    service.log(None, Level::Error, format!("the app cannot be loaded any more: {error}"));
+                    let wait = std::pin::pin!(tokio::time::sleep(back_off));
+                    let stop = std::pin::pin!(stop_command(commands, None, start));
+                    if let Either::Right(_) = select(wait, stop).await {
+                        break 'serving;
+                    }
+                    back_off = (back_off * 2).min(MAX_BACK_OFF);
+                }
             }
         }
     }
