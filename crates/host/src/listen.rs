@@ -91,10 +91,11 @@ pub(crate) struct Binder {
     passed: Option<Passed>,
 }
 
-/// The sockets that systemd passed, and their names.
+/// The sockets that systemd passed, and whom they are for.
 struct Passed {
     sockets: ListenFd,
-    names: Vec<String>,
+    /// For each socket that is named after an app, that app.
+    names: Vec<Option<String>>,
     used: HashSet<usize>,
 }
 
@@ -108,11 +109,14 @@ impl Binder {
                         "systemd passed no socket (LISTEN_FDS is not set for this process): start it by a socket unit".into(),
                     ));
                 }
-                let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
-                let names = names.split(':').map(str::to_owned).collect();
+                let is_app = |name: &&str| apps.iter().any(|app| app.name().as_str() == *name);
+                let names =
+                    names.split(':').map(|name| Some(name).filter(is_app).map(str::to_owned)).collect();
                 Some(Passed { sockets, names, used: HashSet::new() })
             }
             _ => None,
+                // `from_env` removes the variables, this one too.
+                let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
         };
         let claimed = apps.iter().filter_map(|app| app.manifest.http.port).collect();
         Ok(Self { address: address.clone(), next: first_port, claimed, several: apps.len() > 1, passed })
@@ -166,8 +170,10 @@ impl Binder {
 impl Passed {
     /// The socket that is named after the app, or else the next that no name takes.
     fn take(&mut self, app: &str) -> Result<Bound, ListenError> {
-        let named = self.names.iter().position(|name| name == app);
-        let index = named.or_else(|| (0..self.sockets.len()).find(|index| !self.used.contains(index)));
+        let named = self.names.iter().position(|name| name.as_deref() == Some(app));
+        let nameless = |index: &usize| self.names.get(*index).is_none_or(Option::is_none);
+        let free = |index: &usize| nameless(index) && !self.used.contains(index);
+        let index = named.or_else(|| (0..self.sockets.len()).find(free));
         let Some(index) = index.filter(|index| self.used.insert(*index)) else {
             let message =
                 format!("systemd passed {} sockets, none is left for the app `{app}`", self.sockets.len());
