@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use nexus_core::{App, HostConfig};
+use nexus_core::{App, HostConfig, ListenAddress};
 use nexus_guest::{Engine, Level};
 use tokio::sync::{mpsc, oneshot};
 
@@ -91,6 +91,8 @@ pub struct Host {
     admin_url: Option<String>,
     logger: Logger,
 }
+    /// Whether the apps' sockets were passed by systemd, which keeps them for the next process.
+    sockets_are_passed: bool,
 
 /// An app of the table: refused before it got a worker, or an entry of the registry.
 enum State {
@@ -162,7 +164,8 @@ impl Host {
             ),
             None => None,
         };
-        Ok(Self { registry, states, events, done, admin, admin_url, logger })
+        let sockets_are_passed = matches!(config.listen.address, ListenAddress::Systemd);
+        Ok(Self { registry, states, events, done, admin, admin_url, sockets_are_passed, logger })
     }
 
     #[allow(clippy::too_many_arguments)] // One call, above; a struct would only repeat its names.
@@ -273,6 +276,9 @@ impl Host {
         }
         for entry in &self.registry.entries {
             entry.socket.release();
+            if !self.sockets_are_passed {
+                entry.socket.close();
+            }
         }
         if let Some(admin) = &self.admin {
             admin.release();

@@ -5,14 +5,14 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use listenfd::ListenFd;
 use nexus_core::{AdminAddress, App, ListenAddress};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -44,6 +44,17 @@ impl Bound {
         if let Bound::Unix(_, Some(file)) = self {
             let _ = std::fs::remove_file(&file.0);
         }
+    }
+
+    /// Refuses new connections from now on, also those that wait to be accepted, whoever else holds the socket. Not
+    /// for one that systemd passed: the next process is to accept from it.
+    pub(crate) fn close(&self) {
+        let socket = match self {
+            Bound::Tcp(listener) => SockRef::from(listener),
+            Bound::Unix(listener, _) => SockRef::from(listener),
+        };
+        // Where the system shuts no listening socket down, it is closed with the process.
+        let _ = socket.shutdown(Shutdown::Both);
     }
 
     /// Where clients find it: `http://127.0.0.1:8080` or `unix:/run/app.sock`.
@@ -103,6 +114,8 @@ impl Binder {
     pub(crate) fn new(address: &ListenAddress, first_port: u16, apps: &[&App]) -> Result<Self, ListenError> {
         let passed = match address {
             ListenAddress::Systemd => {
+                // `from_env` removes the variables, this one too.
+                let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
                 let sockets = ListenFd::from_env();
                 if sockets.len() == 0 {
                     return Err(ListenError(
@@ -115,8 +128,6 @@ impl Binder {
                 Some(Passed { sockets, names, used: HashSet::new() })
             }
             _ => None,
-                // `from_env` removes the variables, this one too.
-                let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
         };
         let claimed = apps.iter().filter_map(|app| app.manifest.http.port).collect();
         Ok(Self { address: address.clone(), next: first_port, claimed, several: apps.len() > 1, passed })

@@ -97,6 +97,11 @@ pub(crate) async fn serve(listener: Listener<'_>, server: Server) -> io::Result<
                     connections.spawn_local(connection(socket, server.clone(), scratch.clone()));
                 }
                 Err(error) if is_the_connections(&error) => {}
+                // The host has shut the socket down, and is about to tell us to stop.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                    server.shutdown.begun().await;
+                    break;
+                }
                 Err(error) => {
                     server.service.accept_failed(&error);
                     tokio::select! {
