@@ -62,6 +62,8 @@ pub struct AppState {
     pub main: Option<String>,
     /// Where it is served, or why it is not.
     pub serving: Result<String, String>,
+    /// Whether its manifest is right and its address was to be had: if it is not served, its code is why.
+    pub has_worker: bool,
 }
 
 /// An app and all that serves it.
@@ -89,10 +91,10 @@ pub struct Host {
     done: Vec<oneshot::Receiver<()>>,
     admin: Option<Admin>,
     admin_url: Option<String>,
-    logger: Logger,
-}
     /// Whether the apps' sockets were passed by systemd, which keeps them for the next process.
     sockets_are_passed: bool,
+    logger: Logger,
+}
 
 /// An app of the table: refused before it got a worker, or an entry of the registry.
 enum State {
@@ -127,7 +129,13 @@ impl Host {
                         .file_name()
                         .map_or_else(|| folder.display().to_string(), |n| n.to_string_lossy().into());
                     let serving = Err(problems.to_string());
-                    states.push(State::Refused(AppState { name, folder, main: None, serving }));
+                    states.push(State::Refused(AppState {
+                        name,
+                        folder,
+                        main: None,
+                        serving,
+                        has_worker: false,
+                    }));
                     continue;
                 }
             };
@@ -152,6 +160,7 @@ impl Host {
                     folder,
                     main: app.main.clone(),
                     serving: Err(error),
+                    has_worker: false,
                 })),
             }
         }
@@ -247,6 +256,7 @@ impl Host {
                         Some(Err(error)) => Err(error.clone()),
                         None => Err("it has not started".into()),
                     },
+                    has_worker: true,
                 }
             }
         }
@@ -266,6 +276,9 @@ impl Host {
         for entry in &self.registry.entries {
             // A worker that has failed is gone already.
             let _ = entry.control.send(Control::Stop);
+            if !self.sockets_are_passed {
+                entry.socket.close();
+            }
         }
         let deadline = tokio::time::Instant::now() + grace;
         let mut left = 0;
@@ -276,9 +289,6 @@ impl Host {
         }
         for entry in &self.registry.entries {
             entry.socket.release();
-            if !self.sockets_are_passed {
-                entry.socket.close();
-            }
         }
         if let Some(admin) = &self.admin {
             admin.release();

@@ -54,17 +54,19 @@ impl Check {
             }
         }
         refuse_conflicts(&mut found);
-        let wrong = found.iter().filter(|found| found.app.is_err()).count()
-            + others.iter().filter(|(_, result)| result.is_err()).count();
-        let text = if self.json { as_json(&found, &others, wrong == 0) } else { as_text(&found, &others) };
+        let problems: usize = found
+            .iter()
+            .filter_map(|found| found.app.as_ref().err())
+            .chain(others.iter().filter_map(|(_, result)| result.as_ref().err()))
+            .map(Diagnostics::len)
+            .sum();
+        let text = if self.json { as_json(&found, &others, problems == 0) } else { as_text(&found, &others) };
         print(&text)?;
-        match wrong {
+        match problems {
             0 => Ok(()),
             _ if self.json => Err(Failure::usage("")),
             1 => Err(Failure::usage("1 problem was found")),
-            several => {
-                Err(Failure::usage(format!("{several} of {} have problems", found.len() + others.len())))
-            }
+            several => Err(Failure::usage(format!("{several} problems were found"))),
         }
     }
 }

@@ -225,7 +225,9 @@ async fn serve(options: Options, grace: Duration, pretty: bool, color: bool) -> 
         announce(&logger, &states, host.admin_url(), pretty, color)?;
         if states.iter().all(|state| state.serving.is_err()) {
             host.stop(Duration::ZERO).await;
-            return Err(Failure::guest(if pretty { "no app is served" } else { "" }));
+            let message = if pretty { "no app is served" } else { "" };
+            let is_guests_fault = states.iter().any(|state| state.has_worker);
+            return Err(if is_guests_fault { Failure::guest(message) } else { Failure::usage(message) });
         }
         tokio::select! {
             _ = interrupt.recv() => {}
