@@ -111,6 +111,11 @@ impl HeaderList {
         self.fields.len()
     }
 
+    /// The bytes of all names and values, those of removed fields included.
+    pub fn byte_length(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Whether there is no field.
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty()

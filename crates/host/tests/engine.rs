@@ -1,5 +1,5 @@
 //! The host with an engine that is not V8: all that the two say to each other goes through `nexus-guest`.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::cell::RefCell;
 use std::io::{Read, Write};

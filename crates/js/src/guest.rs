@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nexus_core::App;
 use nexus_guest::{
@@ -26,6 +26,13 @@ use crate::state::State;
 /// How many turns one poll takes at most, before connections get their share of the thread.
 const TURNS_A_POLL: usize = 64;
 
+/// How long `waitUntil` keeps a request after its response.
+const TAIL: Duration = Duration::from_secs(30);
+/// How often V8's tasks for this thread are run while there is no known background work.
+const PUMP_EVERY: Duration = Duration::from_millis(100);
+/// How often V8's background work is looked after.
+const BACKGROUND_EVERY: Duration = Duration::from_millis(2);
+
 pub(crate) struct JsGuest {
     isolate: RefCell<v8::OwnedIsolate>,
     context: v8::Global<v8::Context>,
@@ -34,6 +41,11 @@ pub(crate) struct JsGuest {
     state: Rc<State>,
     meter: RefCell<Meter>,
     sleep: RefCell<Option<Pin<Box<Sleep>>>>,
+    /// When to look after V8's background work again, and whether there was any at the last look.
+    background_sleep: RefCell<Option<Pin<Box<Sleep>>>>,
+    busy: Cell<bool>,
+    /// When V8's tasks for this thread were last run.
+    pumped: Cell<Instant>,
     /// The heap in use at the last look, in bytes.
     heap_used: Cell<u64>,
 }
@@ -62,6 +74,9 @@ impl JsGuest {
             state,
             meter: RefCell::new(Meter::new()),
             sleep: RefCell::new(None),
+            background_sleep: RefCell::new(None),
+            busy: Cell::new(false),
+            pumped: Cell::new(Instant::now()),
             heap_used: Cell::new(0),
         };
         let (module, evaluated) = guest
@@ -100,14 +115,15 @@ impl JsGuest {
             if let Some(result) = settled {
                 return Poll::Ready(result);
             }
+            if self.poll_turns(cx) > 0 || self.poll_background(cx) {
+                continue;
+            }
             if self.state.waits_for_nothing() && !self.background_work() {
                 let message =
                     "the app's top-level await can never settle: its guest waits for nothing any more";
                 return Poll::Ready(Err(LoadError::new(message)));
             }
-            if self.poll_turns(cx) == 0 {
-                return Poll::Pending;
-            }
+            return Poll::Pending;
         }
     }
 
@@ -121,13 +137,9 @@ impl JsGuest {
         let mut isolate = self.isolate.borrow_mut();
         let result = {
             v8::scope_with_context!(let scope, &mut *isolate, &self.context);
-            let data = v8::Integer::new(scope, key.0 as i32);
-            scope.set_continuation_preserved_embedder_data(data.into());
+            enter(scope, key);
             let result = run(scope);
-            if !self.state.is_stopped() {
-                scope.perform_microtask_checkpoint();
-                self.report_rejections(scope);
-            }
+            self.run_jobs(scope);
             result
         };
         drop(isolate);
@@ -141,17 +153,45 @@ impl JsGuest {
         result
     }
 
+    /// Runs what a turn leaves: microtasks, then rejections that nobody heard, then imports. Each may leave more.
+    fn run_jobs(&self, scope: &mut v8::PinScope<'_, '_>) {
+        while !self.state.is_stopped() {
+            scope.perform_microtask_checkpoint();
+            if self.report_rejections(scope) {
+                continue;
+            }
+            let Some(job) = self.state.imports.borrow_mut().pop_front() else { break };
+            enter(scope, job.scope);
+            modules::run_import(scope, &job);
+        }
+    }
+
     /// After a turn: releases the requests that are over.
     fn settle(&self, key: ScopeKey) {
-        let release_if_over = |key| {
-            if self.state.with_scope(key, |scope| scope.is_over()) == Some(true) {
+        let look = |key| {
+            let (over, tail) = self
+                .state
+                .with_scope(key, |scope| {
+                    let tail = scope.is_tail() && !std::mem::replace(&mut scope.tail, true);
+                    (scope.is_over(), tail)
+                })
+                .unwrap_or_default();
+            if over {
                 self.state.release(key);
+            } else if tail {
+                let mut tails = self.state.tails.borrow_mut();
+                while tails.front().is_some_and(|(_, key)| self.state.with_scope(*key, |_| ()).is_none()) {
+                    tails.pop_front();
+                }
+                tails.push_back((Instant::now() + TAIL, key));
+                drop(tails);
+                self.state.wake();
             }
         };
-        release_if_over(key);
+        look(key);
         loop {
             let Some(key) = self.state.touched.borrow_mut().pop() else { break };
-            release_if_over(key);
+            look(key);
         }
         if self.state.unanswered.get() > 0 && self.state.waits_for_nothing() {
             // Only now may a request hang; the next poll looks again, after V8's own background work.
@@ -159,23 +199,24 @@ impl JsGuest {
         }
     }
 
-    /// Logs the promises that were rejected in this turn and not handled.
-    fn report_rejections(&self, scope: &mut v8::PinScope<'_, '_>) {
+    /// Logs the promises that were rejected in this turn and not handled. Gives whether there were any.
+    fn report_rejections(&self, scope: &mut v8::PinScope<'_, '_>) -> bool {
         if self.state.rejections.borrow().is_empty() {
-            return;
+            return false;
         }
-        let key = State::current(scope);
-        let rejections = std::mem::take(&mut *self.state.rejections.borrow_mut());
-        for (promise, value) in rejections {
-            if self.state.evaluation.borrow().as_ref() == Some(&promise) {
+        let rejections = self.state.rejections.borrow_mut().take();
+        for rejection in rejections {
+            if self.state.evaluation.borrow().as_ref() == Some(&rejection.promise) {
                 // The load itself reports this one.
                 continue;
             }
-            let value = v8::Local::new(scope, value);
+            enter(scope, rejection.scope);
+            let value = v8::Local::new(scope, rejection.value);
             let described = describe(scope, value);
             let message = format!("Uncaught (in promise) {}", described.message);
-            self.state.log(key, Level::Error, message, described.stack);
+            self.state.log(rejection.scope, Level::Error, message, described.stack);
         }
+        true
     }
 
     /// Takes the turns that are due, up to a bound. Gives their number; with 0, the task is woken when there is
@@ -184,7 +225,7 @@ impl JsGuest {
         self.state.set_waker(cx.waker());
         let mut turns = 0;
         while turns < TURNS_A_POLL && !self.state.is_stopped() {
-            if !(self.abort_turn() || self.operation_turn(cx) || self.timer_turn()) {
+            if !(self.abort_turn() || self.operation_turn(cx) || self.timer_turn() || self.end_tail()) {
                 break;
             }
             turns += 1;
@@ -201,11 +242,14 @@ impl JsGuest {
     fn abort_turn(&self) -> bool {
         let Some(ticket) = self.state.aborts.borrow_mut().pop() else { return false };
         let key = ScopeKey(ticket.0 as u32);
-        let Some(signal) = self.state.with_scope(key, |scope| {
+        let Some((signal, timed_out)) = self.state.with_scope(key, |scope| {
+            // Answered, yet not by the guest: the host gave up on it.
+            let sent = scope.responder.as_ref().is_some_and(Responder::is_sent);
+            let timed_out = !scope.answered && sent;
             scope.aborted = true;
             // What the guest still sends goes nowhere.
             scope.outgoing = None;
-            scope.signal.clone()
+            (scope.signal.clone(), timed_out)
         }) else {
             return true;
         };
@@ -218,7 +262,8 @@ impl JsGuest {
             };
             let number = v8::Integer::new(scope, key.0 as i32).into();
             let abort = v8::Local::new(scope, &self.abort);
-            call_reported(scope, &self.state, abort, &[number, signal]);
+            let timed_out = v8::Boolean::new(scope, timed_out).into();
+            call_reported(scope, &self.state, abort, &[number, signal, timed_out]);
         });
         true
     }
@@ -250,9 +295,25 @@ impl JsGuest {
         true
     }
 
-    /// Has the task woken when the next timer is due.
+    /// Gives up a request that only `waitUntil` keeps and whose time for that is over.
+    fn end_tail(&self) -> bool {
+        let due = self.state.tails.borrow().front().copied();
+        let Some((_, key)) = due.filter(|(due, _)| *due <= Instant::now()) else { return false };
+        self.state.tails.borrow_mut().pop_front();
+        if self.state.with_scope(key, |scope| scope.is_tail()) == Some(true) {
+            let message =
+                format!("a promise given to waitUntil() did not settle within {} s", TAIL.as_secs());
+            self.state.log(key, Level::Warn, message, None);
+            self.state.release(key);
+        }
+        true
+    }
+
+    /// Has the task woken when the next timer or tail is due.
     fn poll_sleep(&self, cx: &mut Context<'_>) {
-        let next = self.state.timers.borrow().next().map(tokio::time::Instant::from_std);
+        let tail = self.state.tails.borrow().front().map(|(due, _)| *due);
+        let next = self.state.timers.borrow().next().into_iter().chain(tail).min();
+        let next = next.map(tokio::time::Instant::from_std);
         let mut sleep = self.sleep.borrow_mut();
         let Some(next) = next else {
             *sleep = None;
@@ -272,29 +333,65 @@ impl JsGuest {
         self.isolate.borrow_mut().has_pending_background_tasks()
     }
 
-    /// Fails the requests whose promise can never settle: nothing that the guest waits for is left.
+    /// Fails the requests whose promise can never settle: nothing that the guest waits for is left. Likewise ends those
+    /// that only a `waitUntil` keeps.
     fn fail_the_hung(&self) {
-        if self.state.unanswered.get() == 0 || !self.state.waits_for_nothing() || self.background_work() {
+        if self.state.unanswered.get() == 0 && self.state.tails.borrow().is_empty() {
+            return;
+        }
+        if !self.state.waits_for_nothing() || self.background_work() {
             return;
         }
         let keys = self.state.scopes.borrow().keys();
         for key in keys {
-            if self.state.wants_answer(key) {
-                let message =
-                    "the promise that fetch() returned can never settle: nothing is pending that could do it";
-                self.state.log(key, Level::Error, message.into(), None);
-                self.state.answer(key, Err(FailureKind::Hung.into()));
-                // Also those that wait for more than this one answer; there is nothing left to wait for.
-                self.state.release(key);
+            let told = if self.state.wants_answer(key) {
+                "the promise that fetch() returned can never settle: nothing is pending that could do it, \
+                 and a request cannot wait for another one"
+            } else if self.state.with_scope(key, |scope| scope.is_tail()) == Some(true) {
+                "a promise given to waitUntil() can never settle: nothing is pending that could do it"
+            } else if self.state.owes_answer(key) {
+                // The host has answered for it.
+                ""
+            } else {
+                continue;
+            };
+            if !told.is_empty() {
+                self.state.log(key, Level::Error, told.into(), None);
             }
+            self.state.answer(key, Err(FailureKind::Hung.into()));
+            self.state.release(key);
         }
+        self.state.tails.borrow_mut().clear();
     }
 
-    /// Runs what V8 wants run on this thread: finished compilations, finalizers, parts of garbage collections.
-    fn pump(&self) {
-        let isolate = self.isolate.borrow();
-        let platform = v8::V8::get_current_platform();
-        while v8::Platform::pump_message_loop(&platform, &isolate, false) {}
+    /// Runs what V8 wants run on this thread: finished compilations, finalizers, parts of garbage collections. Gives
+    /// whether there was anything. While V8 works in the background, which tells nobody when it is done, the task is
+    /// woken again soon.
+    fn poll_background(&self, cx: &mut Context<'_>) -> bool {
+        let busy = self.background_work();
+        let was_busy = self.busy.replace(busy);
+        if !busy && !was_busy && self.pumped.get().elapsed() < PUMP_EVERY {
+            return false;
+        }
+        self.pumped.set(Instant::now());
+        let ran = self.turn(ScopeKey::GUEST, |scope| {
+            let platform = v8::V8::get_current_platform();
+            let mut ran = false;
+            while v8::Platform::pump_message_loop(&platform, scope, false) {
+                ran = true;
+            }
+            ran
+        });
+        let mut sleep = self.background_sleep.borrow_mut();
+        *sleep = None;
+        if !ran && self.background_work() {
+            let mut again = Box::pin(tokio::time::sleep(BACKGROUND_EVERY));
+            if again.as_mut().poll(cx).is_ready() {
+                cx.waker().wake_by_ref();
+            }
+            *sleep = Some(again);
+        }
+        ran
     }
 
     /// Ends everything: every request without an answer fails, all that was owned is released.
@@ -304,6 +401,12 @@ impl JsGuest {
             self.state.release(key);
         }
     }
+}
+
+/// Makes what runs next belong to this request.
+fn enter(scope: &mut v8::PinScope<'_, '_>, key: ScopeKey) {
+    let data = v8::Integer::new(scope, key.0 as i32);
+    scope.set_continuation_preserved_embedder_data(data.into());
 }
 
 /// Finds the app's handlers and hands them with the variables to the Web APIs' side.
@@ -396,8 +499,11 @@ impl Guest for JsGuest {
             return Poll::Ready(stop);
         }
         if turns < TURNS_A_POLL {
-            self.pump();
-            self.fail_the_hung();
+            if self.poll_background(cx) {
+                cx.waker().wake_by_ref();
+            } else {
+                self.fail_the_hung();
+            }
         }
         Poll::Pending
     }

@@ -56,6 +56,9 @@ fn attach(isolate: &mut v8::OwnedIsolate) -> Option<v8::Global<v8::Context>> {
     let scope = &mut v8::ContextScope::new(scope, context);
     // No `eval`, no `new Function`.
     context.set_allow_generation_from_strings(false);
+    // V8 puts it into each context anew, also into one from a snapshot. Guests share no memory.
+    let shared = v8::String::new(scope, "SharedArrayBuffer")?;
+    context.global(scope).delete(scope, shared.into());
     let registry = scope.get_context_data_from_snapshot_once::<v8::Object>(0).ok()?;
     let key = v8::String::new(scope, "ops")?;
     let target = v8::Local::<v8::Object>::try_from(registry.get(scope, key.into())?).ok()?;
@@ -105,15 +108,17 @@ unsafe extern "C" fn promise_rejected(message: v8::PromiseRejectMessage<'_>) {
     // SAFETY: as said above.
     v8::callback_scope!(unsafe scope, &message);
     let state = State::of(scope);
-    let promise = v8::Global::new(scope, message.get_promise());
+    let promise = message.get_promise();
+    let hash = promise.get_identity_hash().get();
+    let promise = v8::Global::new(scope, promise);
     match message.get_event() {
         v8::PromiseRejectEvent::PromiseRejectWithNoHandler => {
             let Some(value) = message.get_value() else { return };
-            let value = v8::Global::new(scope, value);
-            state.rejections.borrow_mut().push((promise, value));
+            let (value, key) = (v8::Global::new(scope, value), State::current(scope));
+            state.rejections.borrow_mut().add(hash, promise, value, key);
         }
         v8::PromiseRejectEvent::PromiseHandlerAddedAfterReject => {
-            state.rejections.borrow_mut().retain(|(rejected, _)| *rejected != promise);
+            state.rejections.borrow_mut().remove(hash, &promise);
         }
         _ => {}
     }

@@ -20,6 +20,7 @@ mod modules;
 mod operations;
 mod ops;
 mod platform;
+mod rejections;
 mod scope;
 mod state;
 mod timers;

@@ -51,6 +51,8 @@ pub(crate) struct RequestScope {
     pub(crate) answered: bool,
     /// The client has gone, or the time was up.
     pub(crate) aborted: bool,
+    /// Only `waitUntil` keeps it, and the time for that runs.
+    pub(crate) tail: bool,
     /// The request's `AbortSignal`, once the guest has asked for it.
     pub(crate) signal: Option<v8::Global<v8::Object>>,
     pub(crate) timers: Vec<TimerId>,
@@ -63,6 +65,11 @@ impl RequestScope {
     /// Whether all is done: answered, streamed, waited for.
     pub(crate) fn is_over(&self) -> bool {
         self.answered && self.outgoing.is_none() && self.waits == 0
+    }
+
+    /// Whether all is done but what `waitUntil` waits for.
+    pub(crate) fn is_tail(&self) -> bool {
+        self.answered && self.outgoing.is_none() && self.waits > 0
     }
 }
 
@@ -128,6 +135,7 @@ impl Scopes {
                 waits: 0,
                 answered: false,
                 aborted: false,
+                tail: false,
                 signal: None,
                 timers: Vec::new(),
                 operations: Vec::new(),
@@ -165,6 +173,7 @@ impl Scopes {
         scope.waits = 0;
         scope.answered = false;
         scope.aborted = false;
+        scope.tail = false;
         scope.timers.clear();
         scope.operations.clear();
         if self.spare.len() < SPARE && scope.arena.allocated_bytes() <= SPARE_ARENA {

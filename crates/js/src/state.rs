@@ -2,6 +2,7 @@
 //! slot, on one thread.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,8 +14,9 @@ use bumpalo::Bump;
 use futures_util::task::AtomicWaker;
 use nexus_guest::{Failure, Level, LogRecord, Reply, RequestId, Services, Stop, StopReason, Stopper, Ticket};
 
-use crate::modules::ModuleMap;
+use crate::modules::{ImportJob, ModuleMap};
 use crate::operations::{Operations, Outcome};
+use crate::rejections::Rejections;
 use crate::scope::{RequestScope, ScopeKey, Scopes};
 use crate::timers::{TimerId, Timers};
 
@@ -30,7 +32,11 @@ pub(crate) struct State {
     pub(crate) operations: RefCell<Operations>,
     pub(crate) modules: RefCell<ModuleMap>,
     /// Rejected promises that nobody has handled so far in this turn.
-    pub(crate) rejections: RefCell<Vec<(v8::Global<v8::Promise>, v8::Global<v8::Value>)>>,
+    pub(crate) rejections: RefCell<Rejections>,
+    /// Dynamic imports that wait for the end of the running code.
+    pub(crate) imports: RefCell<VecDeque<ImportJob>>,
+    /// Requests that only `waitUntil` keeps, with the time when they are given up.
+    pub(crate) tails: RefCell<VecDeque<(Instant, ScopeKey)>>,
     /// The promise of the main module's evaluation: who loads the app reports its rejection.
     pub(crate) evaluation: RefCell<Option<v8::Global<v8::Promise>>>,
     /// Requests whose client has gone, for the next poll.
@@ -56,6 +62,8 @@ impl State {
             operations: RefCell::default(),
             modules: RefCell::default(),
             rejections: RefCell::default(),
+            imports: RefCell::default(),
+            tails: RefCell::default(),
             evaluation: RefCell::default(),
             aborts: RefCell::default(),
             touched: RefCell::default(),
@@ -102,7 +110,8 @@ impl State {
         *self.timers.borrow_mut() = Timers::default();
         *self.operations.borrow_mut() = Operations::default();
         *self.modules.borrow_mut() = ModuleMap::default();
-        self.rejections.borrow_mut().clear();
+        *self.rejections.borrow_mut() = Rejections::default();
+        self.imports.borrow_mut().clear();
         *self.evaluation.borrow_mut() = None;
     }
 
@@ -256,6 +265,11 @@ impl State {
         });
         self.touch(key);
         wanted.unwrap_or(false)
+    }
+
+    /// Whether the guest owes an answer, wanted or not.
+    pub(crate) fn owes_answer(&self, key: ScopeKey) -> bool {
+        self.with_scope(key, |scope| !scope.answered) == Some(true)
     }
 
     /// Whether an answer is still wanted.

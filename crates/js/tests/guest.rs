@@ -1,5 +1,5 @@
 //! A JavaScript guest through the seam alone, without a host: what the host relies on.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -413,4 +413,84 @@ async fn the_log_knows_the_request_across_awaits_and_timers() {
     let messages: Vec<_> = records.iter().map(|record| record.message.as_str()).collect();
     assert_eq!(messages, ["Uncaught (in promise) Error: in a timer", "Uncaught (in promise) a string"]);
     assert!(records.iter().all(|record| record.request.is_some_and(|id| id.as_str() == "req-1")));
+}
+
+#[tokio::test]
+async fn a_module_may_import_itself_while_it_is_being_evaluated() {
+    let guest = load(&[
+        (
+            "index.js",
+            "import './a.js'; export const own = import('./index.js').then((self) => typeof self.default.fetch);
+             export default { async fetch() { return new Response(await own); } }",
+        ),
+        ("a.js", "export const main = import('./index.js');"),
+    ])
+    .await
+    .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(guest.text("/").await, "function");
+}
+
+#[tokio::test]
+async fn webassembly_that_compiles_in_the_background_is_waited_for() {
+    let guest = main_file(
+        "const bytes = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]);
+         await WebAssembly.compile(bytes);
+         export default { async fetch() {
+            const { instance } = await WebAssembly.instantiate(bytes);
+            return new Response(String(instance)); } }",
+    )
+    .await;
+    for _ in 0..5 {
+        assert_eq!(guest.text("/").await, "[object WebAssembly.Instance]");
+    }
+}
+
+#[tokio::test]
+async fn a_wait_until_that_can_never_settle_keeps_nothing() {
+    let guest =
+        main_file("export default { fetch(request, env, ctx) { ctx.waitUntil(new Promise(() => {})); return new Response(); } }")
+            .await;
+    guest.fetch("/", Body::Empty).await.unwrap();
+    guest.turns(3).await;
+    guest.assert_nothing_is_held();
+    assert!(guest.messages()[0].contains("waitUntil() can never settle"), "{:?}", guest.messages());
+}
+
+#[tokio::test]
+async fn internal_lists_that_a_guest_tampers_with_cost_the_host_nothing() {
+    let guest = main_file(
+        "export default { fetch() {
+            Object.defineProperty(Array.prototype, 0, { configurable: true, set() { this.length = 4294967294; } });
+            const response = new Response(null, { headers: { a: 'b' } });
+            delete Array.prototype[0];
+            return response; } }",
+    )
+    .await;
+    assert_eq!(guest.fetch("/", Body::Empty).await.unwrap_err().kind, FailureKind::Threw);
+}
+
+#[tokio::test]
+async fn a_rejection_belongs_to_the_request_whose_code_rejected() {
+    let guest = main_file(
+        "let resume;
+         export default { async fetch(request) {
+            if (request.url.endsWith('/two')) { resume(); return new Response(); }
+            new Promise((resolve) => { resume = resolve; }).then(() => { Promise.reject(new Error('one')); });
+            await new Promise((resolve) => setTimeout(resolve, 50)); return new Response(); } }",
+    )
+    .await;
+    let (_, one) = guest.start("/one", Body::Empty);
+    guest.fetch("/two", Body::Empty).await.unwrap();
+    guest.drive(one).await.unwrap();
+    // Both requests have the same id here; that the line is written at all and once is what counts.
+    assert_eq!(guest.messages(), ["Uncaught (in promise) Error: one"]);
+}
+
+#[tokio::test]
+async fn there_is_no_memory_to_share_and_no_way_to_block() {
+    let guest = main_file(
+        "export default { fetch() { return new Response(`${typeof SharedArrayBuffer} ${typeof Atomics.wait} ${typeof Atomics.waitAsync}`); } }",
+    )
+    .await;
+    assert_eq!(guest.text("/").await, "undefined undefined undefined");
 }

@@ -4,19 +4,20 @@ use nexus_guest::{LoadError, ModulePath, SourceExcerpt};
 
 use super::request::{Kind, attributes};
 use crate::exception::{load_error, source_excerpt};
+use crate::scope::ScopeKey;
 use crate::state::State;
 
 type Scope<'a, 's, 'i> = &'a mut v8::PinScope<'s, 'i>;
 
 /// Why a module graph cannot be had: in words, and the exception if JavaScript itself threw one.
 struct Fault {
-    error: LoadError,
+    error: Box<LoadError>,
     thrown: Option<v8::Global<v8::Value>>,
 }
 
 impl From<LoadError> for Fault {
     fn from(error: LoadError) -> Self {
-        Self { error, thrown: None }
+        Self { error: Box::new(error), thrown: None }
     }
 }
 
@@ -34,7 +35,7 @@ pub(crate) fn load_main<'s>(
     main: &ModulePath,
 ) -> Result<(v8::Local<'s, v8::Module>, v8::Local<'s, v8::Promise>), LoadError> {
     Kind::JavaScript.check(main).map_err(LoadError::new)?;
-    let module = load_graph(scope, main.clone(), Kind::JavaScript).map_err(|fault| fault.error)?;
+    let module = load_graph(scope, main.clone(), Kind::JavaScript).map_err(|fault| *fault.error)?;
     let module = v8::Local::new(scope, module);
     let promise = link_and_evaluate(scope, module)?;
     let evaluation = v8::Global::new(scope, promise);
@@ -53,7 +54,7 @@ fn link_and_evaluate<'s>(
     };
     match evaluated.and_then(|value| v8::Local::<v8::Promise>::try_from(value).ok()) {
         Some(promise) => Ok(promise),
-        None => Err(caught(scope).error),
+        None => Err(*caught(scope).error),
     }
 }
 
@@ -62,7 +63,7 @@ fn caught(scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, '_, v8::HandleScope<'_>
         Some(exception) => {
             let message = scope.message();
             let error = load_error(scope, exception, message);
-            Fault { error, thrown: Some(v8::Global::new(scope, exception)) }
+            Fault { error: Box::new(error), thrown: Some(v8::Global::new(scope, exception)) }
         }
         None => LoadError::new("the app was stopped while it was evaluated").into(),
     }
@@ -237,13 +238,22 @@ fn resolve<'s>(
     let state = State::of(scope);
     let hash = referrer.get_identity_hash().get();
     let referrer = v8::Global::new(scope, referrer);
-    let referrer = state.modules.borrow().place(hash, &referrer)?;
     let specifier = specifier.to_rust_string_lossy(scope);
     let attributes = attributes(scope, import_attributes, 3);
-    let path = state.services.modules.resolve(&specifier, &referrer).ok()?;
-    let kind = Kind::of_attributes(&attributes).ok()?;
-    let module = state.modules.borrow().get(&path, kind)?;
-    Some(v8::Local::new(scope, module))
+    let find = || {
+        let referrer = state.modules.borrow().place(hash, &referrer)?;
+        let path = state.services.modules.resolve(&specifier, &referrer).ok()?;
+        let kind = Kind::of_attributes(&attributes).ok()?;
+        state.modules.borrow().get(&path, kind)
+    };
+    match find() {
+        Some(module) => Some(v8::Local::new(scope, module)),
+        None => {
+            // Its file went away since it was compiled.
+            crate::ops::throw_type_error(scope, &format!("\"{specifier}\" is not there any more"));
+            None
+        }
+    }
 }
 
 /// V8 evaluates a synthetic module: its default export gets its value.
@@ -265,7 +275,18 @@ fn evaluate_synthetic<'s>(
     Some(resolver.get_promise(scope).into())
 }
 
-/// `import()`: the promise of the module's namespace.
+/// An `import()` that is to be carried out.
+pub(crate) struct ImportJob {
+    resolver: v8::Global<v8::PromiseResolver>,
+    referrer: String,
+    specifier: String,
+    attributes: Vec<(String, String)>,
+    /// The request whose code imports.
+    pub(crate) scope: ScopeKey,
+}
+
+/// `import()`: the promise of the module's namespace. The import itself is a job for later in the same turn: modules
+/// may be evaluating right now, and V8 does not bear another evaluation among them.
 pub(crate) fn dynamic_import<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     _host_defined_options: v8::Local<'s, v8::Data>,
@@ -274,16 +295,35 @@ pub(crate) fn dynamic_import<'s>(
     import_attributes: v8::Local<'s, v8::FixedArray>,
 ) -> Option<v8::Local<'s, v8::Promise>> {
     let resolver = v8::PromiseResolver::new(scope)?;
-    match import(scope, resource_name, specifier, import_attributes) {
+    let job = ImportJob {
+        resolver: v8::Global::new(scope, resolver),
+        referrer: if resource_name.is_string() {
+            resource_name.to_rust_string_lossy(scope)
+        } else {
+            String::new()
+        },
+        specifier: specifier.to_rust_string_lossy(scope),
+        attributes: attributes(scope, import_attributes, 2),
+        scope: State::current(scope),
+    };
+    State::of(scope).imports.borrow_mut().push_back(job);
+    Some(resolver.get_promise(scope))
+}
+
+/// Carries out an import and settles its promise.
+pub(crate) fn run_import(scope: &mut v8::PinScope<'_, '_>, job: &ImportJob) {
+    let resolver = v8::Local::new(scope, &job.resolver);
+    let settled = match import(scope, job) {
         Ok(value) => resolver.resolve(scope, value),
         Err(ImportError::Thrown(exception)) => resolver.reject(scope, exception),
         Err(ImportError::Refused(message)) => {
-            let message = v8::String::new(scope, &message)?;
+            let message = v8::String::new(scope, &message).unwrap_or_else(|| v8::String::empty(scope));
             let error = v8::Exception::type_error(scope, message);
             resolver.reject(scope, error)
         }
     };
-    Some(resolver.get_promise(scope))
+    // Nothing but a termination keeps a promise from being settled.
+    let _ = settled;
 }
 
 enum ImportError<'s> {
@@ -295,18 +335,13 @@ enum ImportError<'s> {
 
 fn import<'s>(
     scope: &mut v8::PinScope<'s, '_>,
-    resource_name: v8::Local<'s, v8::Value>,
-    specifier: v8::Local<'s, v8::String>,
-    import_attributes: v8::Local<'s, v8::FixedArray>,
+    job: &ImportJob,
 ) -> Result<v8::Local<'s, v8::Value>, ImportError<'s>> {
     let state = State::of(scope);
-    let referrer = resource_name.to_rust_string_lossy(scope);
-    let referrer = referrer.strip_prefix("file:///").and_then(ModulePath::new);
+    let referrer = job.referrer.strip_prefix("file:///").and_then(ModulePath::new);
     let referrer = referrer.ok_or_else(|| ImportError::Refused("import() works in modules only".into()))?;
-    let specifier = specifier.to_rust_string_lossy(scope);
-    let attributes = attributes(scope, import_attributes, 2);
-    let kind = Kind::of_attributes(&attributes).map_err(ImportError::Refused)?;
-    let path = state.services.modules.resolve(&specifier, &referrer);
+    let kind = Kind::of_attributes(&job.attributes).map_err(ImportError::Refused)?;
+    let path = state.services.modules.resolve(&job.specifier, &referrer);
     let path = path.map_err(|error| ImportError::Refused(error.0))?;
     kind.check(&path).map_err(ImportError::Refused)?;
     let module = load_graph(scope, path, kind).map_err(|fault| match fault.thrown {

@@ -56,6 +56,14 @@ impl ModuleMap {
 
     /// Forgets a module that could not be linked, so that it can be tried again.
     pub(crate) fn remove(&mut self, path: &ModulePath, kind: Kind) {
-        self.modules.remove(&(path.clone(), kind));
+        let Some(module) = self.modules.remove(&(path.clone(), kind)) else { return };
+        self.places.retain(|_, places| {
+            places.retain(|(other, _)| *other != module);
+            !places.is_empty()
+        });
+        self.values.retain(|_, values| {
+            values.retain(|(other, _)| *other != module);
+            !values.is_empty()
+        });
     }
 }

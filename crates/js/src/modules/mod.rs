@@ -4,5 +4,5 @@ mod load;
 mod map;
 mod request;
 
-pub(crate) use load::{dynamic_import, import_meta, load_main};
+pub(crate) use load::{ImportJob, dynamic_import, import_meta, load_main, run_import};
 pub(crate) use map::ModuleMap;

@@ -12,6 +12,10 @@
   const sliceBytes = uncurryThis(Bytes.prototype.slice);
   const setBytes = uncurryThis(Bytes.prototype.set);
   const bufferOf = nexus.webidl.getter(Object.getPrototypeOf(Bytes).prototype, "buffer");
+  const charCodeAt = uncurryThis(String.prototype.charCodeAt);
+  const sliceString = uncurryThis(String.prototype.slice);
+  const mapGet = uncurryThis(WeakMap.prototype.get);
+  const mapSet = uncurryThis(WeakMap.prototype.set);
   const resolve = Promise.resolve.bind(Promise);
   const reject = Promise.reject.bind(Promise);
 
@@ -64,6 +68,15 @@
   /** The body of the request that the host holds under `id`. */
   const incoming = (id) => new Body(INCOMING, id);
 
+  // Of streams over a request's body: the number of that request.
+  const requests = new WeakMap();
+
+  /** The number of the request whose body this stream is, while nobody has read from it; else 0. */
+  const untouched = (stream) => {
+    const id = mapGet(requests, stream);
+    return id === undefined || nexus.readableStreamDisturbed(stream) || nexus.readableStreamLocked(stream) ? 0 : id;
+  };
+
   /** The body's stream, made on first use. */
   const streamOf = (body) => {
     if (body.stream !== null) return body.stream;
@@ -81,6 +94,7 @@
           ops.bodyCancel(source);
         },
       });
+      mapSet(requests, body.stream, source);
     } else {
       body.stream = nexus.createReadableStream({
         bytes: true,
@@ -146,12 +160,14 @@
     const { kind, source } = body;
     if (kind === INCOMING) return consumeIncoming(source, how);
     if (kind === STRING) {
-      if (how === TEXT) return resolve(usvString(source));
-      if (how === JSON_VALUE) return consumeText(source);
+      if (how === TEXT) return resolve(withoutMark(usvString(source)));
+      if (how === JSON_VALUE) return consumeText(withoutMark(source));
       return consumeNow(ops.utf8Encode(source), how);
     }
     return consumeNow(source, how);
   };
+  // "UTF-8 decode" drops a byte order mark.
+  const withoutMark = (text) => (charCodeAt(text, 0) === 0xfeff ? sliceString(text, 1) : text);
   const consumeNow = async (bytes, how) => convert(bytes, how);
   const consumeText = async (text) => parse(text);
   const consumeStream = async (stream, how) => convert(await collect(stream), how);
@@ -165,7 +181,9 @@
   /** Two bodies out of one, for clone(). */
   const clone = (body) => {
     if (body === null) return null;
-    if (body.stream === null && body.kind !== INCOMING) return new Body(body.kind, body.source);
+    if (body.stream === null && body.kind === STRING) return new Body(STRING, body.source);
+    // Whoever reads gets these very bytes, and may change them.
+    if (body.stream === null && body.kind === BYTES) return new Body(BYTES, sliceBytes(body.source));
     const [first, second] = nexus.teeReadableStream(streamOf(body));
     body.kind = STREAM;
     body.source = first;
@@ -184,7 +202,7 @@
     return moved;
   };
 
-  nexus.body = { STRING, BYTES, STREAM, INCOMING, extract, ofString, incoming, streamOf, isUsed, isLocked, consume, clone, take, toChunk };
+  nexus.body = { STRING, BYTES, STREAM, INCOMING, extract, ofString, incoming, streamOf, isUsed, isLocked, consume, clone, take, toChunk, untouched };
 
   /** Adds the Body mixin to a class; `bodyOf` checks the brand and gives the body or null. */
   nexus.mixinBody = (Class, bodyOf) => {

@@ -3,7 +3,7 @@
   "use strict";
   const { ops } = nexus;
   const { makeRequest, isResponse, responseStatus, responseHeaders, responseBody } = nexus;
-  const { STRING, BYTES, INCOMING, isUsed, isLocked, streamOf, toChunk } = nexus.body;
+  const { STRING, BYTES, isUsed, isLocked, streamOf, toChunk, untouched } = nexus.body;
   const { required, finishInterface, uncurryThis } = nexus.webidl;
   const resolve = Promise.resolve.bind(Promise);
   const then = uncurryThis(Promise.prototype.then);
@@ -118,13 +118,14 @@
       send(id, status, list, body.source);
       return;
     }
-    if (body.stream === null && body.kind === INCOMING) {
+    const stream = streamOf(body);
+    const source = untouched(stream);
+    if (source !== 0) {
       // The request's own body, sent back as it comes: it never enters JavaScript.
-      body.used = true;
-      ops.respondWithRequestBody(id, status, body.source, list);
+      nexus.disturb(stream);
+      ops.respondWithRequestBody(id, status, source, list);
       return;
     }
-    const stream = streamOf(body);
     const reader = nexus.getReaderInternal(stream);
     if (send(id, status, list, true)) pump(id, reader);
     else cancel(reader, gone());
@@ -187,8 +188,11 @@
   };
 
   // The client has gone, or the time was up.
-  nexus.abortRequest = (id, signal) => {
-    if (signal !== undefined) nexus.signalAbort(signal, gone());
+  nexus.abortRequest = (id, signal, timedOut) => {
+    if (signal !== undefined) {
+      const late = () => new nexus.DOMException("The response did not come in time", "TimeoutError");
+      nexus.signalAbort(signal, timedOut ? late() : gone());
+    }
     const stop = streaming[id];
     if (stop !== undefined) stop();
   };

@@ -43,6 +43,8 @@
 
   // Memory shared between threads is not for guests, nor V8's own console, nor shadow realms' like.
   delete globalThis.SharedArrayBuffer;
+  delete Atomics.wait;
+  delete Atomics.waitAsync;
   delete globalThis.console;
   return nexus;
 })

@@ -5,6 +5,7 @@
 (function (nexus) {
   "use strict";
   const { ops } = nexus;
+  const { ownKeys } = Reflect;
   const { required, dictionary, domString, byteString, isObject, finishInterface, uncurryThis } = nexus.webidl;
   const { makeHeaders, headersList, fillHeaders, headerFind } = nexus;
   const { body: bodies } = nexus;
@@ -17,6 +18,17 @@
   const FORBIDDEN = { __proto__: null, CONNECT: 1, TRACE: 1, TRACK: 1 };
   // The methods that the host passes as numbers.
   const COMMON = ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"];
+
+  const CHOICES = {
+    __proto__: null,
+    cache: ["default", "no-store", "reload", "no-cache", "force-cache", "only-if-cached"],
+    credentials: ["omit", "same-origin", "include"],
+    mode: ["same-origin", "no-cors", "cors"],
+    referrerPolicy: [
+      "", "no-referrer", "no-referrer-when-downgrade", "same-origin", "origin", "strict-origin",
+      "origin-when-cross-origin", "strict-origin-when-cross-origin", "unsafe-url",
+    ],
+  };
 
   const normalizeMethod = (method) => {
     const string = byteString(method, "Request");
@@ -55,8 +67,9 @@
         this.#method = input.#method;
         this.#options = input.#options;
       } else {
-        const url = nexus.parseURL(input, "Request");
-        this.#url = url;
+        const url = new nexus.URL(nexus.parseURL(input, "Request"));
+        if (url.username !== "" || url.password !== "") throw new TypeError("Request: the URL has a user name or password");
+        this.#url = url.href;
       }
       const options = dictionary(init, "Request");
       const { method, headers, body, redirect, signal, duplex } = options;
@@ -68,10 +81,16 @@
       if (duplex !== undefined) oneOf(duplex, ["half"], "duplex mode");
       if (init !== undefined && init !== null) {
         const kept = { __proto__: null, ...this.#options };
-        for (const name of ["cache", "credentials", "integrity", "keepalive", "mode", "referrer", "referrerPolicy"]) {
-          if (options[name] !== undefined) kept[name] = name === "keepalive" ? !!options[name] : domString(options[name]);
+        for (const name of ownKeys(CHOICES)) {
+          if (options[name] !== undefined) kept[name] = oneOf(options[name], CHOICES[name], name);
         }
+        if (options.integrity !== undefined) kept.integrity = domString(options.integrity);
+        if (options.referrer !== undefined) kept.referrer = domString(options.referrer);
+        if (options.keepalive !== undefined) kept.keepalive = !!options.keepalive;
         this.#options = kept;
+      }
+      if (signal !== undefined && signal !== null && !nexus.isAbortSignal(signal)) {
+        throw new TypeError("Request: the signal is not an AbortSignal");
       }
       const list = [];
       if (headers !== undefined) fillHeaders(list, headers, "Request");
@@ -103,7 +122,6 @@
       }
 
       if (signal !== undefined && signal !== null) {
-        if (!nexus.isAbortSignal(signal)) throw new TypeError("Request: the signal is not an AbortSignal");
         this.#signal = nexus.dependentSignal([signal]);
       } else if (signal === undefined && source !== null && (source.#signal !== null || source.#id !== 0)) {
         this.#signal = nexus.dependentSignal([source.signal]);

@@ -30,6 +30,10 @@ pub(crate) const OPS: &[ops::Op] = ops::ops![
 /// How many bytes of a streaming response wait for the client at most, before its stream is held back.
 const PIPE: usize = 64 * 1024;
 
+/// The most header fields of a response, and their size in bytes.
+const MAX_FIELDS: u32 = 4096;
+const MAX_HEAD: usize = 1024 * 1024;
+
 /// Reads the header fields from the op's arguments from `first` on: either a list (name, value, …) or the names and values
 /// themselves. `None` with an exception pending if a field is not one: JavaScript has checked them, but in the guest's own
 /// realm, and what goes onto the wire is the host's matter.
@@ -44,6 +48,10 @@ fn header_fields(
     }
     if let Ok(list) = v8::Local::<v8::Array>::try_from(args.get(first)) {
         let length = list.length();
+        if length > MAX_FIELDS * 2 {
+            throw_type_error(scope, "the response has too many header fields");
+            return None;
+        }
         let mut headers = HeaderList::with_capacity(length as usize / 2, length as usize * 24);
         for index in (0..length).step_by(2) {
             let (name, value) = (list.get_index(scope, index)?, list.get_index(scope, index + 1)?);
@@ -76,6 +84,10 @@ fn add_field(
             fine = is_token(&buffer[start..middle]) && is_field_value(&buffer[middle..]);
             middle - start
         });
+    }
+    if headers.byte_length() > MAX_HEAD {
+        throw_type_error(scope, "the response's header fields are larger than 1 MB");
+        return None;
     }
     if !fine {
         throw_type_error(scope, "the response has an invalid header field");
