@@ -44,9 +44,6 @@ fn main() {
     if blob.len() >= 500_000 {
         fail(&format!("the snapshot has {} bytes: its size is paid by each isolate", blob.len()));
     }
-    if std::env::var_os("NEXUS_SNAPSHOT_SIZE").is_some() {
-        println!("cargo:warning=the snapshot has {} bytes", blob.len());
-    }
     std::fs::write(out.join("snapshot.bin"), &blob).unwrap();
 }
 

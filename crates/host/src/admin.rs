@@ -80,9 +80,9 @@ impl Admin {
         self.shared.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Removes the socket's file, if it has one.
-    pub(crate) fn release(&self) {
-        self.socket.release();
+    /// Its listening socket.
+    pub(crate) fn socket(&self) -> Arc<Bound> {
+        self.socket.clone()
     }
 }
 

@@ -17,6 +17,9 @@ use crate::log::Logger;
 use crate::metrics::{AppStats, WorkerStats};
 use crate::worker::{self, Control, Event, Worker};
 
+/// How long the start-up table waits for apps that take long to load.
+const START_WAIT: Duration = Duration::from_secs(10);
+
 /// What a host is started with.
 pub struct Options {
     /// The host's configuration, command line included.
@@ -94,6 +97,20 @@ pub struct Host {
     /// Whether the apps' sockets were passed by systemd, which keeps them for the next process.
     sockets_are_passed: bool,
     logger: Logger,
+}
+
+/// The host's listening sockets.
+pub struct Sockets {
+    registry: Arc<Registry>,
+    admin: Option<Arc<Bound>>,
+}
+
+impl Sockets {
+    /// Removes the files of Unix sockets that this process made.
+    pub fn release(&self) {
+        let sockets = self.registry.entries.iter().map(|entry| &entry.socket).chain(&self.admin);
+        sockets.for_each(|socket| socket.release());
+    }
 }
 
 /// An app of the table: refused before it got a worker, or an entry of the registry.
@@ -226,20 +243,45 @@ impl Host {
         Ok((Entry { app: app.clone(), stats, worker_stats, connections, control, outcome, socket }, done))
     }
 
-    /// Waits until every app serves or has failed, and says how each fares.
+    /// Waits until every app serves or has failed, for ten seconds at most, and says how each fares. What takes longer
+    /// is told by [`Host::next`].
     pub async fn started(&mut self) -> Vec<AppState> {
-        let mut missing = self.registry.entries.len();
-        while missing > 0 {
-            let (index, outcome) = match self.events.recv().await {
-                Some(Event::Serving { app, took }) => (app, Ok(took)),
-                Some(Event::Failed { app, error }) => (app, Err(error)),
-                None => break,
-            };
-            if self.registry.entries[index].outcome.set(outcome).is_ok() {
-                missing -= 1;
+        let all = async {
+            while self.registry.entries.iter().any(|entry| entry.outcome.get().is_none()) {
+                if self.event().await.is_none() {
+                    break;
+                }
             }
-        }
+        };
+        let _ = tokio::time::timeout(START_WAIT, all).await;
         self.states.iter().map(|state| self.state(state)).collect()
+    }
+
+    /// Waits for the next app that serves or has failed after [`Host::started`]; for ever if there is none.
+    pub async fn next(&mut self) -> AppState {
+        match self.event().await {
+            Some(index) => self.state(&State::Entry(index)),
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn event(&mut self) -> Option<usize> {
+        let (index, outcome) = match self.events.recv().await? {
+            Event::Serving { app, took } => (app, Ok(took)),
+            Event::Failed { app, error } => (app, Err(error)),
+        };
+        let entry = &self.registry.entries[index];
+        if outcome.is_err() && !self.sockets_are_passed {
+            // Nobody will accept from it any more.
+            entry.socket.close();
+        }
+        let _ = entry.outcome.set(outcome);
+        Some(index)
+    }
+
+    /// A handle that removes the files of the host's Unix sockets, for a process that ends without [`Host::stop`].
+    pub fn sockets(&self) -> Sockets {
+        Sockets { registry: self.registry.clone(), admin: self.admin.as_ref().map(Admin::socket) }
     }
 
     fn state(&self, state: &State) -> AppState {
@@ -254,7 +296,7 @@ impl Host {
                     serving: match entry.outcome.get() {
                         Some(Ok(_)) => Ok(entry.socket.url()),
                         Some(Err(error)) => Err(error.clone()),
-                        None => Err("it has not started".into()),
+                        None => Err("it is still being loaded".into()),
                     },
                     has_worker: true,
                 }
@@ -287,12 +329,7 @@ impl Host {
                 left += 1;
             }
         }
-        for entry in &self.registry.entries {
-            entry.socket.release();
-        }
-        if let Some(admin) = &self.admin {
-            admin.release();
-        }
+        self.sockets().release();
         if left > 0 {
             let message = format!(
                 "{left} workers were still busy after the grace period: what they had in flight is cut off"

@@ -16,5 +16,5 @@ mod percent;
 mod worker;
 
 pub use discover::{Found, MANIFEST, discover, refuse_conflicts};
-pub use host::{AppState, Host, Options, StartError};
+pub use host::{AppState, Host, Options, Sockets, StartError};
 pub use listen::ListenError;

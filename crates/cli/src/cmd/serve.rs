@@ -229,15 +229,20 @@ async fn serve(options: Options, grace: Duration, pretty: bool, color: bool) -> 
             let is_guests_fault = states.iter().any(|state| state.has_worker);
             return Err(if is_guests_fault { Failure::guest(message) } else { Failure::usage(message) });
         }
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => break,
+                _ = terminate.recv() => break,
+                late = host.next() => announce(&logger, &[late], None, pretty, color)?,
+            }
         }
     }
     logger.host(Level::Info, "stopping: requests in flight may finish", [("grace_ms", grace.into())]);
+    let sockets = host.sockets();
     tokio::select! {
         _ = host.stop(grace) => Ok(()),
         _ = interrupt.recv() => {
+            sockets.release();
             logger.close();
             std::process::exit(130)
         }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nexus_guest::Level;
 
@@ -90,6 +90,9 @@ impl Drop for Done {
     }
 }
 
+/// How often the log tells of dropped lines at most.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
 pub(super) struct Writer {
     config: LogConfig,
     out: Box<dyn Write + Send>,
@@ -104,6 +107,8 @@ pub(super) struct Writer {
     torn: bool,
     /// Dropped lines that the log has told of.
     told: u64,
+    /// When it last did.
+    told_at: Option<Instant>,
 }
 
 /// From this many bytes on, what is formatted is written before more is taken.
@@ -119,7 +124,7 @@ impl Writer {
         state: Arc<State>,
     ) -> Self {
         let (clock, buffer) = (Clock::new(), String::with_capacity(BATCH));
-        Self { config, out, receiver, state, clock, buffer, lines: 0, torn: false, told: 0 }
+        Self { config, out, receiver, state, clock, buffer, lines: 0, torn: false, told: 0, told_at: None }
     }
 
     /// Writes until the log is closed or its last handle is gone.
@@ -167,9 +172,12 @@ impl Writer {
     fn tell_dropped(&mut self) {
         let dropped = self.state.dropped.load(Ordering::Relaxed);
         let new = dropped - self.told;
-        if new == 0 {
+        let closing = self.state.closing.load(Ordering::Relaxed);
+        // During a flood once a second is often enough.
+        if new == 0 || (!closing && self.told_at.is_some_and(|at| at.elapsed() < TELL_EVERY)) {
             return;
         }
+        self.told_at = Some(Instant::now());
         let message = match new {
             1 => "1 log line was dropped".to_owned(),
             new => format!("{new} log lines were dropped"),

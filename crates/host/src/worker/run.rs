@@ -21,14 +21,16 @@ use crate::modules::FolderModules;
 /// After a failure to load a guest anew, the next attempt waits this long, doubled each time up to the maximum.
 const MIN_BACK_OFF: Duration = Duration::from_millis(100);
 const MAX_BACK_OFF: Duration = Duration::from_secs(30);
+/// A guest that ends within this time after it was loaded ended early.
+const EARLY: Duration = Duration::from_secs(1);
 
 /// Runs a worker to its end. A panic in the host's own code ends the guest and its connections; the worker starts
 /// over.
 pub(super) fn thread(index: usize, start: Start, mut commands: mpsc::UnboundedReceiver<Control>) {
     start.stats.started();
-    let mut first = true;
+    let mut announced = false;
     loop {
-        let run = catch_unwind(AssertUnwindSafe(|| event_loop(index, &start, &mut commands, first)));
+        let run = catch_unwind(AssertUnwindSafe(|| event_loop(index, &start, &mut commands, &mut announced)));
         match run {
             Ok(Ok(())) => return,
             Ok(Err(error)) => {
@@ -42,7 +44,6 @@ pub(super) fn thread(index: usize, start: Start, mut commands: mpsc::UnboundedRe
                     [("app", start.app.name().as_str().into())],
                 );
                 start.app_stats.stopped(StopReason::Engine);
-                first = false;
                 std::thread::sleep(MIN_BACK_OFF);
             }
         }
@@ -53,12 +54,12 @@ fn event_loop(
     index: usize,
     start: &Start,
     commands: &mut mpsc::UnboundedReceiver<Control>,
-    first: bool,
+    announced: &mut bool,
 ) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let runtime = runtime.map_err(|error| format!("cannot start an event loop: {error}"))?;
     let local = LocalSet::new();
-    let result = local.block_on(&runtime, work(index, start, commands, first));
+    let result = local.block_on(&runtime, work(index, start, commands, announced));
     // Connections that are left hold the guest; they go first.
     drop(local);
     result
@@ -68,7 +69,7 @@ async fn work(
     index: usize,
     start: &Start,
     commands: &mut mpsc::UnboundedReceiver<Control>,
-    first: bool,
+    announced: &mut bool,
 ) -> Result<(), String> {
     let app = start.app.clone();
     let assets =
@@ -106,7 +107,7 @@ async fn work(
     };
     start.app_stats.cold_start(begun.elapsed());
     service.guest_is(guest.clone().map_or(Place::Absent, Place::Ready));
-    if first {
+    if !std::mem::replace(announced, true) {
         let _ = start.events.send(Event::Serving { app: index, took: begun.elapsed() });
     }
 
@@ -114,6 +115,8 @@ async fn work(
     tokio::task::spawn_local(async move { deadlines.enforce_deadlines().await });
     let server = tokio::task::spawn_local(accept(start.socket.clone(), server(start, &service, &shutdown)));
 
+    let mut born = Instant::now();
+    let mut early_ends = 0;
     'serving: loop {
         let stop = {
             let drive = std::pin::pin!(drive(guest.clone()));
@@ -130,6 +133,15 @@ async fn work(
         service.guest_is(Place::Loading(Default::default()));
         guest = None;
         let Some(engine) = &start.engine else { continue };
+        // A guest that ends as soon as it is loaded, again and again, gets no more than its share of loading.
+        early_ends = if born.elapsed() < EARLY { early_ends + 1 } else { 0 };
+        if early_ends > 1 {
+            let wait = std::pin::pin!(tokio::time::sleep((MIN_BACK_OFF * early_ends).min(EARLY)));
+            if let Either::Right(_) = select(wait, std::pin::pin!(stop_command(commands, None, start))).await
+            {
+                break;
+            }
+        }
         let mut back_off = MIN_BACK_OFF;
         while guest.is_none() {
             let begun = Instant::now();
@@ -145,6 +157,7 @@ async fn work(
                     start.app_stats.cold_start(begun.elapsed());
                     service.guest_is(Place::Ready(fresh.clone()));
                     guest = Some(fresh);
+                    born = Instant::now();
                 }
                 Err(error) => {
                     service.guest_is(Place::Absent);
@@ -173,7 +186,8 @@ fn server(start: &Start, service: &Rc<WorkerService>, shutdown: &Shutdown) -> Se
     } else {
         Trust::of(move |client| match client {
             nexus_guest::ClientAddress::Ip(ip, _) => trusted.iter().any(|net| net.contains(ip)),
-            nexus_guest::ClientAddress::Unix => false,
+            // Who may connect to a Unix socket is for its folder's permissions to say.
+            nexus_guest::ClientAddress::Unix => true,
         })
     };
     let config = ServerConfig {

@@ -85,8 +85,7 @@ impl WorkerService {
             deadlines: Deadlines::default(),
             in_flight: RefCell::new(Slab::new()),
             serial: Cell::new(0),
-            // Odd, as the generator below needs it.
-            random: Cell::new(u128::from_ne_bytes(seed) | 1),
+            random: Cell::new(u128::from_ne_bytes(seed)),
         })
     }
 
@@ -102,6 +101,10 @@ impl WorkerService {
 
     /// Hands a request to the guest, or has it wait for one.
     fn give(&self, request: Request, responder: Responder, key: u64) {
+        // It may have waited: for the guest, or for a look at the assets.
+        if responder.is_sent() || self.find(key).is_none() {
+            return;
+        }
         let guest = match &mut *self.place.borrow_mut() {
             Place::Ready(guest) => guest.clone(),
             Place::Loading(waiting) if waiting.len() < MAX_WAITING => {
