@@ -1,7 +1,9 @@
 //! A JavaScript guest: one isolate on its worker's thread, entered turn by turn.
 
+mod event_loop;
+
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,8 +12,7 @@ use std::time::{Duration, Instant};
 
 use nexus_core::App;
 use nexus_guest::{
-    FailureKind, Guest, Level, LoadError, ModulePath, Request, Responder, Stop, StopReason, Stopper, Ticket,
-    Usage,
+    Guest, Level, LoadError, ModulePath, Request, Responder, Stop, StopReason, Stopper, Ticket, Usage,
 };
 use tokio::time::Sleep;
 
@@ -19,19 +20,11 @@ use crate::exception::{describe, load_error};
 use crate::isolate::{Isolate, internal_function};
 use crate::meter::Meter;
 use crate::modules;
-use crate::operations::Operations;
 use crate::scope::ScopeKey;
 use crate::state::State;
 
-/// How many turns one poll takes at most, before connections get their share of the thread.
-const TURNS_A_POLL: usize = 64;
-
 /// How long `waitUntil` keeps a request after its response.
 const TAIL: Duration = Duration::from_secs(30);
-/// How often V8's tasks for this thread are run while there is no known background work.
-const PUMP_EVERY: Duration = Duration::from_millis(100);
-/// How often V8's background work is looked after.
-const BACKGROUND_EVERY: Duration = Duration::from_millis(2);
 
 pub(crate) struct JsGuest {
     isolate: RefCell<v8::OwnedIsolate>,
@@ -219,181 +212,6 @@ impl JsGuest {
         true
     }
 
-    /// Takes the turns that are due, up to a bound. Gives their number; with 0, the task is woken when there is
-    /// something to do.
-    fn poll_turns(&self, cx: &mut Context<'_>) -> usize {
-        self.state.set_waker(cx.waker());
-        let mut turns = 0;
-        while turns < TURNS_A_POLL && !self.state.is_stopped() {
-            if !(self.abort_turn() || self.operation_turn(cx) || self.timer_turn() || self.end_tail()) {
-                break;
-            }
-            turns += 1;
-        }
-        if turns == TURNS_A_POLL {
-            cx.waker().wake_by_ref();
-        } else {
-            self.poll_sleep(cx);
-        }
-        turns
-    }
-
-    /// A client has gone: the request's signal aborts, and unless `waitUntil` keeps it, the request is over.
-    fn abort_turn(&self) -> bool {
-        let Some(ticket) = self.state.aborts.borrow_mut().pop() else { return false };
-        let key = ScopeKey(ticket.0 as u32);
-        let Some((signal, timed_out)) = self.state.with_scope(key, |scope| {
-            // Answered, yet not by the guest: the host gave up on it.
-            let sent = scope.responder.as_ref().is_some_and(Responder::is_sent);
-            let timed_out = !scope.answered && sent;
-            scope.aborted = true;
-            // What the guest still sends goes nowhere.
-            scope.outgoing = None;
-            (scope.signal.clone(), timed_out)
-        }) else {
-            return true;
-        };
-        self.state.answer(key, Err(FailureKind::Stopped.into()));
-        self.turn(key, |scope| {
-            let undefined: v8::Local<'_, v8::Value> = v8::undefined(scope).into();
-            let signal = match signal {
-                Some(signal) => v8::Local::new(scope, signal).into(),
-                None => undefined,
-            };
-            let number = v8::Integer::new(scope, key.0 as i32).into();
-            let abort = v8::Local::new(scope, &self.abort);
-            let timed_out = v8::Boolean::new(scope, timed_out).into();
-            call_reported(scope, &self.state, abort, &[number, signal, timed_out]);
-        });
-        true
-    }
-
-    fn operation_turn(&self, cx: &mut Context<'_>) -> bool {
-        let finished = self.state.operations.borrow_mut().poll_finished(cx);
-        let Some(finished) = finished else { return false };
-        self.state.with_scope(finished.scope, |scope| Operations::forget(&mut scope.operations, finished.id));
-        self.turn(finished.scope, |scope| {
-            let resolver = v8::Local::new(scope, &finished.resolver);
-            match finished.outcome.into_value(scope) {
-                Ok(value) => resolver.resolve(scope, value),
-                Err(error) => resolver.reject(scope, error),
-            };
-        });
-        true
-    }
-
-    fn timer_turn(&self) -> bool {
-        let due = self.state.timers.borrow_mut().take_due(Instant::now());
-        let Some((id, callback, key, last)) = due else { return false };
-        if last {
-            self.state.forget_timer(key, id);
-        }
-        self.turn(key, |scope| {
-            let callback = v8::Local::new(scope, callback);
-            call_reported(scope, &self.state, callback, &[]);
-        });
-        true
-    }
-
-    /// Gives up a request that only `waitUntil` keeps and whose time for that is over.
-    fn end_tail(&self) -> bool {
-        let due = self.state.tails.borrow().front().copied();
-        let Some((_, key)) = due.filter(|(due, _)| *due <= Instant::now()) else { return false };
-        self.state.tails.borrow_mut().pop_front();
-        if self.state.with_scope(key, |scope| scope.is_tail()) == Some(true) {
-            let message =
-                format!("a promise given to waitUntil() did not settle within {} s", TAIL.as_secs());
-            self.state.log(key, Level::Warn, message, None);
-            self.state.release(key);
-        }
-        true
-    }
-
-    /// Has the task woken when the next timer or tail is due.
-    fn poll_sleep(&self, cx: &mut Context<'_>) {
-        let tail = self.state.tails.borrow().front().map(|(due, _)| *due);
-        let next = self.state.timers.borrow().next().into_iter().chain(tail).min();
-        let next = next.map(tokio::time::Instant::from_std);
-        let mut sleep = self.sleep.borrow_mut();
-        let Some(next) = next else {
-            *sleep = None;
-            return;
-        };
-        let sleep = sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(next)));
-        if sleep.deadline() != next {
-            sleep.as_mut().reset(next);
-        }
-        if sleep.as_mut().poll(cx).is_ready() {
-            cx.waker().wake_by_ref();
-        }
-    }
-
-    /// Whether V8 itself works on something that may settle a promise (compiling WebAssembly, say).
-    fn background_work(&self) -> bool {
-        self.isolate.borrow_mut().has_pending_background_tasks()
-    }
-
-    /// Fails the requests whose promise can never settle: nothing that the guest waits for is left. Likewise ends those
-    /// that only a `waitUntil` keeps.
-    fn fail_the_hung(&self) {
-        if self.state.unanswered.get() == 0 && self.state.tails.borrow().is_empty() {
-            return;
-        }
-        if !self.state.waits_for_nothing() || self.background_work() {
-            return;
-        }
-        let keys = self.state.scopes.borrow().keys();
-        for key in keys {
-            let told = if self.state.wants_answer(key) {
-                "the promise that fetch() returned can never settle: nothing is pending that could do it, \
-                 and a request cannot wait for another one"
-            } else if self.state.with_scope(key, |scope| scope.is_tail()) == Some(true) {
-                "a promise given to waitUntil() can never settle: nothing is pending that could do it"
-            } else if self.state.owes_answer(key) {
-                // The host has answered for it.
-                ""
-            } else {
-                continue;
-            };
-            if !told.is_empty() {
-                self.state.log(key, Level::Error, told.into(), None);
-            }
-            self.state.answer(key, Err(FailureKind::Hung.into()));
-            self.state.release(key);
-        }
-        self.state.tails.borrow_mut().clear();
-    }
-
-    /// Runs what V8 wants run on this thread: finished compilations, finalizers, parts of garbage collections. Gives
-    /// whether there was anything. While V8 works in the background, which tells nobody when it is done, the task is
-    /// woken again soon.
-    fn poll_background(&self, cx: &mut Context<'_>) -> bool {
-        let busy = self.background_work();
-        let was_busy = self.busy.replace(busy);
-        if !busy && !was_busy && self.pumped.get().elapsed() < PUMP_EVERY {
-            return false;
-        }
-        self.pumped.set(Instant::now());
-        let ran = self.turn(ScopeKey::GUEST, |scope| {
-            let platform = v8::V8::get_current_platform();
-            let mut ran = false;
-            while v8::Platform::pump_message_loop(&platform, scope, false) {
-                ran = true;
-            }
-            ran
-        });
-        let mut sleep = self.background_sleep.borrow_mut();
-        *sleep = None;
-        if !ran && self.background_work() {
-            let mut again = Box::pin(tokio::time::sleep(BACKGROUND_EVERY));
-            if again.as_mut().poll(cx).is_ready() {
-                cx.waker().wake_by_ref();
-            }
-            *sleep = Some(again);
-        }
-        ran
-    }
-
     /// Ends everything: every request without an answer fails, all that was owned is released.
     fn close(&self) {
         let keys = self.state.scopes.borrow().keys();
@@ -498,7 +316,7 @@ impl Guest for JsGuest {
             self.close();
             return Poll::Ready(stop);
         }
-        if turns < TURNS_A_POLL {
+        if turns < event_loop::TURNS_A_POLL {
             if self.poll_background(cx) {
                 cx.waker().wake_by_ref();
             } else {
