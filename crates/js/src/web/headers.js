@@ -246,5 +246,9 @@
   nexus.headerGet = get;
   nexus.headerSet = set;
   nexus.headerFind = find;
-  nexus.normalizeHeaderName = normalizeName;
+  nexus.copyHeaders = (list) => {
+    const copy = [];
+    for (let i = 0; i < list.length; i++) copy[i] = list[i];
+    return copy;
+  };
 })

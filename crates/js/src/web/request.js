@@ -7,7 +7,7 @@
   const { ops } = nexus;
   const { ownKeys } = Reflect;
   const { required, dictionary, domString, byteString, isObject, finishInterface, uncurryThis } = nexus.webidl;
-  const { makeHeaders, headersList, fillHeaders, headerFind } = nexus;
+  const { makeHeaders, headersList, fillHeaders, headerFind, copyHeaders } = nexus;
   const { body: bodies } = nexus;
   const test = uncurryThis(RegExp.prototype.test);
   const toUpperCase = uncurryThis(String.prototype.toUpperCase);
@@ -196,7 +196,7 @@
       const copy = new Request(INCOMING);
       copy.#method = this.#method;
       copy.#url = this.#url;
-      copy.#headers = makeHeaders(copyList(headersList(this.headers)), false);
+      copy.#headers = makeHeaders(copyHeaders(headersList(this.headers)), false);
       copy.#options = this.#options;
       copy.#body = bodies.clone(body);
       copy.#signal = nexus.dependentSignal([this.signal]);
@@ -222,12 +222,6 @@
       nexus.mixinBody(Request, (request) => request.#getBody());
     }
   }
-
-  const copyList = (list) => {
-    const copy = [];
-    for (let i = 0; i < list.length; i++) copy[i] = list[i];
-    return copy;
-  };
 
   // Nobody outside has it.
   const INCOMING = Symbol();

@@ -2,7 +2,7 @@
 (function (nexus) {
   "use strict";
   const { required, dictionary, byteString, integer, isObject, finishInterface, uncurryThis } = nexus.webidl;
-  const { makeHeaders, headersList, fillHeaders, headerFind } = nexus;
+  const { makeHeaders, headersList, fillHeaders, headerFind, copyHeaders } = nexus;
   const { body: bodies } = nexus;
   const test = uncurryThis(RegExp.prototype.test);
   const { stringify } = JSON;
@@ -126,7 +126,7 @@
       if (bodies.isUsed(body) || bodies.isLocked(body)) throw new TypeError("Response.clone: the body was read already, or is locked");
       const copy = new Response();
       copy.#status = this.#status;
-      copy.#list = copyList(this.#list);
+      copy.#list = copyHeaders(this.#list);
       copy.#more = this.#more;
       copy.#body = bodies.clone(body);
       return copy;
@@ -146,11 +146,6 @@
       list[list.length] = "content-type";
       list[list.length] = type;
     }
-  };
-  const copyList = (list) => {
-    const copy = [];
-    for (let i = 0; i < list.length; i++) copy[i] = list[i];
-    return copy;
   };
 
   nexus.Response = finishInterface(Response);
