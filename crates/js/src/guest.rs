@@ -15,6 +15,7 @@ use nexus_guest::{
     Guest, Level, LoadError, ModulePath, Request, Responder, Stop, StopReason, Stopper, Ticket, Usage,
 };
 use tokio::time::Sleep;
+use url::Url;
 
 use crate::exception::{describe, load_error};
 use crate::isolate::{Isolate, internal_function};
@@ -22,6 +23,7 @@ use crate::meter::Meter;
 use crate::modules;
 use crate::scope::ScopeKey;
 use crate::state::State;
+use crate::web::url_canonical::Layouts;
 
 /// How long `waitUntil` keeps a request after its response.
 const TAIL: Duration = Duration::from_secs(30);
@@ -33,6 +35,7 @@ pub(crate) struct JsGuest {
     abort: v8::Global<v8::Function>,
     state: Rc<State>,
     meter: RefCell<Meter>,
+    layouts: RefCell<Layouts>,
     sleep: RefCell<Option<Pin<Box<Sleep>>>>,
     /// When to look after V8's background work again, and whether there was any at the last look.
     background_sleep: RefCell<Option<Pin<Box<Sleep>>>>,
@@ -66,6 +69,7 @@ impl JsGuest {
             abort,
             state,
             meter: RefCell::new(Meter::new()),
+            layouts: RefCell::default(),
             sleep: RefCell::new(None),
             background_sleep: RefCell::new(None),
             busy: Cell::new(false),
@@ -118,6 +122,29 @@ impl JsGuest {
             }
             return Poll::Pending;
         }
+    }
+
+    /// A request's URL, serialised, and its layout for `dispatch`. What is no URL (no client but an odd one sends it)
+    /// stays as it is.
+    fn url_value<'s>(
+        &self,
+        scope: &mut v8::PinScope<'s, '_>,
+        url: &str,
+    ) -> (v8::Local<'s, v8::Value>, v8::Local<'s, v8::Value>) {
+        let mut layouts = self.layouts.borrow_mut();
+        let layout = layouts.of(url.as_bytes());
+        let (text, layout) = if layout != 0 {
+            (crate::ops::latin1_string(scope, url.as_bytes()), layout)
+        } else {
+            match Url::parse(url) {
+                Ok(parsed) => {
+                    let url = parsed.as_str().as_bytes();
+                    (crate::ops::latin1_string(scope, url), layouts.of(url))
+                }
+                Err(_) => (v8::String::new(scope, url).unwrap_or_else(|| v8::String::empty(scope)), 0),
+            }
+        };
+        (text.into(), v8::Integer::new_from_unsigned(scope, layout).into())
     }
 
     fn stop_error(&self) -> Option<LoadError> {
@@ -290,11 +317,11 @@ impl Guest for JsGuest {
         self.turn(key, |scope| {
             let number = v8::Integer::new(scope, key.0 as i32).into();
             let method = method_value(scope, &method);
-            let url = url_value(scope, &url);
+            let (url, layout) = self.url_value(scope, &url);
             let dispatch = v8::Local::new(scope, &self.dispatch);
             let receiver = v8::undefined(scope).into();
             // It catches what the guest throws; a termination is seen by the state.
-            dispatch.call(scope, receiver, &[number, method, url]);
+            dispatch.call(scope, receiver, &[number, method, url, layout]);
         });
         if self.state.is_stopped() {
             self.state.wake();
@@ -357,14 +384,6 @@ impl Drop for JsGuest {
         self.state.stop(StopReason::Host, "the guest was dropped".into());
         self.state.clear();
     }
-}
-
-/// The URL for `dispatch`; in nearly all cases ASCII, which needs no decoding.
-fn url_value<'s>(scope: &mut v8::PinScope<'s, '_>, url: &str) -> v8::Local<'s, v8::Value> {
-    if url.is_ascii() {
-        return crate::ops::latin1_string(scope, url.as_bytes()).into();
-    }
-    v8::String::new(scope, url).unwrap_or_else(|| v8::String::empty(scope)).into()
 }
 
 /// A method for `dispatch`: the usual ones as small numbers, which cost no string.

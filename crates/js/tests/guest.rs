@@ -494,3 +494,62 @@ async fn there_is_no_memory_to_share_and_no_way_to_block() {
     .await;
     assert_eq!(guest.text("/").await, "undefined undefined undefined");
 }
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_requests_url_is_serialised_and_parses_to_the_same_parts_as_any_other() {
+    let guest = main_file(
+        r#"
+        const parts = (url) =>
+          [url.href, url.origin, url.protocol, url.host, url.hostname, url.port, url.pathname, url.search, url.hash, url.username];
+        let before = "http://before.example/x?y";
+        export default {
+          async fetch(request) {
+            const known = [parts(new URL(request.url)), parts(URL.parse(request.url))];
+            // The same string, but not the last request's any more, or never one.
+            await null;
+            const parsed = parts(new URL(" " + request.url));
+            const same = known.every((list) => list.join() === parsed.join());
+            // The previous request's is parsed as any other, as is this one's against a base.
+            const other = new URL(before).href === before && new URL(request.url, "ftp://base/").href === request.url;
+            const changed = new URL(request.url);
+            changed.search = "?changed";
+            before = request.url;
+            return new Response([same, other, new URL(changed).search, request.url].join(" "));
+          },
+        };
+        "#,
+    )
+    .await;
+    let long = format!("/{}?q", "a".repeat(70_000));
+    for (path, serialised) in [
+        ("/", "/"),
+        ("/a/b.c?d=e&f", "/a/b.c?d=e&f"),
+        ("/a/../b/./c", "/b/c"),
+        ("/%2e%2e/x", "/x"),
+        ("/a b?c d", "/a%20b?c%20d"),
+        ("/é?é", "/%C3%A9?%C3%A9"),
+        ("//double//", "//double//"),
+        ("/?", "/?"),
+        ("/'?'", "/'?%27"),
+        (":8080/", ":8080/"),
+        (":80/", "/"),
+        (".example:81/x?y", ".example:81/x?y"),
+        (&long, &long),
+    ] {
+        assert_eq!(
+            guest.text(path).await,
+            format!("true true ?changed http://localhost{serialised}"),
+            "{path}"
+        );
+    }
+    // What is no URL stays as it is.
+    assert!(guest.fetch(":99999/", Body::Empty).await.is_err());
+    assert!(
+        guest
+            .log
+            .0
+            .borrow()
+            .iter()
+            .any(|record| record.message.contains(r#"Invalid URL: "http://localhost:99999/""#))
+    );
+}

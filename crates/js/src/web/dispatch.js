@@ -2,7 +2,7 @@
 (function (nexus) {
   "use strict";
   const { ops } = nexus;
-  const { makeRequest, isResponse, responseStatus, responseHeaders, responseBody } = nexus;
+  const { makeRequest, noteRequestUrl, isResponse, responseStatus, responseHeaders, responseBody } = nexus;
   const { STRING, BYTES, isUsed, isLocked, streamOf, toChunk, untouched } = nexus.body;
   const { required, finishInterface, uncurryThis } = nexus.webidl;
   const resolve = Promise.resolve.bind(Promise);
@@ -73,7 +73,8 @@
     app = handle = env = undefined;
   };
 
-  nexus.dispatch = (id, method, url) => {
+  nexus.dispatch = (id, method, url, layout) => {
+    noteRequestUrl(url, layout);
     let result;
     try {
       result = handle(app, makeRequest(id, method, url), env, new ExecutionContext(TOKEN, id));

@@ -11,7 +11,7 @@ mod sources;
 mod structured_clone;
 mod timers;
 mod url;
-mod url_canonical;
+pub(crate) mod url_canonical;
 
 use crate::ops::Op;
 

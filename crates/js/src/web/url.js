@@ -2,7 +2,7 @@
 //
 // A URL holds its serialisation and where its components begin; getters cut it on demand. The parser is
 // native: it hands the offsets over in an array that both sides share, and says `true` if the serialisation is
-// the very input, as it is for a request's URL.
+// the very input. The URL of the request that came last is not parsed at all: the host knows its layout.
 (function (nexus) {
   "use strict";
   const { ops } = nexus;
@@ -21,6 +21,9 @@
   const PROTOCOL = 1, USERNAME = 2, PASSWORD = 3, HOST = 4, HOSTNAME = 5, PORT = 6, PATHNAME = 7;
   const SEARCH = 8, HASH = 9;
   let offsets = null;
+  // The last request's URL, serialised, and its layout (see url_canonical.rs), 0 if there is none.
+  let requestUrl = "";
+  let requestLayout = 0;
 
   const shown = (string) => (string.length > 200 ? `${slice(string, 0, 200)}…` : string);
 
@@ -42,11 +45,19 @@
       updateQuery = (url, query) => url.#set(SEARCH, query);
       parse = (url, base) => {
         const object = new URL(NONE);
+        if (base === undefined && url === requestUrl && requestLayout !== 0) {
+          object.#loadRequest();
+          return object;
+        }
         return object.#parse(usvString(url), base === undefined ? undefined : usvString(base)) ? object : null;
       };
     }
     constructor(url, base = undefined) {
       if (url === NONE) return;
+      if (base === undefined && url === requestUrl && requestLayout !== 0) {
+        this.#loadRequest();
+        return;
+      }
       required(arguments.length, 1, "URL");
       url = usvString(url);
       if (base !== undefined) base = usvString(base);
@@ -73,6 +84,20 @@
       // 0 if there is none.
       this.#queryStart = offsets[5];
       this.#fragmentStart = offsets[6];
+    }
+    #loadRequest() {
+      const layout = requestLayout;
+      const schemeEnd = 4 + (layout & 1);
+      const hostEnd = (layout >> 1) & 1023;
+      const pathStart = hostEnd + ((layout >> 11) & 7);
+      const query = layout >> 14;
+      this.#href = requestUrl;
+      this.#schemeEnd = schemeEnd;
+      this.#usernameEnd = schemeEnd + 3;
+      this.#hostStart = schemeEnd + 3;
+      this.#hostEnd = hostEnd;
+      this.#pathStart = pathStart;
+      this.#queryStart = query === 0 ? 0 : pathStart + query;
     }
     #set(which, value) {
       offsets ??= ops.urlOffsets();
@@ -399,8 +424,15 @@
     if (parsed === null) throw new TypeError(`${what}: invalid URL: "${shown(url)}"`);
     return nexus.urlHref(parsed);
   };
+  /** Notes the URL of the request that begins now. */
+  nexus.noteRequestUrl = (url, layout) => {
+    requestUrl = url;
+    requestLayout = layout;
+  };
   // The array belongs to an isolate; see warm.js.
   nexus.forgetOffsets = () => {
     offsets = null;
+    requestUrl = "";
+    requestLayout = 0;
   };
 })

@@ -1,8 +1,10 @@
 //! Recognises URLs that are their own serialisation without parsing them in full.
 //!
-//! Nearly every URL that a guest parses is one that the host has made: `new URL(request.url)`. For those a single
-//! pass finds the components, and no string is made. What this module does not recognise goes to the parser; that
-//! both agree is a property test.
+//! For those a single pass finds the components, and no string is made. What this module does not recognise goes to
+//! the parser; that both agree is a property test.
+//!
+//! Nearly every URL that a guest parses is one that the host has made: `new URL(request.url)`. So each request's URL
+//! goes to the guest together with its [layout](Layouts), with which JavaScript takes it apart by itself.
 
 /// Where the components begin, in bytes of the serialisation, which is ASCII.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,14 +64,36 @@ fn is(class: u8, byte: u8) -> bool {
 /// The components of an http or https URL without user, fragment, dot segments or anything to escape; `None` for
 /// all others, valid or not.
 pub(crate) fn components(url: &[u8]) -> Option<Components> {
+    u32::try_from(url.len()).ok()?;
+    let Origin { scheme_end, host_end, path_start } = origin(url)?;
+    let query_start = path(url, path_start)?;
+    let host_start = scheme_end + 3;
+    Some(Components {
+        scheme_end: scheme_end as u32,
+        username_end: host_start as u32,
+        host_start: host_start as u32,
+        host_end: host_end as u32,
+        path_start: path_start as u32,
+        query_start: query_start as u32,
+        fragment_start: 0,
+    })
+}
+
+/// Where the parts of a URL before its path end.
+#[derive(Debug, Clone, Copy)]
+struct Origin {
+    scheme_end: usize,
+    host_end: usize,
+    path_start: usize,
+}
+
+/// Scheme, host and port; a slash follows them.
+fn origin(url: &[u8]) -> Option<Origin> {
     let (scheme_end, default_port) = match url {
         [b'h', b't', b't', b'p', b':', b'/', b'/', ..] => (4, 80),
         [b'h', b't', b't', b'p', b's', b':', b'/', b'/', ..] => (5, 443),
         _ => return None,
     };
-    if u32::try_from(url.len()).is_err() {
-        return None;
-    }
     let host_start = scheme_end + 3;
     let host_end = host_start + url[host_start..].iter().position(|&b| !is(HOST, b))?;
     if !is_plain_host(&url[host_start..host_end]) {
@@ -88,9 +112,11 @@ pub(crate) fn components(url: &[u8]) -> Option<Components> {
         }
         path_start += 1 + digits;
     }
-    if url.get(path_start) != Some(&b'/') {
-        return None;
-    }
+    (url.get(path_start) == Some(&b'/')).then_some(Origin { scheme_end, host_end, path_start })
+}
+
+/// Checks path and query, which reach to the URL's end. Gives the question mark's place, 0 if there is none.
+fn path(url: &[u8], path_start: usize) -> Option<usize> {
     let mut at = path_start + 1;
     let mut before = b'/';
     while let Some(&byte) = url.get(at) {
@@ -111,15 +137,45 @@ pub(crate) fn components(url: &[u8]) -> Option<Components> {
         query_start = at;
         at += url[at..].iter().take_while(|&&b| is(QUERY, b)).count();
     }
-    (at == url.len()).then_some(Components {
-        scheme_end: scheme_end as u32,
-        username_end: host_start as u32,
-        host_start: host_start as u32,
-        host_end: host_end as u32,
-        path_start: path_start as u32,
-        query_start: query_start as u32,
-        fragment_start: 0,
-    })
+    (at == url.len()).then_some(query_start)
+}
+
+/// Finds the layouts of requests' URLs.
+///
+/// A layout is a number of 30 bits that says where the components of a recognised URL begin: bit 0: whether the
+/// scheme is https; bits 1 to 10: the host's end; bits 11 to 13: the length of the port and its colon; bits 14 to
+/// 29: the place of the question mark, from the path's start on, or 0. `url.js` reads it. A URL that is not
+/// recognised, or in which some part is too long for its bits, has the layout 0.
+///
+/// What was found for an origin is kept for the next URL: a guest's requests mostly have the same one.
+#[derive(Default)]
+pub(crate) struct Layouts {
+    /// The last recognised URL up to and with the path's slash.
+    last: Vec<u8>,
+    /// Its layout.
+    bits: u32,
+}
+
+impl Layouts {
+    /// The layout of `url`.
+    pub(crate) fn of(&mut self, url: &[u8]) -> u32 {
+        if self.last.is_empty() || !url.starts_with(&self.last) {
+            let Some(Origin { scheme_end, host_end, path_start }) = origin(url) else { return 0 };
+            if host_end >= 1 << 10 {
+                return 0;
+            }
+            self.bits =
+                (scheme_end as u32 - 4) | (host_end as u32) << 1 | ((path_start - host_end) as u32) << 11;
+            self.last.clear();
+            self.last.extend_from_slice(&url[..=path_start]);
+        }
+        let path_start = self.last.len() - 1;
+        match path(url, path_start) {
+            Some(0) => self.bits,
+            Some(query) if query - path_start < 1 << 16 => self.bits | ((query - path_start) as u32) << 14,
+            _ => 0,
+        }
+    }
 }
 
 /// Whether this is a domain, or an IPv4 address, that the host parser leaves alone. Only HOST characters get here.
@@ -157,7 +213,29 @@ mod tests {
     use proptest::prelude::*;
     use url::Url;
 
+    /// As `url.js` does.
+    fn unpack(layout: u32) -> Components {
+        let scheme_end = 4 + (layout & 1);
+        let host_end = (layout >> 1) & 1023;
+        let path_start = host_end + ((layout >> 11) & 7);
+        let query = layout >> 14;
+        Components {
+            scheme_end,
+            username_end: scheme_end + 3,
+            host_start: scheme_end + 3,
+            host_end,
+            path_start,
+            query_start: if query == 0 { 0 } else { path_start + query },
+            fragment_start: 0,
+        }
+    }
+
     fn agrees(text: &str) -> Result<(), TestCaseError> {
+        let mut layouts = Layouts::default();
+        // Once for a new origin and once for a known one.
+        let (first, again) = (layouts.of(text.as_bytes()), layouts.of(text.as_bytes()));
+        prop_assert_eq!(first, again);
+        prop_assert_eq!((first != 0).then(|| unpack(first)), components(text.as_bytes()), "{}", text);
         if let Some(found) = components(text.as_bytes()) {
             let url = Url::parse(text).map_err(|error| TestCaseError::fail(format!("{text}: {error}")))?;
             prop_assert_eq!(url.as_str(), text);
@@ -223,7 +301,33 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_layout_fits_thirty_bits_or_is_none() {
+        let mut layouts = Layouts::default();
+        let long = "a".repeat(1 << 16);
+        let url = format!("https://{}.example:65535/{}?q", "a".repeat(63), &long[2..]);
+        let layout = layouts.of(url.as_bytes());
+        assert_eq!(Some(unpack(layout)), components(url.as_bytes()));
+        assert!(layout < 1 << 30);
+        for long in [format!("http://a/{long}?q"), format!("http://{}a/", "a.".repeat(600))] {
+            assert!(components(long.as_bytes()).is_some());
+            assert_eq!(layouts.of(long.as_bytes()), 0);
+        }
+        assert_eq!(Some(unpack(layouts.of(b"http://a:8080/?q"))), components(b"http://a:8080/?q"));
+    }
+
     proptest! {
+        #[test]
+        fn one_origin_after_another(
+            urls in proptest::collection::vec("https?://[ab.]{1,2}(:[189]{1,2})?/?[a./?]{0,3}", 1..6)
+        ) {
+            let mut layouts = Layouts::default();
+            for url in &urls {
+                let layout = layouts.of(url.as_bytes());
+                prop_assert_eq!((layout != 0).then(|| unpack(layout)), components(url.as_bytes()), "{}", url);
+            }
+        }
+
         #[test]
         fn the_parser_agrees_on_what_looks_like_a_url(
             text in "(http|https|ftp)://[a-z0-9.%x-]{0,12}(:[0-9]{0,6})?(/[!-~]{0,12}){0,3}(\\?[!-~]{0,12})?"
