@@ -19,6 +19,7 @@ use crate::operations::{Operations, Outcome};
 use crate::rejections::Rejections;
 use crate::scope::{RequestScope, ScopeKey, Scopes};
 use crate::timers::{TimerId, Timers};
+use crate::web::response::KeptHeaders;
 
 /// The most bytes that one piece of scratch takes from a request's arena.
 const MAX_SCRATCH: usize = 4 * 1024;
@@ -43,6 +44,8 @@ pub(crate) struct State {
     pub(crate) aborts: RefCell<Vec<Ticket>>,
     /// Scopes that may be over since the last look.
     pub(crate) touched: RefCell<Vec<ScopeKey>>,
+    /// Header lists that responses have in common.
+    pub(crate) kept_headers: RefCell<KeptHeaders>,
     /// Requests without an answer.
     pub(crate) unanswered: Cell<usize>,
     /// The origin of `performance.now()`.
@@ -67,6 +70,7 @@ impl State {
             evaluation: RefCell::default(),
             aborts: RefCell::default(),
             touched: RefCell::default(),
+            kept_headers: RefCell::default(),
             unanswered: Cell::new(0),
             origin: Instant::now(),
             origin_wall: std::time::SystemTime::now()

@@ -553,3 +553,49 @@ async fn a_requests_url_is_serialised_and_parses_to_the_same_parts_as_any_other(
             .any(|record| record.message.contains(r#"Invalid URL: "http://localhost:99999/""#))
     );
 }
+
+#[tokio::test(flavor = "current_thread")]
+async fn header_lists_that_come_again_are_told_apart() {
+    let guest = main_file(
+        r#"
+        const shared = new Response("x", { headers: { a: "shared" } });
+        export default {
+          fetch(request) {
+            const n = Number(new URL(request.url).searchParams.get("n"));
+            if (n % 7 === 0) {
+              // Changed after it was sent once: what was kept of it must not change along, nor be sent again.
+              shared.headers.set("a", `shared ${n}`);
+              return shared.clone();
+            }
+            const headers = new Headers();
+            for (let i = 0; i < n % 12; i++) headers.append(n % 3 === 0 ? "set-cookie" : `x-${i}`, n % 5 === 0 ? `${n}` : "same");
+            if (n % 11 === 0) headers.set("long", "v".repeat(2000));
+            return new Response(null, { headers });
+          },
+        };
+        "#,
+    )
+    .await;
+    for n in (0..400).chain(0..400) {
+        let reply = guest.fetch(&format!("/?n={n}"), Body::Empty).await.unwrap();
+        let got: Vec<(String, String)> = reply
+            .headers
+            .iter()
+            .map(|(name, value)| [name, value].map(|bytes| String::from_utf8(bytes.to_vec()).unwrap()).into())
+            .collect();
+        let mut wanted: Vec<(String, String)> = Vec::new();
+        if n % 7 == 0 {
+            wanted.push(("a".into(), format!("shared {n}")));
+            wanted.push(("content-type".into(), "text/plain;charset=UTF-8".into()));
+        } else {
+            for i in 0..n % 12 {
+                let name = if n % 3 == 0 { "set-cookie".into() } else { format!("x-{i}") };
+                wanted.push((name, if n % 5 == 0 { n.to_string() } else { "same".into() }));
+            }
+            if n % 11 == 0 {
+                wanted.push(("long".into(), "v".repeat(2000)));
+            }
+        }
+        assert_eq!(got, wanted, "{n}");
+    }
+}

@@ -2,7 +2,7 @@
 (function (nexus) {
   "use strict";
   const { ops } = nexus;
-  const { makeRequest, noteRequestUrl, isResponse, responseStatus, responseHeaders, responseBody } = nexus;
+  const { makeRequest, noteRequestUrl, isResponse, responseStatus, responseHeaders, responseBody, copyHeaders } = nexus;
   const { STRING, BYTES, isUsed, isLocked, streamOf, toChunk, untouched } = nexus.body;
   const { required, finishInterface, uncurryThis } = nexus.webidl;
   const resolve = Promise.resolve.bind(Promise);
@@ -132,19 +132,66 @@
     else cancel(reader, gone());
   };
 
-  // Few fields go as arguments: the host reads those much faster than an array's elements.
+  // Header lists that were sent of late; the host keeps them under the same numbers. Most apps send the same few over
+  // and over, and comparing them here costs less than reading them there.
+  const MAX_KEPT_FIELDS = 8;
+  const MAX_KEPT_LENGTH = 1024;
+  // The host's are empty in the beginning, too.
+  const kept = [[], [], [], []];
+  let oldest = 0;
+  // Falls with each list that was not among them. An app whose lists always differ is left alone, but for a try now
+  // and then.
+  let patience = 64;
+  let rest = 0;
+
+  const same = (a, b) => {
+    const { length } = a;
+    if (length !== b.length) return false;
+    for (let i = length - 1; i >= 0; i--) if (a[i] !== b[i]) return false;
+    return true;
+  };
+
   const send = (id, status, list, body) => {
+    if (rest > 0) {
+      rest--;
+      return sendFields(id, status, list, body, -1);
+    }
+    for (let i = 0; i < kept.length; i++) {
+      if (same(kept[i], list)) {
+        if (patience < 64) patience++;
+        return ops.respond(id, status, body, i);
+      }
+    }
+    return sendNew(id, status, list, body);
+  };
+
+  const sendNew = (id, status, list, body) => {
+    if (--patience === 0) {
+      patience = 8;
+      rest = 1000;
+    }
+    let length = 0;
+    for (let i = 0; i < list.length; i++) length += list[i].length;
+    if (length > MAX_KEPT_LENGTH || list.length > 2 * MAX_KEPT_FIELDS) return sendFields(id, status, list, body, -1);
+    const number = oldest;
+    // The host throws if it refuses a field.
+    const wanted = sendFields(id, status, list, body, number);
+    kept[number] = copyHeaders(list);
+    oldest = (number + 1) % kept.length;
+    return wanted;
+  };
+
+  // Few fields go as arguments: the host reads those much faster than an array's elements.
+  const sendFields = (id, status, list, body, keepAs) => {
     switch (list.length) {
-      case 0:
-        return ops.respond(id, status, body);
       case 2:
-        return ops.respond(id, status, body, list[0], list[1]);
+        return ops.respond(id, status, body, keepAs, list[0], list[1]);
       case 4:
-        return ops.respond(id, status, body, list[0], list[1], list[2], list[3]);
+        return ops.respond(id, status, body, keepAs, list[0], list[1], list[2], list[3]);
       case 6:
-        return ops.respond(id, status, body, list[0], list[1], list[2], list[3], list[4], list[5]);
+        return ops.respond(id, status, body, keepAs, list[0], list[1], list[2], list[3], list[4], list[5]);
       default:
-        return ops.respond(id, status, body, list);
+        return ops.respond(id, status, body, keepAs, list);
     }
   };
 

@@ -6,7 +6,7 @@ mod console;
 mod encoding;
 mod performance;
 mod request;
-mod response;
+pub(crate) mod response;
 mod sources;
 mod structured_clone;
 mod timers;

@@ -108,8 +108,33 @@ fn is_field_value(value: &[u8]) -> bool {
     !value.iter().any(|b| matches!(b, 0 | b'\r' | b'\n'))
 }
 
-/// `respond(id, status, body, ...headers)`: the body is null, a string, bytes, or true for a stream that follows. Gives
-/// whether anybody wants it.
+/// The header lists that `dispatch.js` keeps here, by their numbers; those are in its hands.
+#[derive(Default)]
+pub(crate) struct KeptHeaders([HeaderList; 4]);
+
+/// The header fields of a response: those kept under a number if nothing else is given, else those that are given, which
+/// may be kept under it.
+fn kept_or_given(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: &v8::FunctionCallbackArguments<'_>,
+    state: &State,
+) -> Option<HeaderList> {
+    let number = v8::Local::<v8::Integer>::try_from(args.get(3)).map_or(-1, |number| number.value());
+    let number = usize::try_from(number).ok();
+    if args.length() == 4 {
+        return state.kept_headers.borrow().0.get(number?).cloned();
+    }
+    let headers = header_fields(scope, args, 4)?;
+    if let Some(number) = number
+        && let Some(place) = state.kept_headers.borrow_mut().0.get_mut(number)
+    {
+        place.clone_from(&headers);
+    }
+    Some(headers)
+}
+
+/// `respond(id, status, body, number, ...headers)`: the body is null, a string, bytes, or true for a stream that follows;
+/// for the number see [`kept_or_given`]. Gives whether anybody wants it.
 fn op_respond<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
@@ -117,8 +142,8 @@ fn op_respond<'s>(
 ) {
     let key = ScopeKey(arg_u32(&args, 0));
     let status = arg_u32(&args, 1) as u16;
-    let Some(headers) = header_fields(scope, &args, 3) else { return };
     let state = State::of(scope);
+    let Some(headers) = kept_or_given(scope, &args, &state) else { return };
     let value = args.get(2);
     let body = if value.is_null() {
         Body::Empty
