@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{SendError, Sender, channel};
 use std::time::Duration;
 
 use nexus_guest::{Level, LogRecord, LogSink};
@@ -61,7 +61,7 @@ pub struct Logger {
 }
 
 struct Shared {
-    sender: SyncSender<Message>,
+    sender: Sender<Message>,
     state: Arc<State>,
     level: Level,
 }
@@ -86,8 +86,8 @@ impl Logger {
         let host = Budget::new((lines / 8).max(1), (bytes / 8).max(1));
         let apps = Budget::new(lines - lines / 8, bytes - bytes / 8);
         let state = Arc::new(State::new(host, apps));
-        // The budgets bound the queue. The channel has a little more room, for the message that closes it.
-        let (sender, receiver) = sync_channel(lines + 2);
+        // The budgets bound the queue; a bounded channel would touch all of its memory at the start.
+        let (sender, receiver) = channel();
         let writer = Writer::new(config, out, receiver, state.clone());
         std::thread::Builder::new().name("nexus-log".into()).spawn(move || writer.run())?;
         Ok(Self { shared: Arc::new(Shared { sender, state, level: config.level }) })
@@ -136,8 +136,8 @@ impl Logger {
     pub fn close(&self) -> bool {
         let state = &self.shared.state;
         state.closing.store(true, Ordering::SeqCst);
-        // Wakes a writer that sleeps. One that finds the queue full does not sleep.
-        let _ = self.shared.sender.try_send(Message::Close);
+        // Wakes a writer that sleeps.
+        let _ = self.shared.sender.send(Message::Close);
         state.wait_until_done(CLOSE_WAIT)
     }
 
@@ -146,11 +146,9 @@ impl Logger {
         let record = Box::new(Record { millis: now_millis(), kind });
         let accepted = !state.closing.load(Ordering::Relaxed)
             && state.take(&record)
-            && match self.shared.sender.try_send(Message::Line(record)) {
+            && match self.shared.sender.send(Message::Line(record)) {
                 Ok(()) => true,
-                Err(refused) => {
-                    use std::sync::mpsc::TrySendError::{Disconnected, Full};
-                    let (Full(message) | Disconnected(message)) = refused;
+                Err(SendError(message)) => {
                     if let Message::Line(record) = message {
                         state.give_back(&record);
                     }
