@@ -23,7 +23,7 @@ def parser():
     top.add_argument("--starts", type=positive, default=10, metavar="N", help="starts of each server [default: 10]")
     top.add_argument("--apps", type=positive, default=101, metavar="N", help="apps in the memory measurement [default: 101]")
     top.add_argument("--only", type=names, default=set(NAMES), metavar="NAME,…", help=f"some of {', '.join(NAMES)}")
-    top.add_argument("--nexus", metavar="PROGRAM", help="another build of nexus [default: target/release/nexus, built now]")
+    top.add_argument("--nexus", metavar="PROGRAM", help="another build of nexus [default: target/dist/nexus, built now]")
     top.add_argument("--smoke", action="store_true", help="only see that it runs: one round, one second, few apps")
     top.add_argument("--json", action="store_true", help="print everything that was measured as JSON")
     return top
@@ -63,10 +63,10 @@ def main(arguments):
 
 def run(options):
     measure.raise_file_limit()
-    nexus = Path(options.nexus).resolve() if options.nexus else TARGET / "release" / "nexus"
+    nexus = Path(options.nexus).resolve() if options.nexus else TARGET / "dist" / "nexus"
     if "nexus" in options.only and not options.nexus:
         prepare.ready()
-        if cli.cargo("build", "--release", "--bin", "nexus"):
+        if cli.cargo("build", "--profile", "dist", "--bin", "nexus"):
             raise Problem("nexus does not build")
     servers.fetch(options.only)
     chosen = [server for server in servers.all_servers(nexus) if server.name in options.only]

@@ -36,7 +36,7 @@ def parser():
     serve_.add_argument("args", nargs="*", metavar="ARGS", help="more arguments for `nexus serve`")
     test_ = add("test", test, "run all tests", usage="./x test [ARGS]")
     test_.add_argument("args", nargs="*", metavar="ARGS", help="arguments for `cargo test`")
-    add("build", build, "build nexus for release, in target/release/nexus")
+    add("build", build, "build nexus to be installed, in target/dist/nexus; takes some minutes")
     install_ = add("install", install, "install nexus as a folder that can be moved")
     install_.add_argument("prefix", metavar="PREFIX", help="the folder; it gets bin/nexus and lib/nexus/")
     add("bench", bench, "measure nexus against workerd, Deno, Bun and bare hyper; see ./x bench --help", add_help=False)
@@ -78,7 +78,7 @@ def setup(_):
 
 def build(_):
     prepare.ready()
-    return cargo("build", "--release", "--bin", "nexus")
+    return cargo("build", "--profile", "dist", "--bin", "nexus")
 
 
 def test(options):
@@ -93,7 +93,9 @@ def test(options):
 
 
 def serve(options):
-    code = build(options)
+    prepare.ready()
+    # The quicker of the two optimised builds.
+    code = cargo("build", "--release", "--bin", "nexus")
     if code:
         return code
     say("Serving the apps in examples/: the table below says where to look; Ctrl-C ends it.")
@@ -108,7 +110,7 @@ def install(options):
     code = build(options)
     if code:
         return code
-    return installing.install(TARGET / "release" / "nexus", options.prefix)
+    return installing.install(TARGET / "dist" / "nexus", options.prefix)
 
 
 def bench(options):
