@@ -3,10 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use crate::limit::{LIMITS, Limit};
 use crate::schema::{Document, HOST, Values, validate};
 use crate::source::Written;
-use crate::{AdminAddress, Diagnostic, Diagnostics, IpNet, ListenAddress, Manifest};
+use crate::{AdminAddress, Ceilings, Diagnostic, Diagnostics, IpNet, Limit, Limits, ListenAddress, Manifest};
 
 /// What `nexus-host.toml` says, for all apps of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,17 +14,15 @@ pub struct HostConfig {
     pub listen: ListenSection,
     /// `[admin] address`; `None` serves neither metrics nor health.
     pub admin: Option<AdminAddress>,
-    /// `[defaults.http]`.
-    pub defaults: HttpLimits,
-    /// `[ceilings.http]`.
-    pub ceilings: HttpCeilings,
+    /// `[defaults.limits]`: what an app gets whose manifest leaves the limit out.
+    pub defaults: Limits,
+    /// `[ceilings.limits]`: the most that a manifest may ask for.
+    pub ceilings: Ceilings,
     /// `[log]`.
     pub log: LogSection,
-    /// `[workers]`.
-    pub workers: WorkersSection,
     /// `[shutdown]`.
     pub shutdown: ShutdownSection,
-    /// Which of all this the file sets itself, and where: `listen.port`, `ceilings.http.max_body`.
+    /// Which of all this the file sets itself, and where: `listen.port`, `ceilings.limits.body`.
     pub written: Written,
 }
 
@@ -38,28 +35,6 @@ pub struct ListenSection {
     pub port: u16,
     /// The proxies whose forwarded headers are believed.
     pub trusted_proxies: Vec<IpNet>,
-}
-
-/// `[defaults.http]`: what an app gets whose manifest leaves the key out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpLimits {
-    /// The largest head of a request, in bytes.
-    pub max_head: u64,
-    /// The largest body of a request, in bytes.
-    pub max_body: u64,
-    /// From the request's head to the response's head.
-    pub response_timeout: Duration,
-}
-
-/// `[ceilings.http]`: the most that a manifest may ask for; `None` is no ceiling.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct HttpCeilings {
-    /// For the largest head of a request, in bytes.
-    pub max_head: Option<u64>,
-    /// For the largest body of a request, in bytes.
-    pub max_body: Option<u64>,
-    /// For the time from the request's head to the response's head.
-    pub response_timeout: Option<Duration>,
 }
 
 /// `[log]`: what the host writes, and how.
@@ -95,13 +70,6 @@ pub enum LogLevel {
     Error,
 }
 
-/// `[workers]`: what each worker may use.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WorkersSection {
-    /// The limit of a worker's JavaScript heap, in bytes.
-    pub memory: u64,
-}
-
 /// `[shutdown]`: how the host ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShutdownSection {
@@ -124,7 +92,7 @@ impl HostConfig {
     pub fn parse(text: &str, file: &str) -> Result<Self, Diagnostics> {
         let Document { values, mut problems } = validate(&HOST, text, file);
         let config = Self::new(values);
-        for limit in LIMITS {
+        for &limit in Limit::ALL {
             problems.extend(config.default_over_ceiling(limit));
         }
         problems.into_result().map(|()| config)
@@ -138,7 +106,7 @@ impl HostConfig {
     /// to be used.
     pub fn apply(&self, manifest: &mut Manifest) -> Result<(), Diagnostics> {
         let mut problems = Diagnostics::new();
-        for limit in LIMITS {
+        for &limit in Limit::ALL {
             problems.extend(self.apply_limit(limit, manifest));
         }
         problems.into_result()
@@ -146,35 +114,35 @@ impl HostConfig {
 
     fn apply_limit(&self, limit: Limit, manifest: &mut Manifest) -> Option<Diagnostic> {
         let key = limit.key();
-        let ceiling = self.ceiling(limit);
-        let path = format!("http.{key}");
-        let asked = manifest.http.limit(limit);
+        let ceiling = self.ceilings.get(limit);
+        let path = format!("limits.{key}");
+        let asked = manifest.limits.get(limit);
         if !manifest.written.contains(&path) {
-            let default = self.default_of(limit);
-            manifest.http.set_limit(limit, ceiling.map_or(default, |ceiling| default.min(ceiling)));
+            let default = self.defaults.get(limit);
+            manifest.limits.set(limit, ceiling.map_or(default, |ceiling| default.min(ceiling)));
             return None;
         }
         let ceiling = ceiling.filter(|ceiling| asked > *ceiling)?;
         let (asked, ceiling) = (limit.show(asked), limit.show(ceiling));
         let message = format!("`{key}` is {asked}, above the host's ceiling of {ceiling}");
         Some(manifest.written.diagnostic(&path, message).with_help(format!(
-            "lower it to \"{ceiling}\", or raise `{key}` under [ceilings.http] in {}",
-            self.place(&format!("ceilings.http.{key}")),
+            "lower it to \"{ceiling}\", or raise `{key}` under [ceilings.limits] in {}",
+            self.place(&format!("ceilings.limits.{key}")),
         )))
     }
 
     fn default_over_ceiling(&self, limit: Limit) -> Option<Diagnostic> {
         let key = limit.key();
-        let path = format!("defaults.http.{key}");
-        let default = self.default_of(limit);
-        let ceiling = self.ceiling(limit).filter(|ceiling| default > *ceiling)?;
+        let path = format!("defaults.limits.{key}");
+        let default = self.defaults.get(limit);
+        let ceiling = self.ceilings.get(limit).filter(|ceiling| default > *ceiling)?;
         // Without a default of its own, the host's default gives way to its ceiling.
         self.written.contains(&path).then(|| {
             let (default, ceiling) = (limit.show(default), limit.show(ceiling));
             let message = format!("the default of `{key}` is {default}, above the ceiling of {ceiling}");
             self.written.diagnostic(&path, message).with_help(format!(
-                "lower it, or raise `{key}` under [ceilings.http] in line {}",
-                self.written.line(&format!("ceilings.http.{key}")).unwrap_or_default(),
+                "lower it, or raise `{key}` under [ceilings.limits] in line {}",
+                self.written.line(&format!("ceilings.limits.{key}")).unwrap_or_default(),
             ))
         })
     }
@@ -186,12 +154,6 @@ impl HostConfig {
     }
 
     fn new(values: Values) -> Self {
-        let limits = |table: &str| HttpCeilings {
-            max_head: values.size(&format!("{table}.max_head")),
-            max_body: values.size(&format!("{table}.max_body")),
-            response_timeout: values.time(&format!("{table}.response_timeout")),
-        };
-        let defaults = limits("defaults.http");
         Self {
             listen: ListenSection {
                 address: values
@@ -201,12 +163,8 @@ impl HostConfig {
                 trusted_proxies: values.networks("listen.trusted_proxies").unwrap_or_default(),
             },
             admin: values.admin("admin.address"),
-            defaults: HttpLimits {
-                max_head: defaults.max_head.unwrap_or_default(),
-                max_body: defaults.max_body.unwrap_or_default(),
-                response_timeout: defaults.response_timeout.unwrap_or_default(),
-            },
-            ceilings: limits("ceilings.http"),
+            defaults: Limits::read(&values, "defaults.limits"),
+            ceilings: Ceilings::read(&values, "ceilings.limits"),
             log: LogSection {
                 format: values.text("log.format").map(|format| match format.as_str() {
                     "json" => LogFormat::Json,
@@ -220,7 +178,6 @@ impl HostConfig {
                 },
                 access: values.flag("log.access").unwrap_or_default(),
             },
-            workers: WorkersSection { memory: values.size("workers.memory").unwrap_or_default() },
             shutdown: ShutdownSection { grace: values.time("shutdown.grace").unwrap_or_default() },
             written: values.written,
         }

@@ -8,7 +8,7 @@ mod app;
 mod diagnostics;
 mod env_file;
 mod host_config;
-mod limit;
+mod limits;
 mod manifest;
 mod net;
 mod schema;
@@ -20,10 +20,8 @@ mod units;
 pub use app::{App, AppName};
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use env_file::parse_env_file;
-pub use host_config::{
-    HostConfig, HttpCeilings, HttpLimits, ListenSection, LogFormat, LogLevel, LogSection, ShutdownSection,
-    WorkersSection,
-};
+pub use host_config::{HostConfig, ListenSection, LogFormat, LogLevel, LogSection, ShutdownSection};
+pub use limits::{Ceilings, Limit, LimitUnit, Limits};
 pub use manifest::{AssetsSection, HttpSection, Manifest};
 pub use net::{AddressError, AdminAddress, IpNet, ListenAddress};
 pub use schema::{host_schema, manifest_schema};

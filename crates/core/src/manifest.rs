@@ -1,10 +1,8 @@
 //! `nexus.toml`, read.
 
-use std::time::Duration;
-
 use crate::schema::{Document, MANIFEST, Values, validate};
 use crate::source::Written;
-use crate::{AppName, Diagnostic, Diagnostics};
+use crate::{AppName, Diagnostic, Diagnostics, Limits};
 
 /// What an app's `nexus.toml` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,25 +15,21 @@ pub struct Manifest {
     pub main: Option<String>,
     /// `[http]`.
     pub http: HttpSection,
+    /// `[limits]`, with the defaults for what the file leaves out.
+    pub limits: Limits,
     /// `[env]`, in order.
     pub env: Vec<(String, String)>,
     /// `[assets]`.
     pub assets: Option<AssetsSection>,
-    /// Which of all this the file sets itself, and where: `http.max_body`, `assets.folder`, `env.NAME`.
+    /// Which of all this the file sets itself, and where: `limits.body`, `assets.folder`, `env.NAME`.
     pub written: Written,
 }
 
-/// `[http]`: where and how the app is served.
+/// `[http]`: where the app is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpSection {
     /// The port; by default the next free one from `--port`.
     pub port: Option<u16>,
-    /// The largest head of a request, in bytes: 431 beyond it.
-    pub max_head: u64,
-    /// The largest body of a request, in bytes: 413 beyond it.
-    pub max_body: u64,
-    /// From the request's head to the response's head: 504 beyond it.
-    pub response_timeout: Duration,
 }
 
 /// `[assets]`: a folder served as static files.
@@ -87,12 +81,8 @@ impl Manifest {
             name,
             version: values.text("project.version"),
             main: values.text("project.main"),
-            http: HttpSection {
-                port: values.port("http.port"),
-                max_head: values.size("http.max_head").unwrap_or_default(),
-                max_body: values.size("http.max_body").unwrap_or_default(),
-                response_timeout: values.time("http.response_timeout").unwrap_or_default(),
-            },
+            http: HttpSection { port: values.port("http.port") },
+            limits: Limits::read(&values, "limits"),
             env: values.variables("env"),
             assets: values.text("assets.folder").map(|folder| AssetsSection { folder }),
             written: values.written,

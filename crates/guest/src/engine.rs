@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::LocalBoxFuture;
-use nexus_core::App;
+use nexus_core::{App, Limit};
 
 use crate::{Request, Responder, Services};
 
@@ -58,6 +58,10 @@ pub trait Guest {
 pub trait Stopper: Send + Sync {
     /// Asks for the stop. The guest's current turn, or else its next one, ends it.
     fn stop(&self, reason: StopReason);
+
+    /// Has the guest look at its limits as soon as it can, in the middle of its turn, and stop itself if it is beyond
+    /// one. Between turns it does nothing. Cheap enough to be called every few milliseconds.
+    fn poke(&self);
 }
 
 /// Names a request towards the guest that it was handed to.
@@ -69,6 +73,8 @@ pub struct Ticket(pub u64);
 pub struct Stop {
     /// Why.
     pub reason: StopReason,
+    /// The limit that it came to, with its value.
+    pub limit: Option<(Limit, u64)>,
     /// The whole story for the log, the guest's stack included where there is one.
     pub detail: String,
 }
@@ -80,6 +86,8 @@ pub enum StopReason {
     Memory,
     /// It came to its CPU limit.
     Cpu,
+    /// A turn took longer than a response may.
+    Wall,
     /// The host wanted it (shutdown, replacement).
     Host,
     /// The engine itself failed while it ran the guest.
@@ -92,6 +100,7 @@ impl StopReason {
         match self {
             StopReason::Memory => "memory",
             StopReason::Cpu => "cpu",
+            StopReason::Wall => "wall",
             StopReason::Host => "host",
             StopReason::Engine => "engine",
         }

@@ -8,6 +8,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use nexus_core::Limit;
+
 use crate::{Body, HeaderList};
 
 /// What a guest answers.
@@ -27,6 +29,15 @@ pub struct Reply {
 pub struct Failure {
     /// What kind of failure.
     pub kind: FailureKind,
+    /// The limit that was reached, with its value: the client is told.
+    pub limit: Option<(Limit, u64)>,
+}
+
+impl Failure {
+    /// A failure at a limit of this value (in bytes, milliseconds, or a count).
+    pub fn at_limit(kind: FailureKind, limit: Limit, value: u64) -> Self {
+        Self { kind, limit: Some((limit, value)) }
+    }
 }
 
 /// The kinds of [`Failure`], each with its status.
@@ -44,10 +55,12 @@ pub enum FailureKind {
     NoHandler,
     /// The guest was stopped while the request was in flight: 503.
     Stopped,
-    /// The response's head did not come within the app's `response_timeout`: 504.
+    /// The response's head did not come within the app's `wall` limit: 504.
     TimedOut,
-    /// The app has no guest that could take the request, or too many requests wait for one: 503.
+    /// The app has no guest that could take the request: 503.
     Unavailable,
+    /// Too many requests are in flight or wait: 503, and the client may try again later.
+    Overloaded,
 }
 
 impl FailureKind {
@@ -57,7 +70,7 @@ impl FailureKind {
             FailureKind::Threw | FailureKind::NotAResponse | FailureKind::Hung => 500,
             FailureKind::NotFound => 404,
             FailureKind::NoHandler => 501,
-            FailureKind::Stopped | FailureKind::Unavailable => 503,
+            FailureKind::Stopped | FailureKind::Unavailable | FailureKind::Overloaded => 503,
             FailureKind::TimedOut => 504,
         }
     }
@@ -73,13 +86,18 @@ impl FailureKind {
             FailureKind::Stopped => "the app was stopped while it handled this request",
             FailureKind::TimedOut => "the app did not respond in time",
             FailureKind::Unavailable => "the app is not available",
+            FailureKind::Overloaded => "the app has too many requests",
         }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind.message())
+        f.write_str(self.kind.message())?;
+        match self.limit {
+            Some((limit, value)) => write!(f, " (limit: {} {})", limit.key(), limit.show(value)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -87,7 +105,7 @@ impl std::error::Error for Failure {}
 
 impl From<FailureKind> for Failure {
     fn from(kind: FailureKind) -> Self {
-        Self { kind }
+        Self { kind, limit: None }
     }
 }
 

@@ -10,10 +10,12 @@
 //! Guest::request(Request, Responder)  ────────►    a turn; the Responder gets a Reply
 //! Guest::abort(Ticket)  ──────────────────────►    the request's signal aborts
 //! Guest::poll  ───────────────────────────────►    timers and finished operations, until a Stop
+//! Watch::poke  ───────────────────────────────►    looks at its limits in the middle of a turn
+//! Abandon::abandon  ◄──────────────────────────    the engine will never return from this turn
 //! ```
 //!
 //! A guest and everything that it holds live on one thread, so nothing on this path is locked
-//! or counted atomically. Only a [`Stopper`] crosses threads.
+//! or counted atomically. Only a [`Watch`] and its [`Stopper`] cross threads.
 
 mod body;
 mod engine;
@@ -21,10 +23,12 @@ mod exchange;
 mod headers;
 mod request;
 mod services;
+mod watch;
 
 pub use body::{Body, BodyError, BodySource, BodyWriter, PipeState, pipe};
 pub use engine::{Engine, Guest, LoadError, SourceExcerpt, Stop, StopReason, Stopper, Ticket, Usage};
 pub use exchange::{Canceller, Failure, FailureKind, PendingReply, Reply, Responder, exchange};
 pub use headers::HeaderList;
 pub use request::{ClientAddress, Request, RequestId};
-pub use services::{Level, LogRecord, LogSink, ModuleError, ModulePath, ModuleSource, Services};
+pub use services::{Abandon, Level, LogRecord, LogSink, ModuleError, ModulePath, ModuleSource, Services};
+pub use watch::Watch;

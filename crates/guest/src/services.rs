@@ -2,8 +2,11 @@
 
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use crate::RequestId;
+use nexus_core::Limits;
+
+use crate::{RequestId, Stop, Watch};
 
 /// What a guest gets at load.
 #[derive(Clone)]
@@ -14,8 +17,24 @@ pub struct Services {
     pub modules: Rc<dyn ModuleSource>,
     /// Its variables (`[env]` and `--env-file`), in order.
     pub env: Rc<[(String, String)]>,
-    /// The heap's limit in bytes.
-    pub heap_limit: u64,
+    /// What it may use.
+    pub limits: Limits,
+    /// Where its turns and its memory are seen from outside. The engine attaches a stopper before any code of the
+    /// guest runs, and marks each turn.
+    pub watch: Arc<Watch>,
+    /// Who is told if the engine cannot return any more.
+    pub abandon: Rc<dyn Abandon>,
+}
+
+/// Told by an engine that will never return from the running turn: it ran out of memory in the middle of something
+/// that cannot be unwound, say. The engine parks the thread for good right after.
+///
+/// It is called on the worker's thread, from within the engine: whatever the event loop was doing is on the stack
+/// below, borrowed and half done. So the host may only do what touches none of that: answer and close connections by
+/// their descriptors, and have another thread start a new worker.
+pub trait Abandon {
+    /// The guest has ended in this way, and its worker with it.
+    fn abandon(&self, stop: Stop);
 }
 
 /// A log line's level.

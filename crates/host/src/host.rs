@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use nexus_core::{App, HostConfig, ListenAddress};
-use nexus_guest::{Engine, Level};
+use nexus_guest::{Engine, Level, Watch};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::Admin;
@@ -236,6 +236,7 @@ impl Host {
             connections: connections.clone(),
             pool: tokio::runtime::Handle::current(),
             events: events.clone(),
+            watch: Arc::new(Watch::new()),
         };
         let Worker { control, done } = worker::start(index, start)
             .map_err(|error| format!("cannot start a worker's thread: {error}"))?;
@@ -266,9 +267,17 @@ impl Host {
     }
 
     async fn event(&mut self) -> Option<usize> {
-        let (index, outcome) = match self.events.recv().await? {
-            Event::Serving { app, took } => (app, Ok(took)),
-            Event::Failed { app, error } => (app, Err(error)),
+        let (index, outcome) = loop {
+            match self.events.recv().await? {
+                Event::Serving { app, took } => break (app, Ok(took)),
+                Event::Failed { app, error } => break (app, Err(error)),
+                Event::Lost { app, stop } => {
+                    let entry = &self.registry.entries[app];
+                    entry.stats.stopped(stop.reason);
+                    let app = ("app", entry.app.name().as_str().into());
+                    self.logger.host(Level::Error, format!("a worker is lost: {}", stop.detail), [app]);
+                }
+            }
         };
         let entry = &self.registry.entries[index];
         if outcome.is_err() && !self.sockets_are_passed {

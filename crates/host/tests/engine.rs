@@ -75,7 +75,7 @@ impl Guest for ParrotGuest {
             inner.waiting.push(responder);
         } else if request.url.ends_with("/stop") {
             inner.waiting.push(responder);
-            inner.stop = Some(Stop { reason: StopReason::Cpu, detail: "on request".into() });
+            inner.stop = Some(Stop { reason: StopReason::Cpu, limit: None, detail: "on request".into() });
             if let Some(waker) = &inner.waker {
                 waker.wake_by_ref();
             }

@@ -12,10 +12,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nexus_core::{App, Manifest};
+use nexus_core::{App, Limits, Manifest};
 use nexus_guest::{
-    Body, ClientAddress, Engine, HeaderList, Level, LogRecord, LogSink, ModuleError, ModulePath,
-    ModuleSource, Request, RequestId, Services, exchange,
+    Abandon, Body, ClientAddress, Engine, HeaderList, Level, LogRecord, LogSink, ModuleError, ModulePath,
+    ModuleSource, Request, RequestId, Services, Stop, Watch, exchange,
 };
 use nexus_js::JsEngine;
 
@@ -35,6 +35,14 @@ impl LogSink for Silent {
         false
     }
     fn log(&self, _record: LogRecord) {}
+}
+
+struct Nobody;
+
+impl Abandon for Nobody {
+    fn abandon(&self, stop: Stop) {
+        panic!("abandoned: {stop:?}");
+    }
 }
 
 struct OneFile;
@@ -65,8 +73,14 @@ fn main() {
 
 async fn cold_start(app: Arc<App>) -> Duration {
     let start = Instant::now();
-    let services =
-        Services { log: Rc::new(Silent), modules: Rc::new(OneFile), env: Rc::new([]), heap_limit: 128 << 20 };
+    let services = Services {
+        log: Rc::new(Silent),
+        modules: Rc::new(OneFile),
+        env: Rc::new([]),
+        limits: Limits::default(),
+        watch: Arc::new(Watch::new()),
+        abandon: Rc::new(Nobody),
+    };
     let guest = JsEngine.load(app, services).await.unwrap();
     let (responder, mut pending) = exchange();
     guest.request(

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use nexus_core::App;
+use nexus_core::{App, Limit};
 use nexus_guest::{
     Guest, Level, LoadError, ModulePath, Request, Responder, Stop, StopReason, Stopper, Ticket, Usage,
 };
@@ -365,7 +365,7 @@ impl Guest for JsGuest {
         }
         Usage {
             heap_used: self.heap_used.get(),
-            heap_limit: self.state.services.heap_limit,
+            heap_limit: self.state.services.limits.get(Limit::Memory),
             scopes: self.state.scopes.borrow().len() as u64,
             timers: self.state.timers.borrow().len() as u64,
             operations: self.state.operations.borrow().len() as u64,

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use nexus_core::Limit;
 use nexus_guest::{Services, StopReason};
 
 use crate::modules;
@@ -28,7 +29,7 @@ impl Isolate {
     /// installation can bring about.
     pub(crate) fn new(services: Services) -> Option<Self> {
         let snapshot = v8::StartupData::from(SNAPSHOT);
-        let limit = usize::try_from(services.heap_limit).unwrap_or(usize::MAX);
+        let limit = usize::try_from(services.limits.get(Limit::Memory)).unwrap_or(usize::MAX);
         let params = v8::CreateParams::default()
             .snapshot_blob(snapshot)
             .heap_limits(0, limit)
@@ -41,6 +42,7 @@ impl Isolate {
         isolate.set_host_initialize_import_meta_object_callback(modules::import_meta);
         let state = State::new(services, isolate.thread_safe_handle());
         isolate.set_slot(state.clone());
+        state.services.watch.attach(state.handle.clone());
         // The state outlives the isolate: this struct drops it after the isolate, and so does the guest.
         let data = Rc::as_ptr(&state).cast_mut().cast();
         isolate.add_near_heap_limit_callback(near_heap_limit, data);
@@ -91,10 +93,7 @@ pub(crate) fn internal_function<'s>(
 unsafe extern "C" fn near_heap_limit(data: *mut std::ffi::c_void, current: usize, initial: usize) -> usize {
     // SAFETY: the state lives as long as the isolate, on the same thread.
     let state = unsafe { &*data.cast::<State>() };
-    state.stop(
-        StopReason::Memory,
-        format!("the app reached its memory limit of {} MB", state.services.heap_limit / (1024 * 1024)),
-    );
+    state.stop_at_limit(StopReason::Memory, Limit::Memory);
     state.terminate();
     if current > initial { current } else { current + HEADROOM }
 }

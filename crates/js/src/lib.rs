@@ -15,6 +15,7 @@ mod engine;
 mod exception;
 mod guest;
 mod isolate;
+mod limits;
 mod meter;
 mod modules;
 mod operations;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use bumpalo::Bump;
 use futures_util::task::AtomicWaker;
+use nexus_core::Limit;
 use nexus_guest::{Failure, Level, LogRecord, Reply, RequestId, Services, Stop, StopReason, Stopper, Ticket};
 
 use crate::modules::{ImportJob, ModuleMap};
@@ -99,7 +100,15 @@ impl State {
 
     /// Ends the guest: what is running goes on to the end of its turn at most.
     pub(crate) fn stop(&self, reason: StopReason, detail: String) {
-        self.stop.borrow_mut().get_or_insert(Stop { reason, detail });
+        self.stop.borrow_mut().get_or_insert(Stop { reason, limit: None, detail });
+        self.wake();
+    }
+
+    /// Ends the guest at a limit.
+    pub(crate) fn stop_at_limit(&self, reason: StopReason, limit: Limit) {
+        let value = self.services.limits.get(limit);
+        let detail = format!("the app reached its {} limit of {}", limit.key(), limit.show(value));
+        self.stop.borrow_mut().get_or_insert(Stop { reason, limit: Some((limit, value)), detail });
         self.wake();
     }
 
@@ -110,6 +119,7 @@ impl State {
 
     /// Drops every handle into the isolate, before the isolate itself goes.
     pub(crate) fn clear(&self) {
+        self.services.watch.detach();
         *self.scopes.borrow_mut() = Scopes::default();
         *self.timers.borrow_mut() = Timers::default();
         *self.operations.borrow_mut() = Operations::default();
@@ -323,7 +333,8 @@ pub(crate) struct StopHandle {
     waker: AtomicWaker,
 }
 
-const REASONS: [StopReason; 4] = [StopReason::Memory, StopReason::Cpu, StopReason::Host, StopReason::Engine];
+const REASONS: [StopReason; 5] =
+    [StopReason::Memory, StopReason::Cpu, StopReason::Wall, StopReason::Host, StopReason::Engine];
 
 impl StopHandle {
     fn requested(&self) -> Option<StopReason> {
@@ -341,5 +352,10 @@ impl Stopper for StopHandle {
         let _ = self.reason.compare_exchange(0, number, Ordering::AcqRel, Ordering::Acquire);
         self.isolate.terminate_execution();
         self.waker.wake();
+    }
+
+    fn poke(&self) {
+        // The callback finds the state by the isolate. An isolate that is gone takes no interrupts any more.
+        self.isolate.request_interrupt(crate::limits::look, std::ptr::null_mut());
     }
 }

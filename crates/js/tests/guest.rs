@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use nexus_core::{App, Manifest};
+use nexus_core::{App, Limit, Limits, Manifest};
 use nexus_guest::{
-    Body, ClientAddress, Engine, Failure, FailureKind, Guest, HeaderList, Level, LoadError, LogRecord,
-    LogSink, ModuleError, ModulePath, ModuleSource, PendingReply, Reply, Request, RequestId, Services,
-    StopReason, Ticket, exchange, pipe,
+    Abandon, Body, ClientAddress, Engine, Failure, FailureKind, Guest, HeaderList, Level, LoadError,
+    LogRecord, LogSink, ModuleError, ModulePath, ModuleSource, PendingReply, Reply, Request, RequestId,
+    Services, Stop, StopReason, Ticket, Watch, exchange, pipe,
 };
 use nexus_js::JsEngine;
 
@@ -42,6 +42,15 @@ impl ModuleSource for Files {
     }
 }
 
+/// No test here runs its thread's guest into the ground.
+struct Nobody;
+
+impl Abandon for Nobody {
+    fn abandon(&self, stop: Stop) {
+        panic!("abandoned: {stop:?}");
+    }
+}
+
 struct TestGuest {
     guest: Rc<dyn Guest>,
     log: Rc<Log>,
@@ -50,12 +59,16 @@ struct TestGuest {
 async fn load(files: &[(&str, &str)]) -> Result<TestGuest, LoadError> {
     nexus_js::initialize_for_tests(&std::env::current_exe().unwrap()).unwrap();
     let log = Rc::new(Log::default());
+    let mut limits = Limits::default();
+    limits.set(Limit::Memory, 64 << 20);
     let files = files.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect();
     let services = Services {
         log: log.clone(),
         modules: Rc::new(Files(files)),
         env: Rc::new([("GREETING".to_owned(), "hello".to_owned())]),
-        heap_limit: 64 << 20,
+        limits,
+        watch: Arc::new(Watch::new()),
+        abandon: Rc::new(Nobody),
     };
     let app = App {
         folder: "/nowhere".into(),

@@ -23,7 +23,7 @@ fn without_a_file_everything_has_its_default() {
     assert_eq!(config.listen, ListenSection { address: localhost, port: 8080, trusted_proxies: vec![] });
     assert_eq!(config.admin, None);
     let timeout = Duration::from_secs(30);
-    let defaults = HttpLimits { max_head: 64 * 1024, max_body: 100 * MB, response_timeout: timeout };
+    let defaults = HttpLimits { headers: 64 * 1024, body: 100 * MB, wall: timeout };
     assert_eq!(config.defaults, defaults);
     assert_eq!(config.ceilings, HttpCeilings::default());
     assert_eq!(config.log, LogSection { format: None, level: LogLevel::Info, access: false });
@@ -42,12 +42,12 @@ fn a_full_file_is_read() {
         trusted_proxies = ["10.0.0.0/8", "::1"]
         [admin]
         address = "[::1]:9090"
-        [defaults.http]
-        max_head = "16 KB"
-        [ceilings.http]
-        max_head = "32 KB"
-        max_body = "1 GB"
-        response_timeout = "1 m"
+        [defaults.limits]
+        headers = "16 KB"
+        [ceilings.limits]
+        headers = "32 KB"
+        body = "1 GB"
+        wall = "1 m"
         [log]
         format = "json"
         level = "error"
@@ -62,11 +62,11 @@ fn a_full_file_is_read() {
     assert_eq!(config.listen.port, 0);
     assert_eq!(config.listen.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()]);
     assert_eq!(config.admin, "[::1]:9090".parse().ok());
-    assert_eq!(config.defaults, HttpLimits { max_head: 16 * 1024, ..HostConfig::default().defaults });
+    assert_eq!(config.defaults, HttpLimits { headers: 16 * 1024, ..HostConfig::default().defaults });
     let ceilings = HttpCeilings {
-        max_head: Some(32 * 1024),
-        max_body: Some(1024 * MB),
-        response_timeout: Some(Duration::from_secs(60)),
+        headers: Some(32 * 1024),
+        body: Some(1024 * MB),
+        wall: Some(Duration::from_secs(60)),
     };
     assert_eq!(config.ceilings, ceilings);
     let log = LogSection { format: Some(LogFormat::Json), level: LogLevel::Error, access: true };
@@ -107,63 +107,63 @@ fn wrong_values_are_told_with_what_would_be_right() {
 
 #[test]
 fn tables_within_tables_are_found_and_suggested() {
-    assert!(error("[http.defaults]\nmax_body = 1").ends_with("help: did you mean [defaults.http]?"));
-    assert!(error("[default.http]").ends_with("help: did you mean [defaults.http]?"));
+    assert!(error("[limits.defaults]\nbody = 1").ends_with("help: did you mean [defaults.limits]?"));
+    assert!(error("[default.limits]").ends_with("help: did you mean [defaults.limits]?"));
     assert!(
-        error("[http]\nmax_body = 1").ends_with("help: did you mean [defaults.http] or [ceilings.http]?")
+        error("[http]\nbody = 1").ends_with("help: did you mean [defaults.limits] or [ceilings.limits]?")
     );
-    assert!(error("[defaults]\nhttp = 3").contains("help: write `[defaults.http]` on a line of its own"));
+    assert!(error("[defaults]\nhttp = 3").contains("help: write `[defaults.limits]` on a line of its own"));
     assert!(
-        error("[defaults]\nmax_body = 3")
-            .contains("`max_body` belongs under [defaults.http] or [ceilings.http]")
+        error("[defaults]\nbody = 3")
+            .contains("`body` belongs under [defaults.limits] or [ceilings.limits]")
     );
-    assert!(error("defaults = 1").contains("write `[defaults.http]`"));
-    assert!(error("[defaults.colours_and_sizes]").ends_with("help: the tables are [defaults.http]"));
+    assert!(error("defaults = 1").contains("write `[defaults.limits]`"));
+    assert!(error("[defaults.colours_and_sizes]").ends_with("help: the tables are [defaults.limits]"));
 }
 
 #[test]
 fn a_default_over_its_ceiling_is_an_error() {
     assert_eq!(
-        error("[ceilings.http]\nmax_body = \"1 MB\"\n[defaults.http]\nmax_body = \"2 MB\"\n"),
-        "nexus-host.toml:4:12: the default of `max_body` is 2 MB, above the ceiling of 1 MB\n\
-         4 | max_body = \"2 MB\"\n  |            ^^^^^^\n\
-         help: lower it, or raise `max_body` under [ceilings.http] in line 2",
+        error("[ceilings.limits]\nbody = \"1 MB\"\n[defaults.limits]\nbody = \"2 MB\"\n"),
+        "nexus-host.toml:4:12: the default of `body` is 2 MB, above the ceiling of 1 MB\n\
+         4 | body = \"2 MB\"\n  |            ^^^^^^\n\
+         help: lower it, or raise `body` under [ceilings.limits] in line 2",
     );
 }
 
 #[test]
 fn defaults_fill_in_what_a_manifest_leaves_out() {
-    let config = parse("[defaults.http]\nmax_body = \"1 MB\"\nresponse_timeout = \"5 s\"\n");
-    let mut app = manifest("[http]\nmax_body = \"2 MB\"\n");
+    let config = parse("[defaults.limits]\nbody = \"1 MB\"\nwall = \"5 s\"\n");
+    let mut app = manifest("[http]\nbody = \"2 MB\"\n");
     config.apply(&mut app).unwrap();
-    assert_eq!(app.http.max_body, 2 * MB);
-    assert_eq!(app.http.response_timeout, Duration::from_secs(5));
-    assert_eq!(app.http.max_head, 64 * 1024);
+    assert_eq!(app.http.body, 2 * MB);
+    assert_eq!(app.http.wall, Duration::from_secs(5));
+    assert_eq!(app.http.headers, 64 * 1024);
     let mut bare = Manifest::default_for("bare").unwrap();
     config.apply(&mut bare).unwrap();
-    assert_eq!(bare.http.max_body, MB);
+    assert_eq!(bare.http.body, MB);
 }
 
 #[test]
 fn a_default_gives_way_to_a_lower_ceiling() {
     let mut app = manifest("");
-    parse("[ceilings.http]\nmax_body = \"1 MB\"\n").apply(&mut app).unwrap();
-    assert_eq!(app.http.max_body, MB);
+    parse("[ceilings.limits]\nbody = \"1 MB\"\n").apply(&mut app).unwrap();
+    assert_eq!(app.http.body, MB);
 }
 
 #[test]
 fn a_manifest_over_a_ceiling_is_an_error_that_names_both_files() {
-    let config = parse("[ceilings.http]\nmax_body = \"1 MB\"\nresponse_timeout = \"5 s\"\n");
-    let mut app = manifest("[http]\nmax_body = \"2 MB\"\nresponse_timeout = \"6 s\"\n");
+    let config = parse("[ceilings.limits]\nbody = \"1 MB\"\nwall = \"5 s\"\n");
+    let mut app = manifest("[http]\nbody = \"2 MB\"\nwall = \"6 s\"\n");
     let problems = config.apply(&mut app).unwrap_err();
     assert_eq!(problems.len(), 2);
     assert_eq!(
         problems.iter().next().unwrap().to_string(),
-        "shop/nexus.toml:2:12: `max_body` is 2 MB, above the host's ceiling of 1 MB\n\
-         2 | max_body = \"2 MB\"\n  |            ^^^^^^\n\
-         help: lower it to \"1 MB\", or raise `max_body` under [ceilings.http] in nexus-host.toml:2",
+        "shop/nexus.toml:2:12: `body` is 2 MB, above the host's ceiling of 1 MB\n\
+         2 | body = \"2 MB\"\n  |            ^^^^^^\n\
+         help: lower it to \"1 MB\", or raise `body` under [ceilings.limits] in nexus-host.toml:2",
     );
-    config.apply(&mut manifest("[http]\nmax_body = \"1 MB\"\nresponse_timeout = 5\n")).unwrap();
+    config.apply(&mut manifest("[http]\nbody = \"1 MB\"\nwall = 5\n")).unwrap();
 }
 
 proptest! {
@@ -173,7 +173,7 @@ proptest! {
             prop_oneof![
                 "\\PC{0,4}", "[a-z]{0,4}",
                 prop::sample::select(vec![
-                    "[listen]\n", "[defaults.http]\n", "[ceilings.http]\n", "defaults", "http", "max_body",
+                    "[listen]\n", "[defaults.limits]\n", "[ceilings.limits]\n", "defaults", "http", "body",
                     "trusted_proxies", "address", " = ", "\"", "[", "]", ".", ",", "\n", "\r\n", "1 MB", "2", "{", "}",
                 ]).prop_map(str::to_owned),
             ],
@@ -193,9 +193,9 @@ proptest! {
         ceiling in proptest::option::of(0u64..100),
     ) {
         let line = |table: &str, value: Option<u64>| {
-            value.map(|value| format!("{table}.max_body = {value}\n")).unwrap_or_default()
+            value.map(|value| format!("{table}.body = {value}\n")).unwrap_or_default()
         };
-        let text = line("defaults.http", default) + &line("ceilings.http", ceiling);
+        let text = line("defaults.limits", default) + &line("ceilings.limits", ceiling);
         let Ok(config) = HostConfig::parse(&text, "nexus-host.toml") else {
             prop_assert!(default > ceiling && ceiling.is_some());
             return Ok(());
@@ -204,8 +204,8 @@ proptest! {
         match config.apply(&mut app) {
             Ok(()) => {
                 let wanted = own.or(default).unwrap_or(100 * MB);
-                prop_assert_eq!(app.http.max_body, ceiling.map_or(wanted, |ceiling| ceiling.min(wanted)));
-                prop_assert!(own.is_none_or(|own| own == app.http.max_body));
+                prop_assert_eq!(app.http.body, ceiling.map_or(wanted, |ceiling| ceiling.min(wanted)));
+                prop_assert!(own.is_none_or(|own| own == app.http.body));
             }
             Err(_) => prop_assert!(own > ceiling && ceiling.is_some()),
         }

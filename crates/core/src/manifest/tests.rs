@@ -24,9 +24,9 @@ main = "src/server.mjs"
 
 [http]
 port = 3000
-max_head = "32 KB"
-max_body = 1024
-response_timeout = "500 ms"
+headers = "32 KB"
+body = 1024
+wall = "500 ms"
 
 [env]
 Z_LAST = "z"
@@ -44,9 +44,9 @@ fn a_full_manifest_is_read() {
     assert_eq!(manifest.main.as_deref(), Some("src/server.mjs"));
     let http = HttpSection {
         port: Some(3000),
-        max_head: 32 * 1024,
-        max_body: 1024,
-        response_timeout: Duration::from_millis(500),
+        headers: 32 * 1024,
+        body: 1024,
+        wall: Duration::from_millis(500),
     };
     assert_eq!(manifest.http, http);
     assert_eq!(manifest.env, [("Z_LAST".into(), "z".into()), ("A_FIRST".into(), "a # b".into())]);
@@ -60,12 +60,12 @@ fn an_empty_manifest_is_all_defaults() {
     assert_eq!((&manifest.version, &manifest.main, &manifest.assets), (&None, &None, &None));
     let http = HttpSection {
         port: None,
-        max_head: 64 * 1024,
-        max_body: 100 * 1024 * 1024,
-        response_timeout: Duration::from_secs(30),
+        headers: 64 * 1024,
+        body: 100 * 1024 * 1024,
+        wall: Duration::from_secs(30),
     };
     assert_eq!(manifest.http, http);
-    assert!(manifest.env.is_empty() && !manifest.written.contains("http.max_head"));
+    assert!(manifest.env.is_empty() && !manifest.written.contains("http.headers"));
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn a_key_in_the_wrong_table_is_told_its_table() {
     );
     assert!(error("name = \"a\"").ends_with("help: `name` belongs under [project]"));
     assert!(
-        error("[assets]\nfolder = \"a\"\nmaxbody = 1").ends_with("help: `max_body` belongs under [http]")
+        error("[assets]\nfolder = \"a\"\nmaxbody = 1").ends_with("help: `body` belongs under [http]")
     );
 }
 
@@ -136,15 +136,15 @@ fn a_table_that_is_none_is_told_how_to_write_it() {
 
 #[test]
 fn all_problems_are_told_at_once_in_order() {
-    let text = "nam = 1\n[http]\nport = 70000\nmax_head = \"2 MB\"\nresponse_timeout = \"soon\"\n\
+    let text = "nam = 1\n[http]\nport = 70000\nheaders = \"2 MB\"\nwall = \"soon\"\n\
                 [project]\nmain = \"../x.js\"\nversion = \"1\"\n[env]\nA = 1\n\"a-b\" = \"c\"\n[assets]\n";
     assert_eq!(
         errors(text),
         [
             "1:1: unknown key `nam` outside of any table",
             "3:8: `port` must be a whole number from 1 to 65535, not 70000",
-            "4:12: `max_head` must be a size from 1 KB to 1 MB, like \"64 KB\", or a number of bytes, not \"2 MB\"",
-            "5:20: `response_timeout` must be a time from 1 ms to 1 h, like \"30 s\", or a number of seconds, not \"soon\"",
+            "4:12: `headers` must be a size from 1 KB to 1 MB, like \"64 KB\", or a number of bytes, not \"2 MB\"",
+            "5:20: `wall` must be a time from 1 ms to 1 h, like \"30 s\", or a number of seconds, not \"soon\"",
             "7:8: `main` must be the path of a `.js` or `.mjs` file inside the app's folder, in quotes, not \"../x.js\"",
             "8:11: `version` must be a version like \"1.2.3\", not \"1\"",
             "10:5: `A` must be text in quotes, not 1",
@@ -236,7 +236,7 @@ fn model() -> impl Strategy<Value = (String, Manifest)> {
     let env = proptest::collection::btree_map("[A-Za-z_][A-Za-z0-9_]{0,8}", "[^\\p{Cc}\"\\\\]{0,12}", 0..4);
     let folder = proptest::option::of("[a-z]{1,8}(/[a-z]{1,8})?");
     (name, version, main, port, limits, env, folder, any::<bool>()).prop_map(
-        |(name, version, main, port, (max_head, max_body, timeout), env, folder, units)| {
+        |(name, version, main, port, (headers, body, timeout), env, folder, units)| {
             let mut text = String::from("[project]\n");
             let mut expected = Manifest::default_for("folder").unwrap();
             let mut line = |key: &str, value: String| text.push_str(&format!("{key} = {value}\n"));
@@ -261,18 +261,18 @@ fn model() -> impl Strategy<Value = (String, Manifest)> {
             let size = |bytes: u64| {
                 if units { format!("\"{}\"", crate::format_byte_size(bytes)) } else { bytes.to_string() }
             };
-            if let Some(bytes) = max_head {
-                line("max_head", size(bytes));
-                expected.http.max_head = bytes;
+            if let Some(bytes) = headers {
+                line("headers", size(bytes));
+                expected.http.headers = bytes;
             }
-            if let Some(bytes) = max_body {
-                line("max_body", size(bytes));
-                expected.http.max_body = bytes;
+            if let Some(bytes) = body {
+                line("body", size(bytes));
+                expected.http.body = bytes;
             }
             if let Some(millis) = timeout {
                 let time = Duration::from_millis(millis);
-                line("response_timeout", format!("\"{}\"", crate::format_duration(time)));
-                expected.http.response_timeout = time;
+                line("wall", format!("\"{}\"", crate::format_duration(time)));
+                expected.http.wall = time;
             }
             line("\n[env]\n# variables", String::new());
             for (name, value) in env {

@@ -170,13 +170,13 @@ mod tests {
         assert_eq!(json["additionalProperties"], false);
         assert_eq!(at(&json, "http")["additionalProperties"], false);
         assert_eq!(at(&json, "http.port")["maximum"], 65535);
-        assert_eq!(at(&json, "http.max_head")["default"], "64 KB");
-        assert_eq!(at(&json, "http.max_head")["anyOf"][1]["minimum"], 1024);
-        assert_eq!(at(&json, "http.response_timeout")["anyOf"][1]["minimum"], 1);
+        assert_eq!(at(&json, "http.headers")["default"], "64 KB");
+        assert_eq!(at(&json, "http.headers")["anyOf"][1]["minimum"], 1024);
+        assert_eq!(at(&json, "http.wall")["anyOf"][1]["minimum"], 1);
         assert_eq!(at(&json, "assets")["required"], json!(["folder"]));
         assert_eq!(at(&json, "env")["additionalProperties"]["type"], "string");
         let json = host_schema();
-        assert_eq!(at(&json, "defaults.http.max_body")["default"], "100 MB");
+        assert_eq!(at(&json, "defaults.limits.body")["default"], "100 MB");
         assert_eq!(at(&json, "ceilings")["additionalProperties"], false);
         assert_eq!(at(&json, "listen.port")["default"], 8080);
         assert_eq!(at(&json, "listen.trusted_proxies")["default"], json!([]));

@@ -2,6 +2,7 @@
 //! and why the default is what it is.
 
 use super::kind::Kind;
+use crate::limits::{self, Limit};
 
 /// What a file may hold.
 pub(crate) struct Schema {
@@ -15,7 +16,7 @@ pub(crate) struct Schema {
 
 /// A table of a file.
 pub(crate) struct Table {
-    /// Its name, with dots: `defaults.http`.
+    /// Its name, with dots: `defaults.limits`.
     pub(crate) path: &'static str,
     /// What it is for.
     pub(crate) doc: &'static str,
@@ -56,37 +57,10 @@ pub(crate) enum Fallback {
     Value(&'static str),
 }
 
-const KB: u64 = 1 << 10;
-const MB: u64 = 1 << 20;
-const GB: u64 = 1 << 30;
-const TB: u64 = 1 << 40;
-const SECOND: u64 = 1000;
-const HOUR: u64 = 3600 * SECOND;
+const HOUR: u64 = 3600 * 1000;
 
-/// What an app gets whose manifest and whose host say nothing.
-const MAX_HEAD: Fallback = Fallback::Value(r#""64 KB""#);
-const MAX_BODY: Fallback = Fallback::Value(r#""100 MB""#);
-const RESPONSE_TIMEOUT: Fallback = Fallback::Value(r#""30 s""#);
-
-const MAX_HEAD_REASON: &str = "large cookies and tokens fit, and a client cannot make the host hold much";
-const MAX_BODY_REASON: &str = "usual uploads pass, and no client sends without an end";
-const RESPONSE_TIMEOUT_REASON: &str =
-    "longer than a healthy app takes, shorter than the 60 s after which most proxies give up";
-
-const fn max_head(fallback: Fallback, doc: &'static str, reason: &'static str) -> Key {
-    Key { name: "max_head", kind: Kind::Size { min: KB, max: MB }, fallback, doc, reason }
-}
-
-const fn max_body(fallback: Fallback, doc: &'static str, reason: &'static str) -> Key {
-    Key { name: "max_body", kind: Kind::Size { min: 0, max: TB }, fallback, doc, reason }
-}
-
-const fn response_timeout(fallback: Fallback, doc: &'static str, reason: &'static str) -> Key {
-    Key { name: "response_timeout", kind: Kind::Time { min: 1, max: HOUR }, fallback, doc, reason }
-}
-
-const NO_CEILING: Fallback = Fallback::Nothing("no ceiling");
-const NO_CEILING_REASON: &str = "on one's own machine an app may have what it asks for";
+static LIMITS: [Key; Limit::ALL.len()] = limits::keys(false);
+static CEILINGS: [Key; Limit::ALL.len()] = limits::keys(true);
 
 /// `nexus.toml`.
 pub(crate) static MANIFEST: Schema = Schema {
@@ -124,31 +98,19 @@ pub(crate) static MANIFEST: Schema = Schema {
         },
         Table {
             path: "http",
-            doc: "Where the app is served, and within which limits.",
-            keys: Keys::Listed(&[
-                Key {
-                    name: "port",
-                    kind: Kind::Integer { min: 1, max: 65535 },
-                    fallback: Fallback::Nothing("the next free port from the host's `--port`"),
-                    doc: "The port that the app is served on.",
-                    reason: "apps that were written apart must not collide",
-                },
-                max_head(
-                    MAX_HEAD,
-                    "The largest head of a request, request line and header fields together: 431 beyond it.",
-                    MAX_HEAD_REASON,
-                ),
-                max_body(
-                    MAX_BODY,
-                    "The largest body of a request: 413 beyond it; 0 refuses every body.",
-                    MAX_BODY_REASON,
-                ),
-                response_timeout(
-                    RESPONSE_TIMEOUT,
-                    "The longest time from a request's head to the response's head: 504 beyond it.",
-                    RESPONSE_TIMEOUT_REASON,
-                ),
-            ]),
+            doc: "Where the app is served.",
+            keys: Keys::Listed(&[Key {
+                name: "port",
+                kind: Kind::Integer { min: 1, max: 65535 },
+                fallback: Fallback::Nothing("the next free port from the host's `--port`"),
+                doc: "The port that the app is served on.",
+                reason: "apps that were written apart must not collide",
+            }]),
+        },
+        Table {
+            path: "limits",
+            doc: "The most that the app may use, each with what happens beyond it. The host may have other defaults, and ceilings.",
+            keys: Keys::Listed(&LIMITS),
         },
         Table {
             path: "env",
@@ -214,30 +176,14 @@ pub(crate) static HOST: Schema = Schema {
             }]),
         },
         Table {
-            path: "defaults.http",
-            doc: "What an app gets whose manifest leaves the key out.",
-            keys: Keys::Listed(&[
-                max_head(MAX_HEAD, "The largest head of a request: 431 beyond it.", MAX_HEAD_REASON),
-                max_body(MAX_BODY, "The largest body of a request: 413 beyond it.", MAX_BODY_REASON),
-                response_timeout(
-                    RESPONSE_TIMEOUT,
-                    "The longest time from a request's head to the response's head: 504 beyond it.",
-                    RESPONSE_TIMEOUT_REASON,
-                ),
-            ]),
+            path: "defaults.limits",
+            doc: "What an app gets whose manifest leaves the limit out.",
+            keys: Keys::Listed(&LIMITS),
         },
         Table {
-            path: "ceilings.http",
+            path: "ceilings.limits",
             doc: "The most that an app's manifest may ask for; an app that asks for more is not served.",
-            keys: Keys::Listed(&[
-                max_head(NO_CEILING, "The most that `[http] max_head` may be.", NO_CEILING_REASON),
-                max_body(NO_CEILING, "The most that `[http] max_body` may be.", NO_CEILING_REASON),
-                response_timeout(
-                    NO_CEILING,
-                    "The most that `[http] response_timeout` may be.",
-                    NO_CEILING_REASON,
-                ),
-            ]),
+            keys: Keys::Listed(&CEILINGS),
         },
         Table {
             path: "log",
@@ -265,17 +211,6 @@ pub(crate) static HOST: Schema = Schema {
                     reason: "such lines cost time and may hold personal data",
                 },
             ]),
-        },
-        Table {
-            path: "workers",
-            doc: "What each worker may use.",
-            keys: Keys::Listed(&[Key {
-                name: "memory",
-                kind: Kind::Size { min: 16 * MB, max: 2 * GB },
-                fallback: Fallback::Value(r#""128 MB""#),
-                doc: "The limit of a worker's JavaScript heap.",
-                reason: "ample for a handler, and many workers fit on a machine",
-            }]),
         },
         Table {
             path: "shutdown",

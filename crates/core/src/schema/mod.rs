@@ -10,7 +10,7 @@ mod validate;
 mod values;
 
 pub use json_schema::{host_schema, manifest_schema};
-pub(crate) use keys::{HOST, MANIFEST};
-pub(crate) use kind::shortened;
+pub(crate) use keys::{Fallback, HOST, Key, MANIFEST};
+pub(crate) use kind::{Kind, shortened};
 pub(crate) use validate::{Document, validate};
 pub(crate) use values::Values;

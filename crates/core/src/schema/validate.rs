@@ -167,7 +167,7 @@ impl Walk<'_> {
     fn meant_table(&self, path: &str, name: &str, inner: &DeTable<'_>) -> Option<String> {
         let full = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
         let tables = || self.schema.tables.iter();
-        // `[http.defaults]` for `[defaults.http]`, and `[http]` for it too.
+        // `[limits.defaults]` for `[defaults.limits]`, and `[http]` for it too.
         let turned =
             |table: &&Table| inner.keys().any(|key| table.path == format!("{}.{full}", key.get_ref()));
         let deeper = |table: &&Table| table.path.rsplit_once('.').is_some_and(|(_, last)| last == full);

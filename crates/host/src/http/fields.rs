@@ -61,7 +61,7 @@ pub(super) fn response_length(status: u16, is_head: bool, body: &Body, guests: O
 pub(super) fn failure_reply(failure: &Failure) -> Reply {
     let mut headers = HeaderList::with_capacity(1, 64);
     headers.push(b"content-type", PLAIN_TEXT);
-    let body = Body::Full(format!("{}\n", failure.kind.message()).into());
+    let body = Body::Full(format!("{}\n", failure).into());
     Reply { status: failure.kind.status(), headers, body }
 }
 

@@ -19,7 +19,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use nexus_core::{App, HostConfig};
-use nexus_guest::Engine;
+use nexus_guest::{Engine, Stop, Watch};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::listen::Bound;
@@ -45,6 +45,8 @@ pub(crate) struct Start {
     /// Where blocking work is done.
     pub(crate) pool: tokio::runtime::Handle,
     pub(crate) events: mpsc::UnboundedSender<Event>,
+    /// The worker as other threads see it.
+    pub(crate) watch: Arc<Watch>,
 }
 
 /// What a worker tells the host.
@@ -56,6 +58,13 @@ pub(crate) enum Event {
         app: usize,
         /// From the thread's start to here.
         took: Duration,
+    },
+    /// Its thread is parked within the engine, for good.
+    Lost {
+        /// The app's place among the host's.
+        app: usize,
+        /// Why.
+        stop: Stop,
     },
     /// Its first guest could not be loaded: the worker has ended.
     Failed {

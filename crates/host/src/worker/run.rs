@@ -7,7 +7,8 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
-use nexus_guest::{Engine, Guest, Level, LoadError, Services, Stop, StopReason};
+use nexus_core::Limit;
+use nexus_guest::{Abandon, Engine, Guest, Level, LoadError, Services, Stop, StopReason};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
@@ -97,7 +98,7 @@ async fn work(
     let begun = Instant::now();
     let mut guest = match &start.engine {
         Some(engine) => {
-            let loading = std::pin::pin!(load(engine.as_ref(), start));
+            let loading = std::pin::pin!(load(index, engine.as_ref(), start));
             match select(loading, std::pin::pin!(stop_command(commands, None, start))).await {
                 Either::Left((loaded, _)) => Some(loaded.map_err(|error| error.to_string())?),
                 Either::Right(_) => return Ok(()),
@@ -146,7 +147,7 @@ async fn work(
         while guest.is_none() {
             let begun = Instant::now();
             let loaded = {
-                let loading = std::pin::pin!(load(engine.as_ref(), start));
+                let loading = std::pin::pin!(load(index, engine.as_ref(), start));
                 match select(loading, std::pin::pin!(stop_command(commands, None, start))).await {
                     Either::Left((loaded, _)) => loaded,
                     Either::Right(_) => break 'serving,
@@ -179,7 +180,7 @@ async fn work(
 }
 
 fn server(start: &Start, service: &Rc<WorkerService>, shutdown: &Shutdown) -> Server {
-    let http = &start.app.manifest.http;
+    let limits = &start.app.manifest.limits;
     let trusted = start.config.listen.trusted_proxies.clone();
     let trust = if trusted.is_empty() {
         Trust::nobody()
@@ -191,8 +192,12 @@ fn server(start: &Start, service: &Rc<WorkerService>, shutdown: &Shutdown) -> Se
         })
     };
     let config = ServerConfig {
-        max_head: usize::try_from(http.max_head).unwrap_or(usize::MAX),
-        max_body: http.max_body,
+        max_head: limits.size(Limit::Headers),
+        max_body: limits.get(Limit::Body),
+        max_url: limits.size(Limit::Url),
+        body_timeout: limits.time(Limit::Idle),
+        write_timeout: limits.time(Limit::Idle),
+        max_connections: limits.size(Limit::Connections),
         trust,
         ..ServerConfig::default()
     };
@@ -210,7 +215,19 @@ async fn accept(socket: std::sync::Arc<Bound>, server: Server) {
     }
 }
 
-async fn load(engine: &dyn Engine, start: &Start) -> Result<Rc<dyn Guest>, LoadError> {
+/// Has the host start another worker for an app whose worker's thread is lost.
+struct Lost {
+    app: usize,
+    events: mpsc::UnboundedSender<Event>,
+}
+
+impl Abandon for Lost {
+    fn abandon(&self, stop: Stop) {
+        let _ = self.events.send(Event::Lost { app: self.app, stop });
+    }
+}
+
+async fn load(index: usize, engine: &dyn Engine, start: &Start) -> Result<Rc<dyn Guest>, LoadError> {
     let modules = FolderModules::new(&start.app.folder);
     let modules =
         modules.map_err(|error| LoadError::new(format!("cannot open the app's folder: {error}")))?;
@@ -218,7 +235,9 @@ async fn load(engine: &dyn Engine, start: &Start) -> Result<Rc<dyn Guest>, LoadE
         log: Rc::new(start.logger.app(start.app.name().as_str(), Some(start.number))),
         modules: Rc::new(modules),
         env: start.env.clone().into(),
-        heap_limit: start.config.workers.memory,
+        limits: start.app.manifest.limits,
+        watch: start.watch.clone(),
+        abandon: Rc::new(Lost { app: index, events: start.events.clone() }),
     };
     engine.load(start.app.clone(), services).await
 }

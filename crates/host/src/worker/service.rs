@@ -7,9 +7,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nexus_core::App;
+use nexus_core::{App, Limit};
 use nexus_guest::{
-    Canceller, ClientAddress, FailureKind, Guest, Level, LogRecord, LogSink, PendingReply, Request,
+    Canceller, ClientAddress, Failure, FailureKind, Guest, Level, LogRecord, LogSink, PendingReply, Request,
     RequestId, Responder, Ticket, exchange,
 };
 use slab::Slab;
@@ -150,16 +150,19 @@ impl WorkerService {
                 Some(request) => (request.canceller.clone(), request.ticket, request.id),
                 None => continue,
             };
-            if canceller.is_some_and(|canceller| canceller.fail(FailureKind::TimedOut.into())) {
-                let limit = nexus_core::format_duration(self.app.manifest.http.response_timeout);
-                self.log(
-                    Some(id),
-                    Level::Warn,
-                    format!("no response within the response_timeout of {limit}"),
-                );
+            if canceller
+                .is_some_and(|canceller| canceller.fail(self.at_limit(FailureKind::TimedOut, Limit::Wall)))
+            {
+                let limit = self.app.manifest.limits.show(Limit::Wall);
+                self.log(Some(id), Level::Warn, format!("no response within the wall limit of {limit}"));
                 self.abort(ticket);
             }
         }
+    }
+
+    /// A failure at one of the app's limits.
+    fn at_limit(&self, kind: FailureKind, limit: Limit) -> Failure {
+        Failure::at_limit(kind, limit, self.app.manifest.limits.get(limit))
     }
 
     /// The key of the request with this serial number, if it is in flight.
@@ -218,7 +221,7 @@ impl Service for WorkerService {
             self.give(request, responder, key);
         }
         if !pending.is_answered() {
-            self.watch(key, &pending, self.app.manifest.http.response_timeout);
+            self.watch(key, &pending, self.app.manifest.limits.time(Limit::Wall));
         }
         Call::new(pending, self, key)
     }
