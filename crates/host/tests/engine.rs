@@ -117,6 +117,7 @@ impl Guest for ParrotGuest {
         struct Deaf;
         impl Stopper for Deaf {
             fn stop(&self, _reason: StopReason) {}
+            fn poke(&self) {}
         }
         Arc::new(Deaf)
     }
