@@ -123,10 +123,11 @@ impl HostConfig {
             return None;
         }
         let ceiling = ceiling.filter(|ceiling| asked > *ceiling)?;
-        let (asked, ceiling) = (limit.show(asked), limit.show(ceiling));
-        let message = format!("`{key}` is {asked}, above the host's ceiling of {ceiling}");
+        let message =
+            format!("`{key}` is {}, above the host's ceiling of {}", limit.show(asked), limit.show(ceiling));
         Some(manifest.written.diagnostic(&path, message).with_help(format!(
-            "lower it to \"{ceiling}\", or raise `{key}` under [ceilings.limits] in {}",
+            "lower it to {}, or raise `{key}` under [ceilings.limits] in {}",
+            limit.literal(ceiling),
             self.place(&format!("ceilings.limits.{key}")),
         )))
     }

@@ -5,9 +5,11 @@
 //! checks of ceilings are made from it.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::schema::{Fallback, Key, Kind, Values};
+use crate::suggest::nearest;
 use crate::units::{format_byte_size, format_duration};
 
 const KB: u64 = 1 << 10;
@@ -72,27 +74,27 @@ macro_rules! limits {
 
 limits! {
 Memory memory: Bytes(16 * MB, 2 * GB), default r#""128 MB""#,
-        "The most memory of a worker, JavaScript heap, buffers and WebAssembly memories together. From 90 % on new requests go to a fresh worker; at the limit the worker's requests get 503.",
+        "The most memory of a worker: JavaScript heap, buffers and WebAssembly memories together. From 90 % of it on, new requests go to a fresh worker; at the limit the worker's requests get 503.",
         because "ample for a handler, and many workers fit on a machine";
-Cpu cpu: Milliseconds(1, 1 * HOUR), default r#""50 ms""#,
-        "The most CPU time of one request, all that it does after awaiting included: 503 beyond it, for all requests of the worker. What it leaves to `waitUntil` has as much again.",
-        because "far more than a handler needs that waits for others most of the time";
-Startup startup: Milliseconds(1, 1 * HOUR), default r#""1 s""#,
+Cpu cpu: Milliseconds(1, HOUR), default r#""50 ms""#,
+        "The most CPU time of one request, all that it does after an `await` included: 503 beyond it, for all requests of the worker. What it leaves to `waitUntil` has as much again.",
+        because "far more than a handler needs that mostly waits for others";
+Startup startup: Milliseconds(1, HOUR), default r#""1 s""#,
         "The most CPU time of loading and evaluating the app. Beyond it the app is not served.",
-        because "evaluation is to prepare, not to work";
-Wall wall: Milliseconds(1, 1 * HOUR), default r#""30 s""#,
+        because "loading is for preparing, not for working";
+Wall wall: Milliseconds(1, HOUR), default r#""30 s""#,
         "The longest time from a request's head to the response's head: 504 beyond it, and the request's signal aborts.",
         because "longer than a healthy app takes, shorter than the 60 s after which most proxies give up";
-Idle idle: Milliseconds(1, 1 * HOUR), default r#""30 s""#,
+Idle idle: Milliseconds(1, HOUR), default r#""30 s""#,
         "The longest time in which no byte of a body moves, in either direction: the connection is closed beyond it.",
         because "a stalled transfer holds memory, and a slow one is not stalled";
-Body body: Bytes(0, 1 * TB), default r#""100 MB""#,
+Body body: Bytes(0, TB), default r#""100 MB""#,
         "The largest body of a request: 413 beyond it; 0 refuses every body.",
         because "usual uploads pass, and no client sends without an end";
-Headers headers: Bytes(1 * KB, 1 * MB), default r#""64 KB""#,
+Headers headers: Bytes(KB, MB), default r#""64 KB""#,
         "The largest head of a request, request line and header fields together: 431 beyond it.",
         because "large cookies and tokens fit, and a client cannot make the host hold much";
-Url url: Bytes(64, 1 * MB), default r#""16 KB""#,
+Url url: Bytes(64, MB), default r#""16 KB""#,
         "The longest URL of a request, as the client sends it: 414 beyond it.",
         because "twice what most servers take";
 Requests requests: Count(1, 100_000), default "100",
@@ -101,7 +103,7 @@ Requests requests: Count(1, 100_000), default "100",
 Queue queue: Count(0, 1_000_000), default "1000",
         "The most requests that wait for a place in a worker: 503 with `Retry-After` beyond it.",
         because "a burst passes, and an app that cannot keep up says so";
-QueueWait queue_wait: Milliseconds(0, 1 * HOUR), default r#""10 s""#,
+QueueWait queue_wait: Milliseconds(0, HOUR), default r#""10 s""#,
         "The longest time that a request waits for a place: 503 with `Retry-After` beyond it.",
         because "clients that wait longer have mostly gone";
 Connections connections: Count(1, 1_000_000), default "10000",
@@ -113,7 +115,7 @@ Timers timers: Count(1, 1_000_000), default "10000",
 Operations operations: Count(1, 1_000_000), default "10000",
         "The most operations of a worker under way (reading a body, waiting for room in one): one more is rejected.",
         because "they are memory of the host's";
-Log log: Bytes(1 * KB, 1 * GB), default r#""256 KB""#,
+Log log: Bytes(KB, GB), default r#""256 KB""#,
         "The most that one request may log: what comes after is dropped, and a line says so.",
         because "the log is everybody's, and nobody reads more of one request";
 }
@@ -129,6 +131,12 @@ impl Limit {
         self.describe().unit
     }
 
+    /// What a file may set it to: bytes, milliseconds or a count.
+    pub const fn range(self) -> RangeInclusive<u64> {
+        let Description { min, max, .. } = self.describe();
+        min..=max
+    }
+
     /// A number of this limit as people write it: `128 MB`, `50 ms`, `100`.
     pub fn show(self, number: u64) -> String {
         match self.unit() {
@@ -136,6 +144,26 @@ impl Limit {
             LimitUnit::Milliseconds => format_duration(Duration::from_millis(number)),
             LimitUnit::Count => number.to_string(),
         }
+    }
+
+    /// A number of this limit as a file has it: `"128 MB"`, `"50 ms"`, `100`.
+    pub(crate) fn literal(self, number: u64) -> String {
+        let shown = self.show(number);
+        match self.unit() {
+            LimitUnit::Bytes | LimitUnit::Milliseconds => format!("\"{shown}\""),
+            LimitUnit::Count => shown,
+        }
+    }
+
+    /// The limit that goes by that name elsewhere: `max_body`, `memory_limit`, `response_timeout`.
+    pub(crate) fn known_as(word: &str) -> Option<Self> {
+        let word = word.to_lowercase();
+        let bare = word.strip_prefix("max").unwrap_or(&word);
+        let bare = bare.strip_suffix("limit").unwrap_or(bare);
+        let keys = || Self::ALL.iter().map(|limit| (limit.key(), *limit));
+        let names = || keys().chain(ALIASES);
+        let near = nearest(bare, names().map(|(name, _)| name))?;
+        names().find(|(name, _)| *name == near).map(|(_, limit)| limit)
     }
 
     fn read(self, values: &Values, table: &str) -> Option<u64> {
@@ -147,6 +175,28 @@ impl Limit {
         }
     }
 }
+
+/// What limits are called elsewhere, beside `max_…` and `…_limit`.
+const ALIASES: [(&str, Limit); 18] = [
+    ("heap", Limit::Memory),
+    ("cpu_ms", Limit::Cpu),
+    ("cpu_time", Limit::Cpu),
+    ("start_timeout", Limit::Startup),
+    ("timeout", Limit::Wall),
+    ("response_timeout", Limit::Wall),
+    ("request_timeout", Limit::Wall),
+    ("duration", Limit::Wall),
+    ("deadline", Limit::Wall),
+    ("wall_time", Limit::Wall),
+    ("body_timeout", Limit::Idle),
+    ("client_max_body_size", Limit::Body),
+    ("head", Limit::Headers),
+    ("uri", Limit::Url),
+    ("concurrency", Limit::Requests),
+    ("in_flight", Limit::Requests),
+    ("backlog", Limit::Queue),
+    ("queue_timeout", Limit::QueueWait),
+];
 
 const COUNT: usize = Limit::ALL.len();
 
@@ -256,8 +306,7 @@ mod tests {
         assert_eq!(limits.time(Limit::Wall), Duration::from_secs(30));
         assert_eq!(limits.size(Limit::Requests), 100);
         for limit in Limit::ALL {
-            let description = limit.describe();
-            assert!((description.min..=description.max).contains(&limits.get(*limit)), "{}", limit.key());
+            assert!(limit.range().contains(&limits.get(*limit)), "{}", limit.key());
         }
     }
 
@@ -270,5 +319,49 @@ mod tests {
         );
         limits.set(Limit::Cpu, 1500);
         assert_eq!(limits.show(Limit::Cpu), "1500 ms");
+        assert_eq!(
+            [Limit::Memory, Limit::Cpu, Limit::Queue].map(|limit| limit.literal(limits.get(limit))),
+            ["\"128 MB\"", "\"1500 ms\"", "1000"]
+        );
+    }
+
+    #[test]
+    fn every_limit_has_a_place_of_its_own() {
+        let mut limits = Limits::default();
+        for (number, limit) in (1..).zip(Limit::ALL) {
+            limits.set(*limit, number);
+        }
+        for (number, limit) in (1..).zip(Limit::ALL) {
+            assert_eq!(limits.get(*limit), number, "{}", limit.key());
+        }
+    }
+
+    #[test]
+    fn a_limit_is_found_by_the_names_that_it_has_elsewhere() {
+        for limit in Limit::ALL {
+            let key = limit.key();
+            for word in [format!("max_{key}"), format!("{key}_limit"), format!("MAX-{key}")] {
+                assert_eq!(Limit::known_as(&word), Some(*limit), "{word}");
+            }
+        }
+        for (name, limit) in ALIASES {
+            assert_eq!(Limit::known_as(name), Some(limit), "{name}");
+        }
+        for (word, limit) in [
+            ("maxBodySize", Limit::Body),
+            ("max_head", Limit::Headers),
+            ("maxHeaderSize", Limit::Headers),
+            ("cpu_ms", Limit::Cpu),
+            ("cpu_time", Limit::Cpu),
+            ("wall_time", Limit::Wall),
+            ("maxDuration", Limit::Wall),
+            ("idle_timeout", Limit::Idle),
+            ("max_concurrency", Limit::Requests),
+        ] {
+            assert_eq!(Limit::known_as(word), Some(limit), "{word}");
+        }
+        for word in ["", "max", "limit", "colour", "port"] {
+            assert_eq!(Limit::known_as(word), None, "{word}");
+        }
     }
 }

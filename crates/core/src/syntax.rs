@@ -146,7 +146,7 @@ mod tests {
             "nexus.toml:2:8: text stands in quotes\n2 | main = index.js # start\n  |        ^^^^^^^^\n\
              help: write `main = \"index.js\"`",
         );
-        assert!(problems("body = 64 KB").contains("write `body = \"64 KB\"`"));
+        assert!(problems("max_body = 64 KB").contains("write `max_body = \"64 KB\"`"));
         assert!(problems("address = 127.0.0.1").contains("write `address = \"127.0.0.1\"`"));
         assert!(problems("folder = ./public").contains("write `folder = \"./public\"`"));
         assert!(problems("access = True").contains("write `access = true`"));

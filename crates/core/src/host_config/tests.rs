@@ -22,13 +22,12 @@ fn without_a_file_everything_has_its_default() {
     let localhost = ListenAddress::Ip(Ipv4Addr::LOCALHOST.into());
     assert_eq!(config.listen, ListenSection { address: localhost, port: 8080, trusted_proxies: vec![] });
     assert_eq!(config.admin, None);
-    let timeout = Duration::from_secs(30);
-    let defaults = HttpLimits { headers: 64 * 1024, body: 100 * MB, wall: timeout };
-    assert_eq!(config.defaults, defaults);
-    assert_eq!(config.ceilings, HttpCeilings::default());
+    assert_eq!(config.defaults, Limits::default());
+    assert_eq!(config.defaults, Manifest::default_for("shop").unwrap().limits);
+    assert_eq!(config.ceilings, Ceilings::default());
+    assert!(Limit::ALL.iter().all(|limit| config.ceilings.get(*limit).is_none()));
     assert_eq!(config.log, LogSection { format: None, level: LogLevel::Info, access: false });
-    assert_eq!(config.workers, WorkersSection { memory: 128 * MB });
-    assert_eq!(config.shutdown, ShutdownSection { grace: timeout });
+    assert_eq!(config.shutdown, ShutdownSection { grace: Duration::from_secs(30) });
     assert_eq!(HostConfig { written: Written::default(), ..parse("") }, config);
 }
 
@@ -44,16 +43,17 @@ fn a_full_file_is_read() {
         address = "[::1]:9090"
         [defaults.limits]
         headers = "16 KB"
+        memory = "256 MB"
+        requests = 7
         [ceilings.limits]
         headers = "32 KB"
         body = "1 GB"
         wall = "1 m"
+        requests = 8
         [log]
         format = "json"
         level = "error"
         access = true
-        [workers]
-        memory = "256 MB"
         [shutdown]
         grace = 5
         "#,
@@ -62,16 +62,16 @@ fn a_full_file_is_read() {
     assert_eq!(config.listen.port, 0);
     assert_eq!(config.listen.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()]);
     assert_eq!(config.admin, "[::1]:9090".parse().ok());
-    assert_eq!(config.defaults, HttpLimits { headers: 16 * 1024, ..HostConfig::default().defaults });
-    let ceilings = HttpCeilings {
-        headers: Some(32 * 1024),
-        body: Some(1024 * MB),
-        wall: Some(Duration::from_secs(60)),
-    };
-    assert_eq!(config.ceilings, ceilings);
+    let mut defaults = Limits::default();
+    defaults.set(Limit::Headers, 16 * 1024);
+    defaults.set(Limit::Memory, 256 * MB);
+    defaults.set(Limit::Requests, 7);
+    assert_eq!(config.defaults, defaults);
+    let ceilings: Vec<_> =
+        Limit::ALL.iter().filter_map(|limit| Some((limit.key(), config.ceilings.get(*limit)?))).collect();
+    assert_eq!(ceilings, [("wall", 60_000), ("body", 1024 * MB), ("headers", 32 * 1024), ("requests", 8)]);
     let log = LogSection { format: Some(LogFormat::Json), level: LogLevel::Error, access: true };
     assert_eq!(config.log, log);
-    assert_eq!(config.workers.memory, 256 * MB);
     assert_eq!(config.shutdown.grace, Duration::from_secs(5));
 }
 
@@ -100,7 +100,8 @@ fn wrong_values_are_told_with_what_would_be_right() {
         error("admin.address = \"127.0.0.1\"").ends_with("help: the port is missing, as in `127.0.0.1:9090`")
     );
     assert!(error("log.level = \"warning\"").ends_with("help: did you mean \"warn\"?"));
-    assert!(error("workers.memory = \"4 GB\"").contains("a size from 16 MB to 2 GB"));
+    assert!(error("defaults.limits.memory = \"4 GB\"").contains("a size from 16 MB to 2 GB"));
+    assert!(error("ceilings.limits.requests = 0").contains("a whole number from 1 to 100000"));
     assert!(error("shutdown.grace = \"2 h\"").contains("a time from 0 s to 1 h"));
     assert!(error("[listen]\ntrusted_proxies = [\"::1\", \"x\"]").starts_with("nexus-host.toml:2:27: "));
 }
@@ -110,14 +111,20 @@ fn tables_within_tables_are_found_and_suggested() {
     assert!(error("[limits.defaults]\nbody = 1").ends_with("help: did you mean [defaults.limits]?"));
     assert!(error("[default.limits]").ends_with("help: did you mean [defaults.limits]?"));
     assert!(
-        error("[http]\nbody = 1").ends_with("help: did you mean [defaults.limits] or [ceilings.limits]?")
+        error("[limits]\nbody = 1").ends_with("help: did you mean [defaults.limits] or [ceilings.limits]?")
     );
-    assert!(error("[defaults]\nhttp = 3").contains("help: write `[defaults.limits]` on a line of its own"));
+    assert!(error("[defaults]\nlimits = 3").contains("help: write `[defaults.limits]` on a line of its own"));
     assert!(
-        error("[defaults]\nbody = 3")
-            .contains("`body` belongs under [defaults.limits] or [ceilings.limits]")
+        error("[defaults]\nbody = 3").contains("`body` belongs under [defaults.limits] or [ceilings.limits]")
     );
     assert!(error("defaults = 1").contains("write `[defaults.limits]`"));
+    for text in ["[http]\nmax_body = 1", "[defaults.http]\nmax_body = 1", "[workers]\nbody = 1"] {
+        assert!(
+            error(text).ends_with("help: `body` belongs under [defaults.limits] or [ceilings.limits]"),
+            "{text}"
+        );
+    }
+    assert!(error("[ceilings.limits]\nmax_body = 1").ends_with("help: did you mean `body`?"));
     assert!(error("[defaults.colours_and_sizes]").ends_with("help: the tables are [defaults.limits]"));
 }
 
@@ -125,8 +132,8 @@ fn tables_within_tables_are_found_and_suggested() {
 fn a_default_over_its_ceiling_is_an_error() {
     assert_eq!(
         error("[ceilings.limits]\nbody = \"1 MB\"\n[defaults.limits]\nbody = \"2 MB\"\n"),
-        "nexus-host.toml:4:12: the default of `body` is 2 MB, above the ceiling of 1 MB\n\
-         4 | body = \"2 MB\"\n  |            ^^^^^^\n\
+        "nexus-host.toml:4:8: the default of `body` is 2 MB, above the ceiling of 1 MB\n\
+         4 | body = \"2 MB\"\n  |        ^^^^^^\n\
          help: lower it, or raise `body` under [ceilings.limits] in line 2",
     );
 }
@@ -134,36 +141,86 @@ fn a_default_over_its_ceiling_is_an_error() {
 #[test]
 fn defaults_fill_in_what_a_manifest_leaves_out() {
     let config = parse("[defaults.limits]\nbody = \"1 MB\"\nwall = \"5 s\"\n");
-    let mut app = manifest("[http]\nbody = \"2 MB\"\n");
+    let mut app = manifest("[limits]\nbody = \"2 MB\"\n");
     config.apply(&mut app).unwrap();
-    assert_eq!(app.http.body, 2 * MB);
-    assert_eq!(app.http.wall, Duration::from_secs(5));
-    assert_eq!(app.http.headers, 64 * 1024);
+    assert_eq!(app.limits.get(Limit::Body), 2 * MB);
+    assert_eq!(app.limits.time(Limit::Wall), Duration::from_secs(5));
+    assert_eq!(app.limits.get(Limit::Headers), 64 * 1024);
     let mut bare = Manifest::default_for("bare").unwrap();
     config.apply(&mut bare).unwrap();
-    assert_eq!(bare.http.body, MB);
+    assert_eq!(bare.limits.get(Limit::Body), MB);
 }
 
 #[test]
 fn a_default_gives_way_to_a_lower_ceiling() {
     let mut app = manifest("");
     parse("[ceilings.limits]\nbody = \"1 MB\"\n").apply(&mut app).unwrap();
-    assert_eq!(app.http.body, MB);
+    assert_eq!(app.limits.get(Limit::Body), MB);
 }
 
 #[test]
 fn a_manifest_over_a_ceiling_is_an_error_that_names_both_files() {
     let config = parse("[ceilings.limits]\nbody = \"1 MB\"\nwall = \"5 s\"\n");
-    let mut app = manifest("[http]\nbody = \"2 MB\"\nwall = \"6 s\"\n");
+    let mut app = manifest("[limits]\nbody = \"2 MB\"\nwall = \"6 s\"\n");
     let problems = config.apply(&mut app).unwrap_err();
     assert_eq!(problems.len(), 2);
     assert_eq!(
         problems.iter().next().unwrap().to_string(),
-        "shop/nexus.toml:2:12: `body` is 2 MB, above the host's ceiling of 1 MB\n\
-         2 | body = \"2 MB\"\n  |            ^^^^^^\n\
+        "shop/nexus.toml:2:8: `body` is 2 MB, above the host's ceiling of 1 MB\n\
+         2 | body = \"2 MB\"\n  |        ^^^^^^\n\
          help: lower it to \"1 MB\", or raise `body` under [ceilings.limits] in nexus-host.toml:2",
     );
-    config.apply(&mut manifest("[http]\nbody = \"1 MB\"\nwall = 5\n")).unwrap();
+    config.apply(&mut manifest("[limits]\nbody = \"1 MB\"\nwall = 5\n")).unwrap();
+}
+
+#[test]
+fn every_limit_has_a_default_and_a_ceiling_of_the_hosts() {
+    for &limit in Limit::ALL {
+        let key = limit.key();
+        let (low, high) = (*limit.range().start(), *limit.range().end());
+        let table = |table: &str, number| format!("[{table}]\n{key} = {}\n", limit.literal(number));
+
+        let mut expected = Limits::default();
+        expected.set(limit, high);
+        let config = parse(&table("defaults.limits", high));
+        let mut bare = manifest("");
+        config.apply(&mut bare).unwrap();
+        assert_eq!((config.defaults, bare.limits), (expected, expected), "{key}");
+
+        let config = parse(&table("ceilings.limits", low));
+        config.apply(&mut manifest(&table("limits", low))).unwrap();
+        let others = |other: &&Limit| config.ceilings.get(**other).is_some();
+        assert_eq!(Limit::ALL.iter().filter(others).collect::<Vec<_>>(), [&limit]);
+        let problem = config.apply(&mut manifest(&table("limits", low + 1))).unwrap_err().to_string();
+        let message = format!(
+            "shop/nexus.toml:2:{}: `{key}` is {}, above the host's ceiling of {}\n",
+            key.len() + 4,
+            limit.show(low + 1),
+            limit.show(low),
+        );
+        assert!(problem.starts_with(&message), "{problem}");
+        let help = format!(
+            "help: lower it to {}, or raise `{key}` under [ceilings.limits] in nexus-host.toml:2",
+            limit.literal(low),
+        );
+        assert!(problem.ends_with(&help), "{problem}");
+        // What the help says to write is right.
+        config.apply(&mut manifest(&format!("limits.{key} = {}", limit.literal(low)))).unwrap();
+
+        let problem = error(&(table("ceilings.limits", low) + &table("defaults.limits", low + 1)));
+        assert!(problem.contains(&format!("the default of `{key}` is {}", limit.show(low + 1))));
+    }
+}
+
+#[test]
+fn a_count_over_its_ceiling_is_told_without_quotes() {
+    let config = parse("ceilings.limits.requests = 50\n");
+    assert_eq!(
+        config.apply(&mut manifest("[limits]\nrequests = 60\n")).unwrap_err().to_string(),
+        "shop/nexus.toml:2:12: `requests` is 60, above the host's ceiling of 50\n\
+         2 | requests = 60\n  |            ^^\n\
+         help: lower it to 50, or raise `requests` under [ceilings.limits] in nexus-host.toml:1",
+    );
 }
 
 proptest! {
@@ -173,7 +230,7 @@ proptest! {
             prop_oneof![
                 "\\PC{0,4}", "[a-z]{0,4}",
                 prop::sample::select(vec![
-                    "[listen]\n", "[defaults.limits]\n", "[ceilings.limits]\n", "defaults", "http", "body",
+                    "[listen]\n", "[defaults.limits]\n", "[ceilings.limits]\n", "defaults", "limits", "body", "requests",
                     "trusted_proxies", "address", " = ", "\"", "[", "]", ".", ",", "\n", "\r\n", "1 MB", "2", "{", "}",
                 ]).prop_map(str::to_owned),
             ],
@@ -189,23 +246,28 @@ proptest! {
 
     #[test]
     fn what_is_applied_never_passes_a_ceiling(
+        limit in prop::sample::select(Limit::ALL),
         own in proptest::option::of(0u64..100), default in proptest::option::of(0u64..100),
         ceiling in proptest::option::of(0u64..100),
     ) {
         let line = |table: &str, value: Option<u64>| {
-            value.map(|value| format!("{table}.body = {value}\n")).unwrap_or_default()
+            value
+                .map(|value| format!("{table}.{} = {}\n", limit.key(), limit.literal(value)))
+                .unwrap_or_default()
         };
+        let [own, default, ceiling] = [own, default, ceiling].map(|n| Some(n? + limit.range().start()));
         let text = line("defaults.limits", default) + &line("ceilings.limits", ceiling);
         let Ok(config) = HostConfig::parse(&text, "nexus-host.toml") else {
             prop_assert!(default > ceiling && ceiling.is_some());
             return Ok(());
         };
-        let mut app = manifest(&line("http", own));
+        let mut app = manifest(&line("limits", own));
         match config.apply(&mut app) {
             Ok(()) => {
-                let wanted = own.or(default).unwrap_or(100 * MB);
-                prop_assert_eq!(app.http.body, ceiling.map_or(wanted, |ceiling| ceiling.min(wanted)));
-                prop_assert!(own.is_none_or(|own| own == app.http.body));
+                let wanted = own.or(default).unwrap_or(Limits::default().get(limit));
+                let got = app.limits.get(limit);
+                prop_assert_eq!(got, ceiling.map_or(wanted, |ceiling| ceiling.min(wanted)));
+                prop_assert!(own.is_none_or(|own| own == got));
             }
             Err(_) => prop_assert!(own > ceiling && ceiling.is_some()),
         }

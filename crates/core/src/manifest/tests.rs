@@ -1,5 +1,8 @@
+use std::time::Duration;
+
 use super::*;
 use crate::source::assert_within;
+use crate::{Limit, LimitUnit};
 use proptest::prelude::*;
 
 fn parse(text: &str) -> Manifest {
@@ -24,9 +27,12 @@ main = "src/server.mjs"
 
 [http]
 port = 3000
+
+[limits]
 headers = "32 KB"
 body = 1024
 wall = "500 ms"
+requests = 8
 
 [env]
 Z_LAST = "z"
@@ -42,13 +48,13 @@ fn a_full_manifest_is_read() {
     assert_eq!(manifest.name.as_str(), "my-shop");
     assert_eq!(manifest.version.as_deref(), Some("1.2.3"));
     assert_eq!(manifest.main.as_deref(), Some("src/server.mjs"));
-    let http = HttpSection {
-        port: Some(3000),
-        headers: 32 * 1024,
-        body: 1024,
-        wall: Duration::from_millis(500),
-    };
-    assert_eq!(manifest.http, http);
+    assert_eq!(manifest.http, HttpSection { port: Some(3000) });
+    let mut limits = Limits::default();
+    limits.set(Limit::Headers, 32 * 1024);
+    limits.set(Limit::Body, 1024);
+    limits.set(Limit::Wall, 500);
+    limits.set(Limit::Requests, 8);
+    assert_eq!(manifest.limits, limits);
     assert_eq!(manifest.env, [("Z_LAST".into(), "z".into()), ("A_FIRST".into(), "a # b".into())]);
     assert_eq!(manifest.assets, Some(AssetsSection { folder: "public".into() }));
 }
@@ -58,21 +64,19 @@ fn an_empty_manifest_is_all_defaults() {
     let manifest = parse("");
     assert_eq!(manifest.name.as_str(), "shop");
     assert_eq!((&manifest.version, &manifest.main, &manifest.assets), (&None, &None, &None));
-    let http = HttpSection {
-        port: None,
-        headers: 64 * 1024,
-        body: 100 * 1024 * 1024,
-        wall: Duration::from_secs(30),
-    };
-    assert_eq!(manifest.http, http);
-    assert!(manifest.env.is_empty() && !manifest.written.contains("http.headers"));
+    assert_eq!(manifest.http, HttpSection { port: None });
+    let limits = manifest.limits;
+    assert_eq!(limits, Limits::default());
+    assert_eq!((limits.get(Limit::Headers), limits.get(Limit::Body)), (64 * 1024, 100 * 1024 * 1024));
+    assert_eq!(limits.time(Limit::Wall), Duration::from_secs(30));
+    assert!(manifest.env.is_empty() && !manifest.written.contains("limits.headers"));
 }
 
 #[test]
 fn a_folder_without_a_manifest_is_an_app_named_after_it() {
     let manifest = Manifest::default_for("My Shop").unwrap();
     assert_eq!(manifest.name.as_str(), "my-shop");
-    assert_eq!(manifest.http, parse("").http);
+    assert_eq!((&manifest.http, manifest.limits), (&parse("").http, parse("").limits));
     assert_eq!(
         Manifest::default_for("日本").unwrap_err().to_string(),
         "日本: the folder's name `日本` makes no name for the app\n\
@@ -109,14 +113,70 @@ fn a_key_in_the_wrong_table_is_told_its_table() {
     );
     assert!(error("name = \"a\"").ends_with("help: `name` belongs under [project]"));
     assert!(
-        error("[assets]\nfolder = \"a\"\nmaxbody = 1").ends_with("help: `body` belongs under [http]")
+        error("[assets]\nfolder = \"a\"\nrequest = 1").ends_with("help: `requests` belongs under [limits]")
     );
+}
+
+#[test]
+fn a_limit_by_the_name_that_it_has_elsewhere_is_told_its_own() {
+    assert_eq!(
+        error("[http]\nmax_body = 1\n"),
+        "nexus.toml:2:1: unknown key `max_body` in [http]\n2 | max_body = 1\n  | ^^^^^^^^\n\
+         help: `body` belongs under [limits]",
+    );
+    for (text, help) in [
+        ("[http]\nmax-head = 1", "`headers` belongs under [limits]"),
+        ("[http]\nresponse_timeout = 1", "`wall` belongs under [limits]"),
+        ("[http.limits]\nbody = 1", "did you mean [limits]?"),
+        ("[workers]\nmemory = 1", "`memory` belongs under [limits]"),
+        ("timeout = 1", "`wall` belongs under [limits]"),
+        ("[limits]\nmaxBody = 1", "did you mean `body`?"),
+        ("[limits]\ntimeout = 1", "did you mean `wall`?"),
+        ("[limits]\nqueue_wiat = 1", "did you mean `queue_wait`?"),
+    ] {
+        assert!(error(text).ends_with(&format!("help: {help}")), "{}", error(text));
+    }
+}
+
+#[test]
+fn every_limit_is_read_within_its_range() {
+    for &limit in Limit::ALL {
+        let key = limit.key();
+        let (low, high) = (*limit.range().start(), *limit.range().end());
+        for number in [low, high] {
+            let mut expected = Limits::default();
+            expected.set(limit, number);
+            let manifest = parse(&format!("[limits]\n{key} = {}\n", limit.literal(number)));
+            assert_eq!(manifest.limits, expected, "{key}");
+            assert!(manifest.written.contains(&format!("limits.{key}")));
+        }
+        for number in [low.checked_sub(1), Some(high + 1)].into_iter().flatten() {
+            let problem = error(&format!("[limits]\n{key} = {}\n", limit.literal(number)));
+            let start = format!("nexus.toml:2:{}: `{key}` must be a", key.len() + 4);
+            assert!(problem.starts_with(&start), "{problem}");
+        }
+    }
+}
+
+#[test]
+fn limits_that_are_counts_are_whole_numbers() {
+    assert_eq!(
+        error("[limits]\nrequests = \"100\"\n"),
+        "nexus.toml:2:12: `requests` must be a whole number from 1 to 100000, not \"100\"\n\
+         2 | requests = \"100\"\n  |            ^^^^^\nhelp: without quotes: `requests = 100`",
+    );
+    assert_eq!(
+        errors("limits.queue = -1"),
+        ["1:16: `queue` must be a whole number from 0 to 1000000, not -1"]
+    );
+    assert_eq!(errors("limits.timers = 1.5").len(), 1);
+    assert_eq!(parse("limits.queue = 0").limits.get(Limit::Queue), 0);
 }
 
 #[test]
 fn an_unknown_key_like_no_other_is_told_what_there_is() {
     assert!(error("[assets]\nfolder = \"a\"\ncolour = 1").ends_with("help: [assets] takes `folder`"));
-    assert!(error("[quux]").ends_with("help: the tables are [project], [http], [env], [assets]"));
+    assert!(error("[quux]").ends_with("help: the tables are [project], [http], [limits], [env], [assets]"));
     assert!(error("[htpp]\nport = 1").ends_with("help: did you mean [http]?"));
     assert!(error("[http.port]").contains("`port` must be a whole number from 1 to 65535, not a table"));
     assert!(error("[http.tls]\na = 1").starts_with("nexus.toml:1:7: unknown table [http.tls]"));
@@ -136,20 +196,20 @@ fn a_table_that_is_none_is_told_how_to_write_it() {
 
 #[test]
 fn all_problems_are_told_at_once_in_order() {
-    let text = "nam = 1\n[http]\nport = 70000\nheaders = \"2 MB\"\nwall = \"soon\"\n\
+    let text = "nam = 1\n[http]\nport = 70000\n[limits]\nheaders = \"2 MB\"\nwall = \"soon\"\n\
                 [project]\nmain = \"../x.js\"\nversion = \"1\"\n[env]\nA = 1\n\"a-b\" = \"c\"\n[assets]\n";
     assert_eq!(
         errors(text),
         [
             "1:1: unknown key `nam` outside of any table",
             "3:8: `port` must be a whole number from 1 to 65535, not 70000",
-            "4:12: `headers` must be a size from 1 KB to 1 MB, like \"64 KB\", or a number of bytes, not \"2 MB\"",
-            "5:20: `wall` must be a time from 1 ms to 1 h, like \"30 s\", or a number of seconds, not \"soon\"",
-            "7:8: `main` must be the path of a `.js` or `.mjs` file inside the app's folder, in quotes, not \"../x.js\"",
-            "8:11: `version` must be a version like \"1.2.3\", not \"1\"",
-            "10:5: `A` must be text in quotes, not 1",
-            "11:1: `a-b` is no name of a variable",
-            "12:2: [assets] needs the key `folder`",
+            "5:11: `headers` must be a size from 1 KB to 1 MB, like \"64 KB\", or a number of bytes, not \"2 MB\"",
+            "6:8: `wall` must be a time from 1 ms to 1 h, like \"30 s\", or a number of seconds, not \"soon\"",
+            "8:8: `main` must be the path of a `.js` or `.mjs` file inside the app's folder, in quotes, not \"../x.js\"",
+            "9:11: `version` must be a version like \"1.2.3\", not \"1\"",
+            "11:5: `A` must be text in quotes, not 1",
+            "12:1: `a-b` is no name of a variable",
+            "13:2: [assets] needs the key `folder`",
         ]
     );
 }
@@ -228,15 +288,12 @@ fn model() -> impl Strategy<Value = (String, Manifest)> {
     let version = proptest::option::of("[1-9]\\.[0-9]\\.[0-9](-rc\\.[1-9])?");
     let main = proptest::option::of("[a-z]{1,8}(/[a-z]{1,8})?\\.m?js");
     let port = proptest::option::of(1u16..);
-    let limits = (
-        proptest::option::of(1024u64..=1 << 20),
-        proptest::option::of(0u64..=1 << 40),
-        proptest::option::of(1u64..=3_600_000),
-    );
+    let limit = |limit: &Limit| proptest::option::of(limit.range());
+    let limits: Vec<_> = Limit::ALL.iter().map(limit).collect();
     let env = proptest::collection::btree_map("[A-Za-z_][A-Za-z0-9_]{0,8}", "[^\\p{Cc}\"\\\\]{0,12}", 0..4);
     let folder = proptest::option::of("[a-z]{1,8}(/[a-z]{1,8})?");
     (name, version, main, port, limits, env, folder, any::<bool>()).prop_map(
-        |(name, version, main, port, (headers, body, timeout), env, folder, units)| {
+        |(name, version, main, port, limits, env, folder, units)| {
             let mut text = String::from("[project]\n");
             let mut expected = Manifest::default_for("folder").unwrap();
             let mut line = |key: &str, value: String| text.push_str(&format!("{key} = {value}\n"));
@@ -258,21 +315,12 @@ fn model() -> impl Strategy<Value = (String, Manifest)> {
                 line("\n[http]\n# port", String::new());
             }
             expected.http.port = port;
-            let size = |bytes: u64| {
-                if units { format!("\"{}\"", crate::format_byte_size(bytes)) } else { bytes.to_string() }
-            };
-            if let Some(bytes) = headers {
-                line("headers", size(bytes));
-                expected.http.headers = bytes;
-            }
-            if let Some(bytes) = body {
-                line("body", size(bytes));
-                expected.http.body = bytes;
-            }
-            if let Some(millis) = timeout {
-                let time = Duration::from_millis(millis);
-                line("wall", format!("\"{}\"", crate::format_duration(time)));
-                expected.http.wall = time;
+            line("\n[limits]\n# limits", String::new());
+            for (limit, number) in Limit::ALL.iter().zip(limits) {
+                let Some(number) = number else { continue };
+                let plain = units && limit.unit() == LimitUnit::Bytes;
+                line(limit.key(), if plain { number.to_string() } else { limit.literal(number) });
+                expected.limits.set(*limit, number);
             }
             line("\n[env]\n# variables", String::new());
             for (name, value) in env {

@@ -4,6 +4,7 @@
 mod json_schema;
 mod keys;
 mod kind;
+mod meant;
 #[cfg(test)]
 mod reference;
 mod validate;

@@ -10,7 +10,6 @@ use super::kind::{Kind, found, shortened};
 use super::values::Values;
 use crate::env_file::is_variable_name;
 use crate::source::{Source, Written};
-use crate::suggest::nearest;
 use crate::{Diagnostic, Diagnostics, syntax};
 
 /// A file, read: what it sets, as far as that is right, and what is wrong.
@@ -143,52 +142,13 @@ impl Walk<'_> {
             (_, true) => format!("unknown table [{path}.{shown}]"),
             (_, false) => format!("unknown key `{shown}` in [{path}]"),
         };
-        let meant = match value.get_ref() {
-            DeValue::Table(inner) => self.meant_table(path, name, inner),
-            _ => self.meant_key(path, name),
-        };
-        let help = meant.unwrap_or_else(|| self.allowed(path));
-        self.problem(&key.span(), message, Some(help));
-    }
-
-    /// The key that the author of an unknown one may have meant: one of this table, or else of another.
-    fn meant_key(&self, path: &str, name: &str) -> Option<String> {
-        let own = self.schema.table(path).map_or(&[][..], Table::listed);
-        if let Some(near) = nearest(name, own.iter().map(|key| key.name)) {
-            return Some(format!("did you mean `{near}`?"));
+        // The help is sought only for problems that are kept: it costs more than all else about a key.
+        let Self { schema, source, certain, problems, .. } = self;
+        if key.span().start < *certain {
+            problems.push_with(|| {
+                source.diagnostic(&key.span(), message).with_help(schema.meant(path, name, value.get_ref()))
+            });
         }
-        let tables = self.schema.tables;
-        let near = nearest(name, tables.iter().flat_map(|table| table.listed()).map(|key| key.name))?;
-        let holders = headers(tables.iter().filter(|table| table.key(near).is_some()));
-        Some(format!("`{near}` belongs under {}", holders.join(" or ")))
-    }
-
-    /// The table that the author of an unknown one may have meant.
-    fn meant_table(&self, path: &str, name: &str, inner: &DeTable<'_>) -> Option<String> {
-        let full = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-        let tables = || self.schema.tables.iter();
-        // `[limits.defaults]` for `[defaults.limits]`, and `[http]` for it too.
-        let turned =
-            |table: &&Table| inner.keys().any(|key| table.path == format!("{}.{full}", key.get_ref()));
-        let deeper = |table: &&Table| table.path.rsplit_once('.').is_some_and(|(_, last)| last == full);
-        let mut meant = headers(tables().filter(turned));
-        if meant.is_empty() {
-            meant = headers(tables().filter(deeper));
-        }
-        if meant.is_empty() {
-            meant.extend(nearest(&full, tables().map(|table| table.path)).map(|near| format!("[{near}]")));
-        }
-        (!meant.is_empty()).then(|| format!("did you mean {}?", meant.join(" or ")))
-    }
-
-    /// What may stand there.
-    fn allowed(&self, path: &str) -> String {
-        if let Some(table) = self.schema.table(path) {
-            let names: Vec<_> = table.listed().iter().map(|key| format!("`{}`", key.name)).collect();
-            return format!("[{path}] takes {}", names.join(", "));
-        }
-        let inside = |table: &&Table| path.is_empty() || table.path.starts_with(&format!("{path}."));
-        format!("the tables are {}", headers(self.schema.tables.iter().filter(inside)).join(", "))
     }
 
     fn problem(&mut self, span: &Range<usize>, message: String, help: Option<String>) {
@@ -196,8 +156,4 @@ impl Walk<'_> {
             self.problems.push_with(|| Diagnostic { help, ..self.source.diagnostic(span, message) });
         }
     }
-}
-
-fn headers<'a>(tables: impl Iterator<Item = &'a Table>) -> Vec<String> {
-    tables.map(|table| format!("[{}]", table.path)).collect()
 }

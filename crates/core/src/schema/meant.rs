@@ -1,0 +1,75 @@
+//! What the author of an unknown key or table may have meant.
+
+use toml::de::{DeTable, DeValue};
+
+use super::keys::{Key, Schema, Table};
+use crate::Limit;
+use crate::suggest::nearest;
+
+impl Schema {
+    /// Help for who wrote `name`, which the table `path` does not know, with that value.
+    pub(super) fn meant(&self, path: &str, name: &str, value: &DeValue<'_>) -> String {
+        let meant = match value {
+            DeValue::Table(inner) => self.meant_table(path, name, inner),
+            _ => self.meant_key(path, name),
+        };
+        meant.unwrap_or_else(|| self.allowed(path))
+    }
+
+    /// The key that the author of an unknown one may have meant: one of this table, or else of another.
+    fn meant_key(&self, path: &str, name: &str) -> Option<String> {
+        let own = self.table(path).map_or(&[][..], Table::listed);
+        if let Some(near) = nearest_key(name, own.iter()) {
+            return Some(format!("did you mean `{near}`?"));
+        }
+        let tables = self.tables;
+        let near = nearest_key(name, tables.iter().flat_map(|table| table.listed()))?;
+        let holders = headers(tables.iter().filter(|table| table.key(near).is_some()));
+        Some(format!("`{near}` belongs under {}", holders.join(" or ")))
+    }
+
+    /// The table that the author of an unknown one may have meant.
+    fn meant_table(&self, path: &str, name: &str, inner: &DeTable<'_>) -> Option<String> {
+        let full = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+        let tables = || self.tables.iter();
+        // `[limits.defaults]` for `[defaults.limits]`, and `[limits]` or `[http.limits]` for it too.
+        let turned =
+            |table: &&Table| inner.keys().any(|key| table.path == format!("{}.{full}", key.get_ref()));
+        let elsewhere = |table: &&Table| table.path.rsplit('.').next() == Some(name);
+        let mut meant = headers(tables().filter(turned));
+        if meant.is_empty() {
+            meant = headers(tables().filter(elsewhere));
+        }
+        if meant.is_empty() {
+            meant.extend(nearest(&full, tables().map(|table| table.path)).map(|near| format!("[{near}]")));
+        }
+        if meant.is_empty() {
+            // `[workers]` with `memory`, which stands elsewhere.
+            return inner.keys().find_map(|key| self.meant_key(&full, key.get_ref()));
+        }
+        Some(format!("did you mean {}?", meant.join(" or ")))
+    }
+
+    /// What may stand there.
+    fn allowed(&self, path: &str) -> String {
+        if let Some(table) = self.table(path) {
+            let names: Vec<_> = table.listed().iter().map(|key| format!("`{}`", key.name)).collect();
+            return format!("[{path}] takes {}", names.join(", "));
+        }
+        let inside = |table: &&Table| path.is_empty() || table.path.starts_with(&format!("{path}."));
+        format!("the tables are {}", headers(self.tables.iter().filter(inside)).join(", "))
+    }
+}
+
+/// The key that somebody probably meant: one of a name alike, or else a limit that has this name elsewhere.
+fn nearest_key<'a>(word: &str, keys: impl Iterator<Item = &'a Key> + Clone) -> Option<&'a str> {
+    let names = keys.map(|key| key.name);
+    nearest(word, names.clone()).or_else(|| {
+        let limit = Limit::known_as(word)?;
+        names.into_iter().find(|name| *name == limit.key())
+    })
+}
+
+fn headers<'a>(tables: impl Iterator<Item = &'a Table>) -> Vec<String> {
+    tables.map(|table| format!("[{}]", table.path)).collect()
+}
