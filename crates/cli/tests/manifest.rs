@@ -34,7 +34,7 @@ fn check_names_the_file_the_line_the_column_and_what_was_expected() {
         ("b/index.js", OK),
         (
             "b/nexus.toml",
-            "[project]\nname = \"My Shop\"\n[http]\nprot = 8080\nmax_body = \"2 XB\"\n[env]\nN = 5\n",
+            "[project]\nname = \"My Shop\"\n[http]\nprot = 8080\n[limits]\nbody = \"2 XB\"\n[env]\nN = 5\n",
         ),
     ]);
     let output = run(folder.path(), &["check", "."]);
@@ -45,8 +45,8 @@ fn check_names_the_file_the_line_the_column_and_what_was_expected() {
         "./b/nexus.toml:2:8: `name` must be",
         "not \"My Shop\"",
         "./b/nexus.toml:4:1: unknown key `prot` in [http]\n4 | prot = 8080\n  | ^^^^\nhelp: did you mean `port`?",
-        "./b/nexus.toml:5:12: `max_body` must be a size from 0 B to 1 TB",
-        "./b/nexus.toml:7:5: `N` must be text in quotes, not 5",
+        "./b/nexus.toml:6:8: `body` must be a size from 0 B to 1 TB",
+        "./b/nexus.toml:8:5: `N` must be text in quotes, not 5",
     ] {
         assert!(text.contains(part), "{part}\n\n{text}");
     }
@@ -59,8 +59,9 @@ fn every_kind_of_wrong_value_is_an_error_with_its_place() {
         ("[http]\nport = 0\n", "2:8: `port` must be a whole number from 1 to 65535, not 0"),
         ("[http]\nport = \"80\"\n", "2:8: `port` must be a whole number"),
         ("[http]\nport = 80.5\n", "2:8: `port` must be a whole number"),
-        ("[http]\nmax_head = 1\n", "2:12: `max_head` must be a size from 1 KB to 1 MB"),
-        ("[http]\nresponse_timeout = \"2 h\"\n", "2:20: `response_timeout` must be a time from 1 ms to 1 h"),
+        ("[limits]\nheaders = 1\n", "2:11: `headers` must be a size from 1 KB to 1 MB"),
+        ("[limits]\nwall = \"2 h\"\n", "2:8: `wall` must be a time from 1 ms to 1 h"),
+        ("[limits]\nrequests = \"many\"\n", "2:12: `requests` must be a whole number from 1 to 100000"),
         ("[project]\nmain = \"../up.js\"\n", "2:8: `main` must be the path of a"),
         ("[project]\nmain = \"/etc/passwd\"\n", "2:8: `main` must be the path of a"),
         ("[project]\nversion = \"one\"\n", "2:11: `version` must be a version"),
@@ -86,7 +87,8 @@ fn every_kind_of_wrong_value_is_an_error_with_its_place() {
 fn near_misses_suggest_the_right_key() {
     for (manifest, help) in [
         ("[htpp]\nport = 1\n", "help: did you mean [http]?"),
-        ("[http]\nmax-body = 1\n", "help: did you mean `max_body`?"),
+        ("[limits]\nqueue-wait = 1\n", "help: did you mean `queue_wait`?"),
+        ("[http]\nmax_body = 1\n", "help: `body` belongs under [limits]"),
         ("[project]\nport = 1\n", "help: `port` belongs under [http]"),
         ("name = \"x\"\n", "help: `name` belongs under [project]"),
         ("[assets]\nfolder = \"p\"\ncolour = 1\n", "help: [assets] takes `folder`"),
@@ -157,7 +159,7 @@ fn check_finds_conflicts_between_apps() {
 fn check_reads_the_hosts_configuration_too() {
     let folder = Folder::new(&[
         ("good.toml", "[listen]\naddress = \"0.0.0.0\"\nport = 0\n[log]\nlevel = \"debug\"\n"),
-        ("bad.toml", "[listen]\nadress = \"::1\"\n[workers]\nmemory = \"1 MB\"\n"),
+        ("bad.toml", "[listen]\nadress = \"::1\"\n[defaults.limits]\nmemory = \"1 MB\"\n"),
     ]);
     let output = run(folder.path(), &["check", "good.toml"]);
     assert_eq!((output.code, output.stdout.as_str()), (Some(0), "ok: good.toml\n"));
@@ -183,16 +185,19 @@ fn the_schema_describes_every_key_of_both_files() {
     assert_eq!(app["http"]["properties"]["port"]["maximum"], 65535);
     assert!(app["project"]["properties"]["main"]["description"].as_str().unwrap().contains("default export"));
     for (table, key) in
-        [("project", "name"), ("project", "version"), ("http", "max_head"), ("assets", "folder")]
+        [("project", "name"), ("project", "version"), ("limits", "headers"), ("assets", "folder")]
     {
         assert!(app[table]["properties"][key].is_object(), "{table}.{key}");
     }
     assert!(app["env"].is_object() && app["listen"].is_null());
     let host = tables(&["schema", "--host"]);
     for (table, key) in
-        [("listen", "address"), ("log", "format"), ("workers", "memory"), ("shutdown", "grace")]
+        [("listen", "address"), ("log", "format"), ("log", "access"), ("shutdown", "grace")]
     {
         assert!(host[table]["properties"][key].is_object(), "{table}.{key}");
+    }
+    for table in ["defaults", "ceilings"] {
+        assert!(host[table]["properties"]["limits"]["properties"]["memory"].is_object(), "{table}");
     }
     assert!(host["project"].is_null());
 }
@@ -214,7 +219,7 @@ fn an_app_is_served_as_its_manifest_says() {
     let port = free_port();
     let manifest = format!(
         "[project]\nname = \"shop\"\nversion = \"1.0.0\"\nmain = \"src/main.js\"\n[http]\nport = {port}\n\
-         max_body = 10\nmax_head = \"1 KB\"\n[env]\nGREETING = \"hé \\\"you\\\"\"\n"
+         [limits]\nbody = 10\nheaders = \"1 KB\"\n[env]\nGREETING = \"hé \\\"you\\\"\"\n"
     );
     let folder = Folder::new(&[("app/nexus.toml", &manifest), ("app/src/main.js", ENV)]);
     let nexus = Nexus::serve(folder.path());
@@ -299,10 +304,10 @@ fn defaults_hold_where_manifests_are_silent_and_ceilings_bound_what_they_ask_for
     let folder = Folder::new(&[
         ("silent/index.js", OK),
         ("modest/index.js", OK),
-        ("modest/nexus.toml", "[http]\nmax_body = 30\n"),
+        ("modest/nexus.toml", "[limits]\nbody = 30\n"),
         ("greedy/index.js", OK),
-        ("greedy/nexus.toml", "[http]\nmax_body = \"1 GB\"\n"),
-        ("host.toml", "[defaults.http]\nmax_body = 20\n[ceilings.http]\nmax_body = 40\n"),
+        ("greedy/nexus.toml", "[limits]\nbody = \"1 GB\"\n"),
+        ("host.toml", "[defaults.limits]\nbody = 20\n[ceilings.limits]\nbody = 40\n"),
     ]);
     let nexus = Start::in_folder(folder.path()).args(&["--config", "host.toml"]).start();
     let post = |app: &str, size: usize| nexus.client(app).request("POST", "/", &[], &vec![b'x'; size]).status;
@@ -312,7 +317,7 @@ fn defaults_hold_where_manifests_are_silent_and_ceilings_bound_what_they_ask_for
     let message = refused["message"].as_str().unwrap();
     assert_eq!(refused["app"], "greedy");
     assert!(
-        message.contains("greedy/nexus.toml:2:12: `max_body` is 1 GB, above the host's ceiling of 40 B")
+        message.contains("greedy/nexus.toml:2:8: `body` is 1 GB, above the host's ceiling of 40 B")
             && message.contains("host.toml:4"),
         "{message}"
     );
