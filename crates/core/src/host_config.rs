@@ -18,6 +18,8 @@ pub struct HostConfig {
     pub defaults: Limits,
     /// `[ceilings.limits]`: the most that a manifest may ask for.
     pub ceilings: Ceilings,
+    /// `[process]`.
+    pub process: ProcessSection,
     /// `[log]`.
     pub log: LogSection,
     /// `[shutdown]`.
@@ -35,6 +37,14 @@ pub struct ListenSection {
     pub port: u16,
     /// The proxies whose forwarded headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+}
+
+/// `[process]`: what the host's process may use as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ProcessSection {
+    /// The most memory of all guests together, in bytes; `None` is what the machine or its control group grants, less
+    /// a reserve.
+    pub memory: Option<u64>,
 }
 
 /// `[log]`: what the host writes, and how.
@@ -166,6 +176,7 @@ impl HostConfig {
             admin: values.admin("admin.address"),
             defaults: Limits::read(&values, "defaults.limits"),
             ceilings: Ceilings::read(&values, "ceilings.limits"),
+            process: ProcessSection { memory: values.size("process.memory") },
             log: LogSection {
                 format: values.text("log.format").map(|format| match format.as_str() {
                     "json" => LogFormat::Json,

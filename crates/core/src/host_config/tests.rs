@@ -26,6 +26,7 @@ fn without_a_file_everything_has_its_default() {
     assert_eq!(config.defaults, Manifest::default_for("shop").unwrap().limits);
     assert_eq!(config.ceilings, Ceilings::default());
     assert!(Limit::ALL.iter().all(|limit| config.ceilings.get(*limit).is_none()));
+    assert_eq!(config.process, ProcessSection { memory: None });
     assert_eq!(config.log, LogSection { format: None, level: LogLevel::Info, access: false });
     assert_eq!(config.shutdown, ShutdownSection { grace: Duration::from_secs(30) });
     assert_eq!(HostConfig { written: Written::default(), ..parse("") }, config);
@@ -50,6 +51,8 @@ fn a_full_file_is_read() {
         body = "1 GB"
         wall = "1 m"
         requests = 8
+        [process]
+        memory = "1 GB"
         [log]
         format = "json"
         level = "error"
@@ -70,6 +73,7 @@ fn a_full_file_is_read() {
     let ceilings: Vec<_> =
         Limit::ALL.iter().filter_map(|limit| Some((limit.key(), config.ceilings.get(*limit)?))).collect();
     assert_eq!(ceilings, [("wall", 60_000), ("body", 1024 * MB), ("headers", 32 * 1024), ("requests", 8)]);
+    assert_eq!(config.process.memory, Some(1024 * MB));
     let log = LogSection { format: Some(LogFormat::Json), level: LogLevel::Error, access: true };
     assert_eq!(config.log, log);
     assert_eq!(config.shutdown.grace, Duration::from_secs(5));

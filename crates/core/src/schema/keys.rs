@@ -186,6 +186,21 @@ pub(crate) static HOST: Schema = Schema {
             keys: Keys::Listed(&CEILINGS),
         },
         Table {
+            path: "process",
+            doc: "What the host's process may use as a whole.",
+            keys: Keys::Listed(&[Key {
+                name: "memory",
+                kind: Kind::Size { min: 64 << 20, max: 1 << 40 },
+                fallback: Fallback::Nothing(
+                    "what the machine or its control group grants, less a tenth of it, or 256 MB if that is more",
+                ),
+                doc: "The most memory of all guests together; `--memory` comes first. Beyond it idle guests are \
+                      ended, then the largest, and no new ones are made. More than 2.5 GB counts as 2.5 GB, for all \
+                      JavaScript heaps of a process share 4 GB.",
+                reason: "the kernel ends a process that takes more, and with it every app",
+            }]),
+        },
+        Table {
             path: "log",
             doc: "What the host writes, and how.",
             keys: Keys::Listed(&[
