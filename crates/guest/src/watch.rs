@@ -24,6 +24,8 @@ use crate::{StopReason, Stopper};
 pub struct Watch {
     /// Goes up at each turn's begin and end: odd within a turn.
     turns: AtomicU64,
+    /// Stands for `turns` where somebody keeps the counter beyond the process's death.
+    kept: Option<&'static AtomicU64>,
     /// What the guest holds, in bytes.
     memory: AtomicU64,
     stopper: Mutex<Option<Arc<dyn Stopper>>>,
@@ -38,25 +40,37 @@ impl Watch {
         Self::default()
     }
 
+    /// A worker that has no guest, whose turns are counted there: odd within a turn, even otherwise. The counter is no
+    /// other worker's.
+    pub fn on(counter: &'static AtomicU64) -> Self {
+        Self { kept: Some(counter), ..Self::default() }
+    }
+
+    fn turns(&self) -> &AtomicU64 {
+        self.kept.unwrap_or(&self.turns)
+    }
+
     /// A turn begins. Only the worker's thread calls it.
     pub fn begin_turn(&self) {
-        self.turns.store(self.turns.load(Ordering::Relaxed).wrapping_add(1) | 1, Ordering::Relaxed);
+        let turns = self.turns();
+        turns.store(turns.load(Ordering::Relaxed).wrapping_add(1) | 1, Ordering::Relaxed);
     }
 
     /// The turn is over. Only the worker's thread calls it.
     pub fn end_turn(&self) {
-        self.turns.store((self.turns.load(Ordering::Relaxed) | 1).wrapping_add(1), Ordering::Relaxed);
+        let turns = self.turns();
+        turns.store((turns.load(Ordering::Relaxed) | 1).wrapping_add(1), Ordering::Relaxed);
     }
 
     /// The number of the turn that runs; `None` between turns. Each turn has another number.
     pub fn turn(&self) -> Option<u64> {
-        let turns = self.turns.load(Ordering::Relaxed);
+        let turns = self.turns().load(Ordering::Relaxed);
         (turns % 2 == 1).then_some(turns)
     }
 
     /// How many turns were begun and ended so far: a worker whose figure stays has done nothing meanwhile.
     pub fn activity(&self) -> u64 {
-        self.turns.load(Ordering::Relaxed)
+        self.turns().load(Ordering::Relaxed)
     }
 
     /// Notes what the guest holds, in bytes: heap, buffers, WebAssembly memories.
@@ -134,6 +148,16 @@ mod tests {
         assert_eq!(watch.turn(), None);
         watch.begin_turn();
         assert!(watch.turn().is_some() && watch.turn() != first);
+    }
+
+    #[test]
+    fn turns_are_counted_where_they_are_kept() {
+        let counter: &'static AtomicU64 = Box::leak(Box::new(AtomicU64::new(0)));
+        let watch = Watch::on(counter);
+        watch.begin_turn();
+        assert_eq!((counter.load(Ordering::Relaxed) % 2, watch.turn()), (1, Some(watch.activity())));
+        watch.end_turn();
+        assert_eq!((counter.load(Ordering::Relaxed) % 2, watch.turn()), (0, None));
     }
 
     #[test]

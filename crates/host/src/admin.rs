@@ -28,7 +28,6 @@ const REPORT_WAIT: Duration = Duration::from_millis(200);
 /// The running admin server.
 pub(crate) struct Admin {
     shared: Arc<Shared>,
-    socket: Arc<Bound>,
 }
 
 struct Shared {
@@ -42,7 +41,7 @@ struct Shared {
 impl Admin {
     /// Starts the admin thread on this socket.
     pub(crate) fn start(
-        socket: Bound,
+        socket: Arc<Bound>,
         registry: Arc<Registry>,
         logger: Logger,
         build: Vec<(&'static str, String)>,
@@ -50,8 +49,7 @@ impl Admin {
         let connections = Arc::new(AtomicUsize::new(0));
         let shared =
             Arc::new(Shared { registry, logger, build, stopping: AtomicBool::new(false), connections });
-        let socket = Arc::new(socket);
-        let admin = Self { shared: shared.clone(), socket: socket.clone() };
+        let admin = Self { shared: shared.clone() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         std::thread::Builder::new().name("nexus-admin".into()).spawn(move || {
             let local = LocalSet::new();
@@ -78,11 +76,6 @@ impl Admin {
     /// From now on the host is not ready.
     pub(crate) fn stopping(&self) {
         self.shared.stopping.store(true, Ordering::Relaxed);
-    }
-
-    /// Its listening socket.
-    pub(crate) fn socket(&self) -> Arc<Bound> {
-        self.socket.clone()
     }
 }
 

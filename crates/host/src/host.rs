@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use nexus_core::{App, HostConfig, ListenAddress};
+use nexus_core::{App, HostConfig};
 use nexus_guest::{Engine, Level, Watch};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::Admin;
 use crate::discover::Found;
-use crate::listen::{Binder, Bound, ListenError, bind_admin};
+use crate::listen::{Bound, ListenError, Sockets};
 use crate::log::Logger;
 use crate::metrics::{AppStats, WorkerStats};
+use crate::seat::Seat;
 use crate::worker::{self, Control, Event, Worker};
 
 /// How long the start-up table waits for apps that take long to load.
@@ -94,23 +95,8 @@ pub struct Host {
     done: Vec<oneshot::Receiver<()>>,
     admin: Option<Admin>,
     admin_url: Option<String>,
-    /// Whether the apps' sockets were passed by systemd, which keeps them for the next process.
-    sockets_are_passed: bool,
+    sockets: Sockets,
     logger: Logger,
-}
-
-/// The host's listening sockets.
-pub struct Sockets {
-    registry: Arc<Registry>,
-    admin: Option<Arc<Bound>>,
-}
-
-impl Sockets {
-    /// Removes the files of Unix sockets that this process made.
-    pub fn release(&self) {
-        let sockets = self.registry.entries.iter().map(|entry| &entry.socket).chain(&self.admin);
-        sockets.for_each(|socket| socket.release());
-    }
 }
 
 /// An app of the table: refused before it got a worker, or an entry of the registry.
@@ -127,17 +113,24 @@ impl Host {
     /// When the admin address cannot be bound, or systemd's sockets are missing. What is wrong with a single app
     /// is in its [`AppState`].
     pub fn start(options: Options) -> Result<Self, StartError> {
+        let sockets = Sockets::bind(&options.config, &options.apps)?;
+        Self::start_on(options, Seat::alone(sockets))
+    }
+
+    /// Starts the apps' workers on sockets that are bound already, for the same apps; see [`Host::start`].
+    ///
+    /// # Errors
+    /// When the system gives no thread for the admin address.
+    pub fn start_on(options: Options, seat: Seat) -> Result<Self, StartError> {
         let Options { config, apps, env, engines, logger, build } = options;
         let config = Arc::new(config);
-        let admin_socket = config.admin.as_ref().map(bind_admin).transpose()?;
-        let servable: Vec<&App> = apps.iter().filter_map(|found| found.app.as_ref().ok()).collect();
-        let mut binder = Binder::new(&config.listen.address, config.listen.port, &servable)?;
+        let sockets = seat.sockets().clone();
 
         let (events_in, events) = mpsc::unbounded_channel();
         let mut states = Vec::with_capacity(apps.len());
         let mut entries = Vec::with_capacity(apps.len());
         let mut done = Vec::with_capacity(apps.len());
-        for found in apps {
+        for (place, found) in apps.into_iter().enumerate() {
             let folder = found.folder;
             let app = match found.app {
                 Ok(app) => Arc::new(app),
@@ -159,7 +152,8 @@ impl Host {
             let started = Self::start_app(
                 &app,
                 entries.len(),
-                &mut binder,
+                sockets.app(place),
+                Arc::new(seat.watch(place)),
                 &engines,
                 &config,
                 &env,
@@ -172,33 +166,38 @@ impl Host {
                     done.push(worker);
                     entries.push(entry);
                 }
-                Err(error) => states.push(State::Refused(AppState {
-                    name: app.name().to_string(),
-                    folder,
-                    main: app.main.clone(),
-                    serving: Err(error),
-                    has_worker: false,
-                })),
+                Err(error) => {
+                    if let Ok(socket) = sockets.app(place) {
+                        sockets.close_one(&socket);
+                    }
+                    states.push(State::Refused(AppState {
+                        name: app.name().to_string(),
+                        folder,
+                        main: app.main.clone(),
+                        serving: Err(error),
+                        has_worker: false,
+                    }));
+                }
             }
         }
         let registry = Arc::new(Registry { entries });
-        let admin_url = admin_socket.as_ref().map(Bound::url);
-        let admin = match admin_socket {
+        let admin_url = sockets.admin().map(|socket| socket.url());
+        let admin = match sockets.admin() {
             Some(socket) => Some(
                 Admin::start(socket, registry.clone(), logger.clone(), build)
                     .map_err(|error| StartError(format!("cannot start the admin thread: {error}")))?,
             ),
             None => None,
         };
-        let sockets_are_passed = matches!(config.listen.address, ListenAddress::Systemd);
-        Ok(Self { registry, states, events, done, admin, admin_url, sockets_are_passed, logger })
+        Ok(Self { registry, states, events, done, admin, admin_url, sockets, logger })
     }
 
     #[allow(clippy::too_many_arguments)] // One call, above; a struct would only repeat its names.
     fn start_app(
         app: &Arc<App>,
         index: usize,
-        binder: &mut Binder,
+        socket: Result<Arc<Bound>, String>,
+        watch: Arc<Watch>,
         engines: &[Arc<dyn Engine>],
         config: &Arc<HostConfig>,
         env: &[(String, String)],
@@ -212,7 +211,7 @@ impl Host {
             }
             None => None,
         };
-        let socket = Arc::new(binder.bind(app).map_err(|error| error.to_string())?);
+        let socket = socket?;
         let mut variables = app.manifest.env.clone();
         for (name, value) in env {
             match variables.iter_mut().find(|(own, _)| own == name) {
@@ -236,7 +235,7 @@ impl Host {
             connections: connections.clone(),
             pool: tokio::runtime::Handle::current(),
             events: events.clone(),
-            watch: Arc::new(Watch::new()),
+            watch,
         };
         let Worker { control, done } = worker::start(index, start)
             .map_err(|error| format!("cannot start a worker's thread: {error}"))?;
@@ -280,9 +279,9 @@ impl Host {
             }
         };
         let entry = &self.registry.entries[index];
-        if outcome.is_err() && !self.sockets_are_passed {
+        if outcome.is_err() {
             // Nobody will accept from it any more.
-            entry.socket.close();
+            self.sockets.close_one(&entry.socket);
         }
         let _ = entry.outcome.set(outcome);
         Some(index)
@@ -290,7 +289,7 @@ impl Host {
 
     /// A handle that removes the files of the host's Unix sockets, for a process that ends without [`Host::stop`].
     pub fn sockets(&self) -> Sockets {
-        Sockets { registry: self.registry.clone(), admin: self.admin.as_ref().map(Admin::socket) }
+        self.sockets.clone()
     }
 
     fn state(&self, state: &State) -> AppState {
@@ -327,10 +326,8 @@ impl Host {
         for entry in &self.registry.entries {
             // A worker that has failed is gone already.
             let _ = entry.control.send(Control::Stop);
-            if !self.sockets_are_passed {
-                entry.socket.close();
-            }
         }
+        self.sockets.close();
         let deadline = tokio::time::Instant::now() + grace;
         let mut left = 0;
         for done in self.done.drain(..) {
@@ -338,7 +335,7 @@ impl Host {
                 left += 1;
             }
         }
-        self.sockets().release();
+        self.sockets.release();
         if left > 0 {
             let message = format!(
                 "{left} workers were still busy after the grace period: what they had in flight is cut off"

@@ -13,8 +13,10 @@ pub mod log;
 mod metrics;
 mod modules;
 mod percent;
+mod seat;
 mod worker;
 
 pub use discover::{Found, MANIFEST, discover, refuse_conflicts};
-pub use host::{AppState, Host, Options, Sockets, StartError};
-pub use listen::ListenError;
+pub use host::{AppState, Host, Options, StartError};
+pub use listen::{ListenError, Sockets};
+pub use seat::Seat;

@@ -1,18 +1,23 @@
 //! Binding: from the configured address to a socket for each app.
 //!
-//! The host owns the sockets for its whole life: workers that accept on them come and go.
+//! All sockets are bound before a host starts, and outlive it where a supervisor holds them, too: workers that accept
+//! on them come and go, and so do hosts.
 
 use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use listenfd::ListenFd;
-use nexus_core::{AdminAddress, App, ListenAddress};
+use nexus_core::{AdminAddress, App, HostConfig, ListenAddress};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use crate::discover::Found;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -28,13 +33,29 @@ pub(crate) enum Bound {
     Unix(UnixListener, Option<SocketFile>),
 }
 
-/// A Unix socket's file, removed when it is dropped.
+/// A Unix socket's file, removed when it is dropped by the process that made it. A host that a supervisor made
+/// inherits it and leaves it in place: the next host accepts from it.
 #[derive(Debug)]
-pub(crate) struct SocketFile(PathBuf);
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    maker: u32,
+}
+
+impl SocketFile {
+    fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), maker: std::process::id() }
+    }
+
+    fn remove(&self) {
+        if self.maker == std::process::id() {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        self.remove();
     }
 }
 
@@ -42,8 +63,36 @@ impl Bound {
     /// Removes the socket's file, if this process made one: the process is about to end without dropping anything.
     pub(crate) fn release(&self) {
         if let Bound::Unix(_, Some(file)) = self {
-            let _ = std::fs::remove_file(&file.0);
+            file.remove();
         }
+    }
+
+    /// Has a socket listen again that a host has closed. A Unix socket is bound anew, at the same path; one that
+    /// this process did not make is left as it is.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn reopen(&mut self) -> io::Result<()> {
+        match self {
+            Bound::Tcp(listener) => {
+                if is_shut_down(listener) {
+                    SockRef::from(&*listener).listen(BACKLOG)?;
+                }
+            }
+            Bound::Unix(listener, file) => {
+                let Some(made) = file.as_ref().filter(|_| is_shut_down(listener)) else { return Ok(()) };
+                let path = made.path.clone();
+                made.remove();
+                let fresh = UnixListener::bind(&path)?;
+                fresh.set_nonblocking(true)?;
+                *listener = fresh;
+                // The old value is the same file by now, and must not take it away.
+                if let Some(old) = file.replace(SocketFile::new(&path)) {
+                    std::mem::forget(old);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Refuses new connections from now on, also those that wait to be accepted, whoever else holds the socket. Not
@@ -90,8 +139,88 @@ impl fmt::Display for ListenError {
 
 impl std::error::Error for ListenError {}
 
+/// Whether a listening socket was shut down: only then does polling tell of a hang-up. For Unix sockets no option
+/// tells.
+fn is_shut_down(listener: &impl AsFd) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut fds = [PollFd::new(listener, PollFlags::empty())];
+    let polled = poll(&mut fds, Some(&Timespec::default()));
+    polled.is_ok() && fds[0].revents().contains(PollFlags::HUP)
+}
+
+/// The sockets of a host, of its apps and of its admin address. Clones are the same sockets.
+#[derive(Debug, Clone)]
+pub struct Sockets {
+    /// For each of the apps that were found; `None` for those that are not to be served.
+    apps: Vec<Option<Result<Arc<Bound>, String>>>,
+    admin: Option<Arc<Bound>>,
+    /// Whether the apps' sockets were passed by systemd, which keeps them for the next process.
+    are_passed: bool,
+}
+
+impl Sockets {
+    /// Binds a socket for each app that can be served, and the admin address's.
+    ///
+    /// # Errors
+    /// When the admin address cannot be bound, or systemd's sockets are missing. What is wrong with a single app's
+    /// socket is kept, and told by the host.
+    pub fn bind(config: &HostConfig, apps: &[Found]) -> Result<Self, ListenError> {
+        let admin = config.admin.as_ref().map(bind_admin).transpose()?.map(Arc::new);
+        let servable: Vec<&App> = apps.iter().filter_map(|found| found.app.as_ref().ok()).collect();
+        let mut binder = Binder::new(&config.listen.address, config.listen.port, &servable)?;
+        let bind = |found: &Found| {
+            let app = found.app.as_ref().ok()?;
+            Some(binder.bind(app).map(Arc::new).map_err(|error| error.to_string()))
+        };
+        let apps = apps.iter().map(bind).collect();
+        Ok(Self { apps, admin, are_passed: matches!(config.listen.address, ListenAddress::Systemd) })
+    }
+
+    /// The socket of the app at `index` among those that were found, or why it has none.
+    pub(crate) fn app(&self, index: usize) -> Result<Arc<Bound>, String> {
+        let socket = self.apps.get(index).cloned().flatten();
+        socket.unwrap_or_else(|| Err("no socket was bound for it".into()))
+    }
+
+    /// The admin address's.
+    pub(crate) fn admin(&self) -> Option<Arc<Bound>> {
+        self.admin.clone()
+    }
+
+    /// Refuses new connections to all apps from now on, unless systemd keeps the sockets.
+    pub(crate) fn close(&self) {
+        self.apps.iter().flatten().flatten().for_each(|socket| self.close_one(socket));
+    }
+
+    /// Refuses new connections to this one of the sockets from now on, unless systemd keeps it.
+    pub(crate) fn close_one(&self, socket: &Bound) {
+        if !self.are_passed {
+            socket.close();
+        }
+    }
+
+    /// Has the sockets listen again that a host has closed, for the next one. What cannot is kept as the app's error.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn reopen(&mut self) {
+        for app in &mut self.apps {
+            // Nobody else has the socket here: hosts are other processes.
+            let Some(Ok(socket)) = app.as_mut().map(|socket| socket.as_mut().map(Arc::get_mut)) else {
+                continue;
+            };
+            if let Some(Err(error)) = socket.map(Bound::reopen) {
+                *app = Some(Err(format!("cannot listen again: {error}")));
+            }
+        }
+    }
+
+    /// Removes the files of Unix sockets that this process made, for one that ends without dropping anything.
+    pub fn release(&self) {
+        self.apps.iter().flatten().flatten().chain(&self.admin).for_each(|socket| socket.release());
+    }
+}
+
 /// Gives each app its socket.
-pub(crate) struct Binder {
+struct Binder {
     address: ListenAddress,
     /// The next port for apps that name none; 0 for any.
     next: u16,
@@ -111,7 +240,7 @@ struct Passed {
 }
 
 impl Binder {
-    pub(crate) fn new(address: &ListenAddress, first_port: u16, apps: &[&App]) -> Result<Self, ListenError> {
+    fn new(address: &ListenAddress, first_port: u16, apps: &[&App]) -> Result<Self, ListenError> {
         let passed = match address {
             ListenAddress::Systemd => {
                 // `from_env` removes the variables, this one too.
@@ -134,7 +263,7 @@ impl Binder {
     }
 
     /// A socket for this app.
-    pub(crate) fn bind(&mut self, app: &App) -> Result<Bound, ListenError> {
+    fn bind(&mut self, app: &App) -> Result<Bound, ListenError> {
         match &self.address {
             ListenAddress::Ip(ip) => {
                 let ip = *ip;
@@ -210,7 +339,7 @@ impl Passed {
 }
 
 /// The admin address's socket.
-pub(crate) fn bind_admin(address: &AdminAddress) -> Result<Bound, ListenError> {
+fn bind_admin(address: &AdminAddress) -> Result<Bound, ListenError> {
     match address {
         AdminAddress::Tcp(address) => {
             bind_tcp(*address).map_err(|error| refused(address.ip(), address.port(), &error))
@@ -253,5 +382,5 @@ fn bind_unix(path: &Path) -> Result<Bound, ListenError> {
     }
     let listener = UnixListener::bind(path).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
-    Ok(Bound::Unix(listener, Some(SocketFile(path.to_owned()))))
+    Ok(Bound::Unix(listener, Some(SocketFile::new(path))))
 }

@@ -1,0 +1,110 @@
+//! What a host finds when it starts: its sockets, and what its supervisor keeps of it beyond its death.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use nexus_guest::Watch;
+
+use crate::Sockets;
+
+/// How many workers of one app at a time are told apart: one that serves, and some that drain.
+pub(crate) const SLOTS: usize = 8;
+
+/// What a host starts on.
+#[derive(Debug, Clone)]
+pub struct Seat {
+    pub(crate) sockets: Sockets,
+    pub(crate) turns: Option<Turns>,
+    /// The apps that are not to be started, by their places among those that were found.
+    pub(crate) aside: Vec<usize>,
+    /// Whether another host serves until this one does.
+    pub(crate) takes_over: bool,
+}
+
+impl Seat {
+    /// The seat of a host without a supervisor.
+    pub fn alone(sockets: Sockets) -> Self {
+        Self { sockets, turns: None, aside: Vec::new(), takes_over: false }
+    }
+
+    /// The sockets.
+    pub fn sockets(&self) -> &Sockets {
+        &self.sockets
+    }
+
+    /// What other threads, and the supervisor, see of a new worker of the app at this place.
+    pub(crate) fn watch(&self, app: usize) -> Watch {
+        self.turns.as_ref().and_then(|turns| turns.next(app)).map_or_else(Watch::new, Watch::on)
+    }
+}
+
+/// Turn counters that the supervisor sees, too: [`SLOTS`] for each app.
+#[derive(Debug, Clone)]
+pub(crate) struct Turns {
+    counters: &'static [AtomicU64],
+    /// How many workers each app had so far.
+    workers: Arc<[AtomicUsize]>,
+}
+
+impl Turns {
+    pub(crate) fn new(counters: &'static [AtomicU64]) -> Self {
+        let workers = (0..counters.len() / SLOTS).map(|_| AtomicUsize::new(0)).collect();
+        Self { counters, workers }
+    }
+
+    /// The counter of the app's next worker: that of a worker eight before it, which has ended by then.
+    fn next(&self, app: usize) -> Option<&'static AtomicU64> {
+        // Relaxed: only the figure counts, and each call gets another.
+        let number = self.workers.get(app)?.fetch_add(1, Ordering::Relaxed);
+        let counter = self.counters.get(app * SLOTS + number % SLOTS)?;
+        counter.store(0, Ordering::Relaxed);
+        Some(counter)
+    }
+}
+
+/// Which apps have a worker within a turn, by their places.
+pub(crate) fn executing(counters: &[AtomicU64]) -> Vec<usize> {
+    let is_odd = |counter: &AtomicU64| counter.load(Ordering::Relaxed) % 2 == 1;
+    let apps = counters.chunks(SLOTS).enumerate();
+    apps.filter(|(_, counters)| counters.iter().any(is_odd)).map(|(app, _)| app).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counters(apps: usize) -> &'static [AtomicU64] {
+        Vec::leak((0..apps * SLOTS).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    #[test]
+    fn an_app_is_executing_while_any_of_its_workers_is_within_a_turn() {
+        let counters = counters(3);
+        let turns = Turns::new(counters);
+        let watch = |app| Watch::on(turns.next(app).unwrap());
+        let (draining, fresh, other) = (watch(1), watch(1), watch(2));
+        assert_eq!(executing(counters), [0; 0]);
+        draining.begin_turn();
+        fresh.begin_turn();
+        fresh.end_turn();
+        assert_eq!(executing(counters), [1]);
+        other.begin_turn();
+        assert_eq!(executing(counters), [1, 2]);
+        draining.end_turn();
+        assert_eq!(executing(counters), [2]);
+        assert_eq!(fresh.turn(), None);
+        assert!(other.turn().is_some());
+    }
+
+    #[test]
+    fn a_worker_starts_between_turns_whatever_its_predecessor_left() {
+        let counters = counters(1);
+        let turns = Turns::new(counters);
+        for _ in 0..3 * SLOTS {
+            let watch = Watch::on(turns.next(0).unwrap());
+            assert_eq!(watch.turn(), None);
+            watch.begin_turn();
+        }
+        assert!(turns.next(1).is_none(), "there is no such app");
+    }
+}
