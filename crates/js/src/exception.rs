@@ -80,6 +80,16 @@ fn property<'s>(
     object.get(scope, name.into())
 }
 
+/// The start of a string, at most `max` bytes of it, lone surrogates replaced: what a guest names or throws may be much
+/// larger than what anybody wants to read.
+pub(crate) fn prefix(isolate: &v8::Isolate, string: v8::Local<'_, v8::String>, max: usize) -> String {
+    // Three bytes are the most of a UTF-16 unit.
+    let mut bytes = vec![0; max.min(string.length() * 3)];
+    let written = string.write_utf8_v2(isolate, &mut bytes, v8::WriteFlags::kReplaceInvalidUtf8, None);
+    bytes.truncate(written);
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
 fn shorten(text: &mut String) {
     if text.len() > MAX_TEXT {
         let end = text.floor_char_boundary(MAX_TEXT);

@@ -19,7 +19,6 @@ use url::Url;
 
 use crate::exception::{describe, load_error};
 use crate::isolate::{Isolate, internal_function};
-use crate::meter::Meter;
 use crate::modules;
 use crate::scope::ScopeKey;
 use crate::state::State;
@@ -34,7 +33,6 @@ pub(crate) struct JsGuest {
     dispatch: v8::Global<v8::Function>,
     abort: v8::Global<v8::Function>,
     state: Rc<State>,
-    meter: RefCell<Meter>,
     layouts: RefCell<Layouts>,
     sleep: RefCell<Option<Pin<Box<Sleep>>>>,
     /// When to look after V8's background work again, and whether there was any at the last look.
@@ -68,7 +66,6 @@ impl JsGuest {
             dispatch,
             abort,
             state,
-            meter: RefCell::new(Meter::new()),
             layouts: RefCell::default(),
             sleep: RefCell::new(None),
             background_sleep: RefCell::new(None),
@@ -81,9 +78,14 @@ impl JsGuest {
                 let (module, evaluated) = modules::load_main(scope, &main)?;
                 Ok((v8::Global::new(scope, module), v8::Global::new(scope, evaluated)))
             })
-            .map_err(|error| guest.stop_error().unwrap_or(error))?;
+            .map_err(|error| guest.state.load_error().unwrap_or(error))?;
         poll_fn(|cx| guest.poll_evaluated(cx, &evaluated)).await?;
-        guest.turn(ScopeKey::GUEST, |scope| start(scope, &module, &guest.state))?;
+        let started = guest.turn(ScopeKey::GUEST, |scope| start(scope, &module, &guest.state));
+        if let Some(error) = guest.state.load_error() {
+            return Err(error);
+        }
+        started?;
+        guest.state.loaded();
         Ok(guest)
     }
 
@@ -106,7 +108,7 @@ impl JsGuest {
                     }
                 }
             });
-            if let Some(error) = self.stop_error() {
+            if let Some(error) = self.state.load_error() {
                 return Poll::Ready(Err(error));
             }
             if let Some(result) = settled {
@@ -147,13 +149,9 @@ impl JsGuest {
         (text.into(), v8::Integer::new_from_unsigned(scope, layout).into())
     }
 
-    fn stop_error(&self) -> Option<LoadError> {
-        self.state.stopped().map(|stop| LoadError::new(stop.detail))
-    }
-
     /// One entry into the guest, with its microtasks, on this request's account.
     fn turn<R>(&self, key: ScopeKey, run: impl FnOnce(&mut v8::PinScope<'_, '_>) -> R) -> R {
-        let start = Instant::now();
+        self.state.begin_turn(key);
         let mut isolate = self.isolate.borrow_mut();
         let result = {
             v8::scope_with_context!(let scope, &mut *isolate, &self.context);
@@ -162,13 +160,8 @@ impl JsGuest {
             self.run_jobs(scope);
             result
         };
+        self.state.end_turn(&mut isolate, key);
         drop(isolate);
-        let cpu = self.meter.borrow_mut().turn(start);
-        self.state.with_scope(key, |scope| {
-            if let Some(responder) = &scope.responder {
-                responder.charge(cpu);
-            }
-        });
         self.settle(key);
         result
     }
@@ -189,13 +182,8 @@ impl JsGuest {
     /// After a turn: releases the requests that are over.
     fn settle(&self, key: ScopeKey) {
         let look = |key| {
-            let (over, tail) = self
-                .state
-                .with_scope(key, |scope| {
-                    let tail = scope.is_tail() && !std::mem::replace(&mut scope.tail, true);
-                    (scope.is_over(), tail)
-                })
-                .unwrap_or_default();
+            let (over, tail) =
+                self.state.with_scope(key, |scope| (scope.is_over(), scope.begin_tail())).unwrap_or_default();
             if over {
                 self.state.release(key);
             } else if tail {
@@ -242,9 +230,12 @@ impl JsGuest {
     /// Ends everything: every request without an answer fails, all that was owned is released.
     fn close(&self) {
         let keys = self.state.scopes.borrow().keys();
+        let failure = self.state.failure();
         for key in keys {
+            self.state.answer(key, Err(failure.clone()));
             self.state.release(key);
         }
+        self.state.touched.borrow_mut().clear();
     }
 }
 
@@ -308,7 +299,7 @@ fn call_reported(
 impl Guest for JsGuest {
     fn request(&self, mut request: Request, responder: Responder) -> Ticket {
         if self.state.is_stopped() {
-            drop(responder);
+            responder.send(Err(self.state.failure()));
             return Ticket(0);
         }
         let (method, url) = (std::mem::take(&mut request.method), std::mem::take(&mut request.url));

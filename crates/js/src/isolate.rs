@@ -3,16 +3,14 @@
 use std::rc::Rc;
 
 use nexus_core::Limit;
-use nexus_guest::{Services, StopReason};
+use nexus_guest::Services;
 
+use crate::limits;
 use crate::modules;
 use crate::state::State;
 use crate::web;
 
 static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/snapshot.bin"));
-
-/// What a guest gets once beyond its limit, so that stopping it does not itself run out of memory.
-const HEADROOM: usize = 64 * 1024 * 1024;
 
 /// The registry of the Web APIs' JavaScript (`nexus.js`), in the isolate's slot.
 struct Registry(v8::Global<v8::Object>);
@@ -29,7 +27,7 @@ impl Isolate {
     /// installation can bring about.
     pub(crate) fn new(services: Services) -> Option<Self> {
         let snapshot = v8::StartupData::from(SNAPSHOT);
-        let limit = usize::try_from(services.limits.get(Limit::Memory)).unwrap_or(usize::MAX);
+        let limit = limits::heap_limit(services.limits.get(Limit::Memory));
         let params = v8::CreateParams::default()
             .snapshot_blob(snapshot)
             .heap_limits(0, limit)
@@ -43,10 +41,10 @@ impl Isolate {
         let state = State::new(services, isolate.thread_safe_handle());
         isolate.set_slot(state.clone());
         state.services.watch.attach(state.handle.clone());
-        // The state outlives the isolate: this struct drops it after the isolate, and so does the guest.
-        let data = Rc::as_ptr(&state).cast_mut().cast();
-        isolate.add_near_heap_limit_callback(near_heap_limit, data);
+        // SAFETY: the state outlives the isolate: this struct drops it after the isolate, and so does the guest.
+        unsafe { limits::attach(&mut isolate, &state) };
         let context = attach(&mut isolate)?;
+        *state.context.borrow_mut() = Some(context.clone());
         Some(Self { isolate, context, state })
     }
 }
@@ -83,19 +81,6 @@ pub(crate) fn internal_function<'s>(
     let registry = v8::Local::new(scope, registry);
     let name = v8::String::new(scope, name)?;
     v8::Local::<v8::Function>::try_from(registry.get(scope, name.into())?).ok()
-}
-
-/// The heap is about to reach its limit: the guest ends. It gets some headroom, once, to be unwound.
-///
-/// # Safety
-/// V8 calls it on the isolate's thread, with the state that `Isolate::new` gave.
-#[allow(unsafe_code)]
-unsafe extern "C" fn near_heap_limit(data: *mut std::ffi::c_void, current: usize, initial: usize) -> usize {
-    // SAFETY: the state lives as long as the isolate, on the same thread.
-    let state = unsafe { &*data.cast::<State>() };
-    state.stop_at_limit(StopReason::Memory, Limit::Memory);
-    state.terminate();
-    if current > initial { current } else { current + HEADROOM }
 }
 
 /// Notes promises that are rejected with nobody to hear it, and forgets those that somebody hears late.

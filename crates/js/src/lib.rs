@@ -16,6 +16,7 @@ mod exception;
 mod guest;
 mod isolate;
 mod limits;
+mod memory;
 mod meter;
 mod modules;
 mod operations;

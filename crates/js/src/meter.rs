@@ -1,60 +1,159 @@
 //! How much CPU time a turn took.
 //!
 //! The monotonic clock is read before and after each turn: it costs a few nanoseconds, and for a short
-//! turn it is as good as the thread's CPU clock, whose reading is a system call. Only after a long turn,
-//! in which the kernel may have run somebody else, is the CPU clock asked.
+//! turn it is as good as the thread's CPU clock, whose reading is a system call. Only after a turn in which
+//! the kernel may have run somebody else is the CPU clock asked, and in the middle of one, by a look.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// From here on a turn is long.
-const LONG: Duration = Duration::from_millis(1);
+/// From here on a turn is long. A turn that the kernel interrupted for another thread nearly always is.
+const LONG: u64 = 250_000;
+/// A reading of the CPU clock that is older, in nanoseconds, is renewed when a turn begins, so that what the thread
+/// did between turns is not charged to the guest. Turns are mostly shorter, so this is rare.
+const FRESH: u64 = 1_000_000;
 
-/// Measures the turns of one worker's thread.
+/// Measures the turns of one guest, on its thread. All times in nanoseconds.
 pub(crate) struct Meter {
-    /// The thread's CPU clock at the last reading.
-    synced: Duration,
-    /// What was charged by the monotonic clock since then.
-    charged: Duration,
+    /// The thread's CPU clock at the last reading, and when that was.
+    synced: Cell<u64>,
+    synced_at: Cell<Instant>,
+    /// What turns were charged by the monotonic clock since then.
+    charged: Cell<u64>,
+    /// The running turn's start; `None` between turns.
+    start: Cell<Option<Instant>>,
+    /// At the first look in the running turn: its CPU time until then, and the CPU clock.
+    looked: Cell<Option<(u64, u64)>>,
 }
 
 impl Meter {
     pub(crate) fn new() -> Self {
-        Self { synced: thread_cpu(), charged: Duration::ZERO }
+        Self {
+            synced: Cell::new(thread_cpu()),
+            synced_at: Cell::new(Instant::now()),
+            charged: Cell::new(0),
+            start: Cell::new(None),
+            looked: Cell::new(None),
+        }
     }
 
-    /// The CPU time of the turn that began at `start` and ends now.
-    pub(crate) fn turn(&mut self, start: Instant) -> Duration {
-        let wall = start.elapsed();
+    /// A turn begins.
+    pub(crate) fn begin(&self) {
+        let now = Instant::now();
+        if nanoseconds(now - self.synced_at.get()) > FRESH {
+            self.sync(thread_cpu(), now);
+        }
+        self.start.set(Some(now));
+        self.looked.set(None);
+    }
+
+    /// The running turn's time on the wall so far; `None` between turns.
+    pub(crate) fn wall(&self) -> Option<Duration> {
+        self.start.get().map(|start| start.elapsed())
+    }
+
+    /// The running turn's CPU time so far; reads the CPU clock.
+    pub(crate) fn so_far(&self) -> u64 {
+        let Some(start) = self.start.get() else { return 0 };
+        let now = thread_cpu();
+        match self.looked.get() {
+            Some((before, at)) => before + now.saturating_sub(at),
+            None => {
+                let before = self.since_sync(now).min(nanoseconds(start.elapsed()));
+                self.looked.set(Some((before, now)));
+                before
+            }
+        }
+    }
+
+    /// The turn is over. Gives its CPU time.
+    pub(crate) fn end(&self) -> u64 {
+        let Some(start) = self.start.take() else { return 0 };
+        let end = Instant::now();
+        let wall = nanoseconds(end - start);
+        if let Some((before, at)) = self.looked.get() {
+            let now = thread_cpu();
+            self.sync(now, end);
+            return before + now.saturating_sub(at);
+        }
         if wall < LONG {
-            self.charged += wall;
+            self.charged.set(self.charged.get() + wall);
             return wall;
         }
         let now = thread_cpu();
-        // All that the thread used since the last reading, less what short turns were charged. The host's own work
-        // in between is in it, but never more than the wall time of this turn is charged.
-        let used = now.saturating_sub(self.synced).saturating_sub(self.charged);
-        self.synced = now;
-        self.charged = Duration::ZERO;
-        used.min(wall)
+        let used = self.since_sync(now).min(wall);
+        self.sync(now, end);
+        used
+    }
+
+    /// All that the thread used since the last reading, less what short turns were charged. The host's own work in
+    /// between is in it; so whoever asks charges no more than the time on the wall.
+    fn since_sync(&self, now: u64) -> u64 {
+        now.saturating_sub(self.synced.get()).saturating_sub(self.charged.get())
+    }
+
+    fn sync(&self, now: u64, at: Instant) {
+        self.synced.set(now);
+        self.synced_at.set(at);
+        self.charged.set(0);
     }
 }
 
-fn thread_cpu() -> Duration {
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn thread_cpu() -> u64 {
     let now = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec as u32)
+    nanoseconds(Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec as u32))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Uses CPU time and gives how much.
+    fn compute(nanoseconds: u64) -> u64 {
+        let start = thread_cpu();
+        while thread_cpu() - start < nanoseconds {}
+        thread_cpu() - start
+    }
+
     #[test]
     fn a_turn_that_slept_is_charged_no_more_than_it_computed() {
-        let mut meter = Meter::new();
-        let start = Instant::now();
-        std::thread::sleep(Duration::from_millis(30));
-        assert!(meter.turn(start) < Duration::from_millis(25));
+        for looks in 0..2 {
+            let meter = Meter::new();
+            meter.begin();
+            std::thread::sleep(Duration::from_millis(30));
+            for _ in 0..looks {
+                assert!(meter.so_far() < 25_000_000);
+            }
+            assert!(meter.end() < 25_000_000);
+        }
+    }
+
+    #[test]
+    fn the_hosts_own_work_is_not_charged_to_the_turn_after_it() {
+        let meter = Meter::new();
+        let host = compute(20_000_000);
+        meter.begin();
+        let guest = compute(2_000_000);
+        let charged = meter.so_far();
+        assert!(charged >= guest && charged < guest + host / 2, "{charged} of {guest} and {host}");
+    }
+
+    #[test]
+    fn what_was_seen_within_a_turn_is_part_of_what_it_took() {
+        let meter = Meter::new();
+        meter.begin();
+        let mut used = compute(1_000_000);
+        assert!(meter.so_far() >= used);
+        used += compute(1_000_000);
+        assert!(meter.so_far() >= used);
+        used += compute(1_000_000);
+        assert!(meter.end() >= used);
+        assert_eq!((meter.wall(), meter.so_far(), meter.end()), (None, 0, 0));
     }
 }

@@ -53,6 +53,8 @@ pub(crate) struct RequestScope {
     pub(crate) aborted: bool,
     /// Only `waitUntil` keeps it, and the time for that runs.
     pub(crate) tail: bool,
+    /// The CPU time that was charged when the tail began, in nanoseconds: it has an account of its own.
+    before_tail: u64,
     /// The request's `AbortSignal`, once the guest has asked for it.
     pub(crate) signal: Option<v8::Global<v8::Object>>,
     pub(crate) timers: Vec<TimerId>,
@@ -65,6 +67,25 @@ impl RequestScope {
     /// Whether all is done: answered, streamed, waited for.
     pub(crate) fn is_over(&self) -> bool {
         self.answered && self.outgoing.is_none() && self.waits == 0
+    }
+
+    /// The CPU time on its current account, in nanoseconds: the request's, or that of its tail.
+    pub(crate) fn spent(&self) -> u64 {
+        self.charged() - self.before_tail
+    }
+
+    fn charged(&self) -> u64 {
+        self.responder.as_ref().map_or(0, |responder| responder.cpu().as_nanos() as u64)
+    }
+
+    /// Notes that only `waitUntil` keeps it, if that is so. Gives whether it is so from now on.
+    pub(crate) fn begin_tail(&mut self) -> bool {
+        if self.tail || !self.is_tail() {
+            return false;
+        }
+        self.tail = true;
+        self.before_tail = self.charged();
+        true
     }
 
     /// Whether all is done but what `waitUntil` waits for.
@@ -136,6 +157,7 @@ impl Scopes {
                 answered: false,
                 aborted: false,
                 tail: false,
+                before_tail: 0,
                 signal: None,
                 timers: Vec::new(),
                 operations: Vec::new(),
@@ -174,6 +196,7 @@ impl Scopes {
         scope.answered = false;
         scope.aborted = false;
         scope.tail = false;
+        scope.before_tail = 0;
         scope.timers.clear();
         scope.operations.clear();
         if self.spare.len() < SPARE && scope.arena.allocated_bytes() <= SPARE_ARENA {

@@ -6,15 +6,19 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use bumpalo::Bump;
 use futures_util::task::AtomicWaker;
 use nexus_core::Limit;
-use nexus_guest::{Failure, Level, LogRecord, Reply, RequestId, Services, Stop, StopReason, Stopper, Ticket};
+use nexus_guest::{
+    Failure, FailureKind, Level, LoadError, LogRecord, Reply, RequestId, Services, Stop, StopReason, Stopper,
+    Ticket,
+};
 
+use crate::limits::Accounts;
 use crate::modules::{ImportJob, ModuleMap};
 use crate::operations::{Operations, Outcome};
 use crate::rejections::Rejections;
@@ -29,6 +33,8 @@ const MAX_ARENA: usize = 64 * 1024;
 
 pub(crate) struct State {
     pub(crate) services: Services,
+    pub(crate) accounts: Accounts,
+    pub(crate) context: RefCell<Option<v8::Global<v8::Context>>>,
     pub(crate) scopes: RefCell<Scopes>,
     pub(crate) timers: RefCell<Timers>,
     pub(crate) operations: RefCell<Operations>,
@@ -53,13 +59,19 @@ pub(crate) struct State {
     pub(crate) origin: Instant,
     pub(crate) origin_wall: Duration,
     pub(crate) handle: Arc<StopHandle>,
+    /// What evaluation, or the running turn of the guest itself, has logged, in bytes.
+    pub(crate) guest_log: Cell<u64>,
     stop: RefCell<Option<Stop>>,
+    /// Where the guest was when it was stopped.
+    stack: RefCell<Option<String>>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl State {
     pub(crate) fn new(services: Services, isolate: v8::IsolateHandle) -> Rc<Self> {
         Rc::new(Self {
+            accounts: Accounts::new(services.limits.get(Limit::Memory)),
+            context: RefCell::default(),
             services,
             scopes: RefCell::default(),
             timers: RefCell::default(),
@@ -77,8 +89,16 @@ impl State {
             origin_wall: std::time::SystemTime::now()
                 .duration_since(std::time::UNIX_EPOCH)
                 .unwrap_or_default(),
-            handle: Arc::new(StopHandle { isolate, reason: AtomicU8::new(0), waker: AtomicWaker::new() }),
+            handle: Arc::new(StopHandle {
+                isolate,
+                reason: AtomicU8::new(0),
+                waker: AtomicWaker::new(),
+                interrupted: AtomicBool::new(false),
+                parked: AtomicBool::new(false),
+            }),
+            guest_log: Cell::new(0),
             stop: RefCell::new(None),
+            stack: RefCell::new(None),
             waker: RefCell::new(None),
         })
     }
@@ -120,6 +140,8 @@ impl State {
     /// Drops every handle into the isolate, before the isolate itself goes.
     pub(crate) fn clear(&self) {
         self.services.watch.detach();
+        crate::limits::detach(self);
+        *self.context.borrow_mut() = None;
         *self.scopes.borrow_mut() = Scopes::default();
         *self.timers.borrow_mut() = Timers::default();
         *self.operations.borrow_mut() = Operations::default();
@@ -129,8 +151,41 @@ impl State {
         *self.evaluation.borrow_mut() = None;
     }
 
-    /// How the guest has ended, if it has.
+    /// Notes where the guest was when it was stopped.
+    pub(crate) fn note_stack(&self, stack: String) {
+        if !stack.is_empty() {
+            self.stack.borrow_mut().get_or_insert(stack);
+        }
+    }
+
+    /// How the guest has ended, if it has; its stack in the detail.
     pub(crate) fn stopped(&self) -> Option<Stop> {
+        let mut stop = self.ended()?;
+        if let Some(stack) = self.stack.borrow().as_ref() {
+            stop.detail.push('\n');
+            stop.detail.push_str(stack);
+        }
+        Some(stop)
+    }
+
+    /// How the guest has ended while it was loaded.
+    pub(crate) fn load_error(&self) -> Option<LoadError> {
+        let message = self.ended()?.detail;
+        Some(LoadError { message, excerpt: None, stack: self.stack.borrow().clone() })
+    }
+
+    /// What clients are told of the end.
+    pub(crate) fn failure(&self) -> Failure {
+        match self.ended() {
+            Some(stop) if stop.reason == StopReason::Wall => {
+                Failure { kind: FailureKind::TimedOut, limit: stop.limit }
+            }
+            Some(stop) => Failure { kind: FailureKind::Stopped, limit: stop.limit },
+            None => FailureKind::Stopped.into(),
+        }
+    }
+
+    fn ended(&self) -> Option<Stop> {
         if self.stop.borrow().is_none()
             && let Some(reason) = self.handle.requested()
         {
@@ -331,6 +386,10 @@ pub(crate) struct StopHandle {
     /// 0, or the reason's number.
     reason: AtomicU8,
     waker: AtomicWaker,
+    /// An interrupt is under way: more of them would only queue up.
+    interrupted: AtomicBool,
+    /// The thread sleeps for good within the isolate, whose locks it may hold.
+    parked: AtomicBool,
 }
 
 const REASONS: [StopReason; 5] =
@@ -343,6 +402,26 @@ impl StopHandle {
         let number = self.reason.load(Ordering::Acquire);
         REASONS.get(usize::from(number).wrapping_sub(1)).copied()
     }
+
+    /// Has the guest look at its limits as soon as it runs JavaScript.
+    pub(crate) fn interrupt(&self) {
+        // Relaxed: the flag guards nothing, V8's queue has a lock of its own. An interrupt that is asked for just when
+        // another begins is left to the next one.
+        if !self.parked.load(Ordering::Relaxed) && !self.interrupted.swap(true, Ordering::Relaxed) {
+            // The callback finds the state by the isolate. An isolate that is gone takes no interrupts any more.
+            self.isolate.request_interrupt(crate::limits::look, std::ptr::null_mut());
+        }
+    }
+
+    /// The guest looks: the next interrupt is a new one.
+    pub(crate) fn looked(&self) {
+        self.interrupted.store(false, Ordering::Relaxed);
+    }
+
+    /// Leaves the isolate alone from now on.
+    pub(crate) fn park(&self) {
+        self.parked.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Stopper for StopHandle {
@@ -350,12 +429,13 @@ impl Stopper for StopHandle {
         let number = REASONS.iter().position(|r| *r == reason).map_or(1, |index| index as u8 + 1);
         // The first reason stays.
         let _ = self.reason.compare_exchange(0, number, Ordering::AcqRel, Ordering::Acquire);
-        self.isolate.terminate_execution();
+        if !self.parked.load(Ordering::Relaxed) {
+            self.isolate.terminate_execution();
+        }
         self.waker.wake();
     }
 
     fn poke(&self) {
-        // The callback finds the state by the isolate. An isolate that is gone takes no interrupts any more.
-        self.isolate.request_interrupt(crate::limits::look, std::ptr::null_mut());
+        self.interrupt();
     }
 }

@@ -61,6 +61,7 @@ async fn load(files: &[(&str, &str)]) -> Result<TestGuest, LoadError> {
     let log = Rc::new(Log::default());
     let mut limits = Limits::default();
     limits.set(Limit::Memory, 64 << 20);
+    limits.set(Limit::Cpu, 60_000);
     let files = files.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect();
     let services = Services {
         log: log.clone(),

@@ -1,0 +1,150 @@
+//! What a guest holds: its heap, its buffers and WebAssembly memories, and what the host holds for it.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+
+/// Bodies from this many bytes on are counted while they are in the host's hands. For smaller ones the number of
+/// requests is bound enough.
+const COUNTED: usize = 16 * 1024;
+
+/// A guest's memory, in bytes, as of the last looks at each part.
+pub(crate) struct Memory {
+    limit: u64,
+    /// V8's heap, garbage included that was not collected so far.
+    heap: Cell<u64>,
+    /// Buffers and WebAssembly memories.
+    external: Cell<u64>,
+    /// Large bodies that are on their way between the guest and its clients.
+    held: Arc<AtomicU64>,
+    /// Beyond it the garbage is collected, to see what is really held.
+    threshold: Cell<u64>,
+}
+
+impl Memory {
+    pub(crate) fn new(limit: u64) -> Self {
+        Self {
+            limit,
+            heap: Cell::new(0),
+            external: Cell::new(0),
+            held: Arc::default(),
+            threshold: Cell::new(soft(limit)),
+        }
+    }
+
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    pub(crate) fn set_heap(&self, heap: u64) {
+        self.heap.set(heap);
+    }
+
+    pub(crate) fn set_external(&self, external: u64) {
+        self.external.set(external);
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        // Relaxed: a figure that guards nothing.
+        self.heap.get() + self.external.get() + self.held.load(Ordering::Relaxed)
+    }
+
+    /// Whether it may be beyond what the guest is to hold, if none of it is garbage.
+    pub(crate) fn is_high(&self) -> bool {
+        self.total() > self.threshold.get()
+    }
+
+    pub(crate) fn is_beyond(&self) -> bool {
+        self.total() > self.limit
+    }
+
+    /// The garbage was collected: whoever holds much anyway is left alone until it is notably more.
+    pub(crate) fn collected(&self) {
+        self.threshold.set(self.limit.min(soft(self.limit).max(self.total() + self.limit / 16)));
+    }
+
+    /// Whether this many bytes more are within the limit.
+    pub(crate) fn has_room(&self, bytes: u64) -> bool {
+        self.total().saturating_add(bytes) <= self.limit
+    }
+
+    /// Counts bytes that the host holds for the guest until the share is dropped.
+    pub(crate) fn hold(&self) -> Share {
+        Share { held: self.held.clone(), bytes: 0 }
+    }
+
+    /// A body on its way to a client.
+    pub(crate) fn body(&self, bytes: Vec<u8>) -> Bytes {
+        if bytes.len() < COUNTED {
+            return bytes.into();
+        }
+        let mut share = self.hold();
+        share.grow(bytes.capacity());
+        Bytes::from_owner(Counted { bytes, _share: share })
+    }
+}
+
+/// From here on the host looks for a fresh worker, so garbage should not be in the figure.
+fn soft(limit: u64) -> u64 {
+    limit / 10 * 9
+}
+
+/// A part of what the host holds for a guest.
+pub(crate) struct Share {
+    held: Arc<AtomicU64>,
+    bytes: u64,
+}
+
+impl Share {
+    pub(crate) fn grow(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        self.held.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+struct Counted {
+    bytes: Vec<u8>,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_counts_until_its_last_piece_is_gone() {
+        let memory = Memory::new(1 << 20);
+        let mut body = memory.body(vec![1; 100_000]);
+        assert!(memory.total() >= 100_000 && !memory.has_room(950_000));
+        let piece = body.split_to(10);
+        drop(body);
+        assert!(memory.total() >= 100_000);
+        drop(piece);
+        assert_eq!(memory.total(), 0);
+    }
+
+    #[test]
+    fn whoever_holds_much_is_looked_at_again_only_when_it_is_more() {
+        let memory = Memory::new(160 << 20);
+        memory.set_heap(150 << 20);
+        assert!(memory.is_high());
+        memory.collected();
+        assert!(!memory.is_high());
+        memory.set_heap(161 << 20);
+        assert!(memory.is_high() && memory.is_beyond());
+    }
+}

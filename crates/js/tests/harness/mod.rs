@@ -1,0 +1,259 @@
+//! Guests on threads of their own, with a watchdog as the host has one: a guest that never returns costs its thread
+//! only.
+#![allow(dead_code, missing_docs, clippy::unwrap_used)] // Each test file uses a part.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::task::Poll;
+use std::time::Duration;
+
+use nexus_core::{App, Limit, Limits, Manifest};
+use nexus_guest::{
+    Abandon, Body, ClientAddress, Engine, Failure, Guest, HeaderList, Level, LoadError, LogRecord, LogSink,
+    ModuleError, ModulePath, ModuleSource, Request, RequestId, Services, Stop, Usage, Watch, exchange,
+};
+use nexus_js::JsEngine;
+
+/// Far longer than anything here takes.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
+
+#[derive(Default)]
+struct Log(RefCell<Vec<LogRecord>>);
+
+impl LogSink for Log {
+    fn wants(&self, _level: Level) -> bool {
+        true
+    }
+    fn log(&self, record: LogRecord) {
+        self.0.borrow_mut().push(record);
+    }
+}
+
+struct Files(HashMap<String, Vec<u8>>);
+
+impl ModuleSource for Files {
+    fn resolve(&self, specifier: &str, referrer: &ModulePath) -> Result<ModulePath, ModuleError> {
+        let missing = || ModuleError(format!("\"{specifier}\" is not there (imported by {referrer})"));
+        let name = specifier.strip_prefix("./").ok_or_else(missing)?;
+        if self.0.contains_key(name) { ModulePath::new(name).ok_or_else(missing) } else { Err(missing()) }
+    }
+    fn read(&self, path: &ModulePath) -> Result<Vec<u8>, ModuleError> {
+        self.0.get(path.as_str()).cloned().ok_or_else(|| ModuleError(format!("\"{path}\" is not there")))
+    }
+}
+
+struct Tell(Sender<Event>);
+
+impl Abandon for Tell {
+    fn abandon(&self, stop: Stop) {
+        self.0.send(Event::Abandoned(stop)).unwrap();
+    }
+}
+
+enum Event {
+    Loaded(Result<(), LoadError>),
+    Reply(Result<(u16, String), Failure>),
+    Abandoned(Stop),
+    Over(Option<Stop>, Vec<LogRecord>, Usage),
+}
+
+/// What became of a guest.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) load_error: Option<LoadError>,
+    /// Of each request that was answered, in order.
+    pub(crate) replies: Vec<Result<(u16, String), Failure>>,
+    /// How the guest was stopped.
+    pub(crate) stop: Option<Stop>,
+    /// Whether its thread went with it.
+    pub(crate) abandoned: bool,
+    pub(crate) log: Vec<LogRecord>,
+    pub(crate) usage: Usage,
+    /// The most that its watch ever told.
+    pub(crate) memory: u64,
+}
+
+impl Outcome {
+    /// The only reply's body.
+    pub(crate) fn text(&self) -> &str {
+        match &self.replies[..] {
+            [Ok((200, text))] => text,
+            _ => panic!("no text: {self:?}"),
+        }
+    }
+
+    pub(crate) fn messages(&self) -> Vec<&str> {
+        self.log.iter().map(|record| record.message.as_str()).collect()
+    }
+}
+
+/// Loads the app with these limits beyond the defaults, and has it answer these paths, each when the one before was
+/// answered; `&`, between two, sends both at once.
+pub(crate) fn run(limits: &[(Limit, u64)], source: &str, paths: &[&str]) -> Outcome {
+    run_files(limits, &[("index.js", source)], paths)
+}
+
+pub(crate) fn run_files(limits: &[(Limit, u64)], files: &[(&str, &str)], paths: &[&str]) -> Outcome {
+    nexus_js::initialize_for_tests(&std::env::current_exe().unwrap()).unwrap();
+    let mut all = Limits::default();
+    for (limit, value) in limits {
+        all.set(*limit, *value);
+    }
+    let files = files.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect();
+    let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
+    let watch = Arc::new(Watch::new());
+    let (sender, events) = channel();
+    {
+        let watch = watch.clone();
+        // The stack of a worker's thread.
+        let thread = std::thread::Builder::new().stack_size(2 << 20);
+        thread.spawn(move || work(all, files, &paths, &watch, &sender)).unwrap();
+    }
+    let over = Arc::new(AtomicBool::new(false));
+    let dog = {
+        let (watch, over) = (watch, over.clone());
+        std::thread::spawn(move || watchdog(&watch, &over))
+    };
+    let mut outcome = collect(&events);
+    over.store(true, Ordering::Relaxed);
+    outcome.memory = dog.join().unwrap();
+    outcome
+}
+
+fn watchdog(watch: &Watch, over: &AtomicBool) -> u64 {
+    let (mut last, mut memory) = (None, 0);
+    while !over.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(2));
+        let turn = watch.turn();
+        if turn.is_some() && turn == last {
+            watch.poke();
+        }
+        last = turn;
+        memory = memory.max(watch.memory());
+    }
+    memory
+}
+
+fn collect(events: &Receiver<Event>) -> Outcome {
+    let mut outcome = Outcome::default();
+    loop {
+        match events.recv_timeout(DEADLINE) {
+            Ok(Event::Loaded(Ok(()))) => {}
+            Ok(Event::Loaded(Err(error))) => {
+                outcome.load_error = Some(error);
+                return outcome;
+            }
+            Ok(Event::Reply(reply)) => outcome.replies.push(reply),
+            Ok(Event::Abandoned(stop)) => {
+                (outcome.stop, outcome.abandoned) = (Some(stop), true);
+                return outcome;
+            }
+            Ok(Event::Over(stop, log, usage)) => {
+                (outcome.stop, outcome.log, outcome.usage) = (stop, log, usage);
+                return outcome;
+            }
+            Err(error) => panic!("the guest did not end ({error}): {outcome:?}"),
+        }
+    }
+}
+
+fn work(
+    limits: Limits,
+    files: HashMap<String, Vec<u8>>,
+    paths: &[String],
+    watch: &Arc<Watch>,
+    events: &Sender<Event>,
+) {
+    let log = Rc::new(Log::default());
+    let services = Services {
+        log: log.clone(),
+        modules: Rc::new(Files(files)),
+        env: Rc::new([]),
+        limits,
+        watch: watch.clone(),
+        abandon: Rc::new(Tell(events.clone())),
+    };
+    let app = App {
+        folder: "/nowhere".into(),
+        manifest: Manifest::default_for("test").unwrap(),
+        main: Some("index.js".into()),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let guest = match JsEngine.load(Arc::new(app), services).await {
+            Ok(guest) => guest,
+            Err(error) => {
+                let _ = events.send(Event::Loaded(Err(error)));
+                return;
+            }
+        };
+        let _ = events.send(Event::Loaded(Ok(())));
+        let mut stop = None;
+        for path in paths {
+            let replies: Vec<_> = path.split('&').map(|path| fetch(&*guest, path)).collect();
+            for reply in replies {
+                let mut reply = pin!(reply);
+                let reply = poll_fn(|cx| {
+                    if stop.is_none()
+                        && let Poll::Ready(ended) = guest.poll(cx)
+                    {
+                        stop = Some(ended);
+                    }
+                    reply.as_mut().poll(cx)
+                })
+                .await;
+                let _ = events.send(Event::Reply(reply));
+            }
+            if stop.is_some() {
+                break;
+            }
+        }
+        // What is left, in a tail, say.
+        let rest = poll_fn(|cx| {
+            if stop.is_none()
+                && let Poll::Ready(ended) = guest.poll(cx)
+            {
+                stop = Some(ended);
+            }
+            if stop.is_some() || guest.in_flight() == 0 { Poll::Ready(()) } else { Poll::Pending }
+        });
+        let _ = tokio::time::timeout(DEADLINE, rest).await;
+        let usage = guest.usage();
+        drop(guest);
+        let log = log.0.borrow().clone();
+        let _ = events.send(Event::Over(stop, log, usage));
+    });
+}
+
+fn fetch(guest: &dyn Guest, path: &str) -> impl Future<Output = Result<(u16, String), Failure>> + use<> {
+    let (responder, pending) = exchange();
+    let request = Request {
+        id: RequestId::parse(b"req-1").unwrap(),
+        method: "GET".into(),
+        url: format!("http://localhost{path}"),
+        headers: HeaderList::new(),
+        body: Body::Empty,
+        client: ClientAddress::Ip([127, 0, 0, 1].into(), Some(99)),
+    };
+    guest.request(request, responder);
+    async move {
+        let reply = pending.await?;
+        let mut text = Vec::new();
+        match reply.body {
+            Body::Empty => {}
+            Body::Full(bytes) => text.extend_from_slice(&bytes),
+            Body::Stream(mut source) => {
+                while let Some(Ok(chunk)) = poll_fn(|cx| source.poll_chunk(cx)).await {
+                    text.extend_from_slice(&chunk);
+                }
+            }
+        }
+        Ok((reply.status, String::from_utf8_lossy(&text).into_owned()))
+    }
+}

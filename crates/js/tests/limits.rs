@@ -1,0 +1,209 @@
+//! A guest's limits: what ends it, when, and what its clients and the log are told.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod harness;
+
+use harness::{Outcome, run};
+use nexus_core::Limit;
+use nexus_guest::{FailureKind, StopReason};
+
+const MB: u64 = 1 << 20;
+
+/// `burn(ms)` computes for so long.
+const BURN: &str = "
+    const burn = (ms) => { for (const end = performance.now() + ms; performance.now() < end;); };
+    const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+";
+
+fn handler(body: &str) -> String {
+    format!("{BURN} export default {{ async fetch(request, env, ctx) {{ {body} }} }}")
+}
+
+/// The guest was stopped for this, and its clients were told the limit.
+#[track_caller]
+fn assert_stopped(outcome: &Outcome, reason: StopReason, limit: Limit, value: u64) {
+    let stop = outcome.stop.as_ref().unwrap_or_else(|| panic!("not stopped: {outcome:?}"));
+    assert_eq!((stop.reason, stop.limit), (reason, Some((limit, value))), "{outcome:?}");
+    assert!(stop.detail.contains(limit.key()) && stop.detail.contains(&limit.show(value)), "{stop:?}");
+    if !outcome.abandoned {
+        let kind = if reason == StopReason::Wall { FailureKind::TimedOut } else { FailureKind::Stopped };
+        let failure = outcome.replies.last().unwrap().as_ref().unwrap_err();
+        assert_eq!((failure.kind, failure.limit), (kind, stop.limit));
+    }
+}
+
+#[test]
+fn a_request_in_an_endless_loop_is_stopped_at_its_cpu_limit_with_the_guests_stack() {
+    let source = handler("const spin = () => { for (;;); };\n spin();");
+    let outcome = run(&[(Limit::Cpu, 100)], &source, &["/"]);
+    assert_stopped(&outcome, StopReason::Cpu, Limit::Cpu, 100);
+    let detail = &outcome.stop.unwrap().detail;
+    assert!(detail.contains("at spin (file:///index.js:4:"), "{detail}");
+    assert!(
+        detail.contains("at Object.fetch (file:///index.js:5:") || detail.contains("at fetch"),
+        "{detail}"
+    );
+}
+
+#[test]
+fn many_short_turns_of_one_request_count_together() {
+    let source =
+        handler("for (let i = 0; i < 100; i++) { burn(1.1); await wait(0); } return new Response('done');");
+    let outcome = run(&[(Limit::Cpu, 100)], &source, &["/"]);
+    assert_stopped(&outcome, StopReason::Cpu, Limit::Cpu, 100);
+}
+
+#[test]
+fn a_request_that_waits_uses_nothing_and_each_has_its_own_account() {
+    let source = handler("burn(60); await wait(150); return new Response('done');");
+    let outcome = run(&[(Limit::Cpu, 100)], &source, &["/", "/&/&/", "/"]);
+    assert_eq!(outcome.stop, None, "{outcome:?}");
+    assert_eq!(outcome.replies.len(), 5);
+}
+
+#[test]
+fn what_is_left_to_wait_until_has_as_much_again() {
+    let source = handler(
+        "burn(60); ctx.waitUntil((async () => { await wait(5); burn(60); console.log('tail'); })()); return new Response('done');",
+    );
+    let outcome = run(&[(Limit::Cpu, 100)], &source, &["/"]);
+    assert_eq!((outcome.text(), &outcome.stop), ("done", &None));
+    assert_eq!(outcome.messages(), ["tail"]);
+    let source =
+        handler("ctx.waitUntil((async () => { await wait(5); for (;;); })()); return new Response('done');");
+    let outcome = run(&[(Limit::Cpu, 100)], &source, &["/"]);
+    assert_eq!(outcome.text(), "done");
+    assert_eq!(outcome.stop.unwrap().reason, StopReason::Cpu);
+}
+
+#[test]
+fn an_app_that_takes_too_long_to_load_is_not_loaded_and_says_so() {
+    for source in [
+        "for (;;);",
+        "await new Promise((resolve) => setTimeout(resolve, 1)); for (;;);",
+        "setInterval(() => { for (const end = Date.now() + 20; Date.now() < end;); }, 1); await new Promise(() => {});",
+        "export default { get fetch() { for (;;); } }",
+    ] {
+        let error = run(&[(Limit::Startup, 100)], source, &[]).load_error.expect("an error");
+        assert_eq!(error.message, "the app reached its startup limit of 100 ms", "{source}");
+    }
+    let error =
+        run(&[(Limit::Startup, 100)], "function spin() {\n for (;;); }\nspin();", &[]).load_error.unwrap();
+    assert!(error.stack.unwrap().contains("at spin (file:///index.js:2:"));
+}
+
+#[test]
+fn a_turn_that_takes_longer_than_a_response_may_is_stopped_with_504() {
+    let outcome = run(&[(Limit::Cpu, 60_000), (Limit::Wall, 100)], &handler("for (;;);"), &["/"]);
+    assert_stopped(&outcome, StopReason::Wall, Limit::Wall, 100);
+}
+
+#[test]
+fn every_request_in_flight_is_told_the_limit() {
+    let source = handler("if (request.url.endsWith('/wait')) await wait(100000); for (;;);");
+    let outcome = run(&[(Limit::Cpu, 100)], &source, &["/wait&/wait&/"]);
+    assert_stopped(&outcome, StopReason::Cpu, Limit::Cpu, 100);
+    assert_eq!(outcome.replies.len(), 3);
+    for reply in &outcome.replies {
+        assert_eq!(
+            reply.as_ref().unwrap_err().to_string(),
+            "the app was stopped while it handled this request (limit: cpu 100 ms)"
+        );
+    }
+}
+
+/// Memory as a limit, with CPU time to spare.
+fn with_memory(mb: u64) -> [(Limit, u64); 3] {
+    [(Limit::Memory, mb * MB), (Limit::Cpu, 60_000), (Limit::Startup, 60_000)]
+}
+
+#[test]
+fn heap_buffers_and_webassembly_memories_count_together() {
+    for (name, hold) in [
+        ("heap", "held.push(new Array(1e5).fill(held.length));"),
+        ("strings", "held.push('x'.repeat(1e6) + held.length); held.at(-1).charCodeAt(5);"),
+        ("buffers", "held.push(new Uint8Array(1e6).fill(1));"),
+        ("resizable", "held.push(new ArrayBuffer(1e6, { maxByteLength: 2e6 })); held.at(-1).resize(2e6);"),
+        ("wasm", "held.push(new WebAssembly.Memory({ initial: 1 })); held.at(-1).grow(15);"),
+        ("maps", "held.push(new Map(Array.from({ length: 1e4 }, (_, i) => [i, {}])));"),
+    ] {
+        for (spread, source) in [
+            ("one turn", format!("const held = []; for (;;) {{ {hold} }}")),
+            ("many turns", format!("const held = []; for (;;) {{ {hold} await wait(0); }}")),
+        ] {
+            let outcome = run(&with_memory(48), &handler(&source), &["/"]);
+            assert_stopped(&outcome, StopReason::Memory, Limit::Memory, 48 * MB);
+            assert!(!outcome.abandoned, "{name}, {spread}: {outcome:?}");
+            // It was stopped soon after it came to the limit, and not before.
+            assert!((48 * MB..160 * MB).contains(&outcome.memory), "{name}, {spread}: {}", outcome.memory);
+        }
+    }
+}
+
+#[test]
+fn garbage_does_not_count() {
+    for waste in [
+        "new Uint8Array(4e6).fill(1);",
+        "new Array(1e5).fill({});",
+        "'x'.repeat(1e6).split('');",
+        "new WebAssembly.Memory({ initial: 32 });",
+        "structuredClone(new Uint8Array(4e6));",
+    ] {
+        for pause in ["", "await wait(0);"] {
+            let source =
+                format!("for (let i = 0; i < 200; i++) {{ {waste} {pause} }} return new Response('fine');");
+            let outcome = run(&with_memory(48), &handler(&source), &["/"]);
+            assert_eq!(outcome.stop, None, "{waste} {outcome:?}");
+            assert_eq!(outcome.text(), "fine", "{waste}");
+        }
+    }
+}
+
+#[test]
+fn a_guest_works_within_the_smallest_memory_limit() {
+    let source = handler(
+        "let list = []; for (let i = 0; i < 200000; i++) { list.push({ i }); if (list.length > 1e4) list = []; }
+         return Response.json({ list: list.length, text: structuredClone(['a']).join() });",
+    );
+    let outcome = run(&with_memory(16), &source, &["/", "/", "/"]);
+    assert_eq!(outcome.stop, None, "{outcome:?}");
+    assert!(outcome.replies.iter().all(Result::is_ok), "{outcome:?}");
+}
+
+/// A guest that tries this may be refused or stopped, or lose its thread; others in the process never notice.
+#[track_caller]
+fn survives(attack: &str) {
+    let source = handler(&format!(
+        "try {{ {attack} }} catch (error) {{ return new Response(String(error)); }} return new Response('done');"
+    ));
+    let outcome =
+        run(&[(Limit::Memory, 64 * MB), (Limit::Cpu, 5_000), (Limit::Startup, 60_000)], &source, &["/"]);
+    match &outcome.stop {
+        Some(stop) => {
+            assert!(matches!(stop.reason, StopReason::Memory | StopReason::Cpu), "{attack}: {stop:?}");
+            println!("{attack}: abandoned: {}, {}", outcome.abandoned, stop.detail);
+        }
+        None => assert!(outcome.replies[0].is_ok(), "{attack}: {outcome:?}"),
+    }
+    let neighbour = run(&[], &handler("return new Response('fine');"), &["/"]);
+    assert_eq!(neighbour.text(), "fine");
+}
+
+#[test]
+fn nothing_that_a_guest_allocates_in_one_step_ends_the_process() {
+    for attack in [
+        "new Array(1e8).fill(1.5)",
+        "Object.keys(new Uint8Array(1e8))",
+        "'é'.repeat(2 ** 28).normalize('NFD')",
+        "new TextEncoder().encode('é'.repeat(2 ** 27))",
+        "new WebAssembly.Table({ initial: 1e7, element: 'anyfunc' })",
+        "const held = []; for (;;) held.push(new Uint8Array(2 ** 31).fill(1))",
+        "const held = []; for (let i = 0; i < 5000; i++) held.push(new ArrayBuffer(2 ** 24))",
+        "let text = 'x'; for (;;) text += text",
+        "let text = 'x'; const held = []; for (;;) { held.push(text); text = (text + text).slice(0, 2 ** 28); text.charCodeAt(0) }",
+        "JSON.parse('['.repeat(1e7))",
+        "JSON.stringify(new Array(1e7).fill('xxxxxxxxxxxxxxxx'))",
+    ] {
+        survives(attack);
+    }
+}
