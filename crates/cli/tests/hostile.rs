@@ -1,0 +1,369 @@
+//! Runs the attacks of `tests/hostile/`: each beside a quiet neighbour in the same process, which must go on
+//! answering; the process must be the same one afterwards, and have its memory back.
+//!
+//! A folder of attacks is served by one process, one app an attack, and attacked in order. `NEXUS_ATTACK=name` runs a
+//! single attack of it, and prints what the app logged.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+#[path = "hostile/attack.rs"]
+mod attack;
+#[path = "hostile/client.rs"]
+mod client;
+mod harness;
+#[path = "hostile/watch.rs"]
+mod watch;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use attack::Attack;
+use client::{End, Outcome, attempt};
+use harness::{DEADLINE, Folder, Nexus};
+use watch::{Watch, resident};
+
+/// A folder of `tests/hostile/`, with its test.
+macro_rules! folders {
+    ($($test:ident: $folder:literal;)*) => {
+        $(#[test]
+        fn $test() {
+            run($folder);
+        })*
+
+        const FOLDERS: &[&str] = &[$($folder),*];
+    };
+}
+
+folders! {
+    endless_loops_are_stopped: "loops";
+    long_built_ins_are_stopped: "builtins";
+    memory_is_bounded: "memory";
+    webassembly_is_bounded: "wasm";
+    recursion_ends_in_an_exception: "recursion";
+    what_the_host_calls_and_reads_is_bounded: "host";
+    what_goes_on_without_a_turn_is_bounded: "async";
+    an_app_that_loads_without_an_end_is_not_served: "startup";
+    patched_built_ins_harm_only_their_app: "patched";
+}
+
+/// The attacks that are made at once, each by an app of its own.
+const TOGETHER: [&str; 10] = [
+    "loops/handler",
+    "loops/microtasks",
+    "builtins/regexp",
+    "builtins/apply",
+    "memory/objects",
+    "memory/array-fill",
+    "memory/buffers",
+    "wasm/loop",
+    "host/log-flood",
+    "async/interval",
+];
+
+/// The sample that is another one in another process.
+const STARTED: &str = "process_start_time_seconds";
+
+/// The most memory that the process may have at once, and have more than at its start afterwards.
+const PEAK: u64 = 1536 << 20;
+const KEPT: u64 = 300 << 20;
+
+#[test]
+fn ten_apps_that_attack_at_once_and_again_are_bounded_together() {
+    let attacks: Vec<Attack> =
+        TOGETHER.iter().map(|name| Attack::read(&sources().join(format!("{name}.js")))).collect();
+    let mut stage = Stage::start(&attacks);
+    let mut faults = Vec::new();
+    for round in 1..=3 {
+        stage.watch.during(&format!("ten at once, round {round}"));
+        std::thread::scope(|scope| {
+            let runs: Vec<_> = attacks.iter().map(|attack| scope.spawn(|| stage.make(attack))).collect();
+            for (attack, run) in attacks.iter().zip(runs) {
+                let found = run.join().unwrap_or_else(|_| vec!["its test panicked".to_owned()]);
+                faults.extend(
+                    found.into_iter().map(|fault| format!("{} in round {round}: {fault}", attack.name)),
+                );
+            }
+        });
+    }
+    faults.extend(stage.host_faults());
+    faults.extend(stage.finish());
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn every_attack_belongs_to_a_test() {
+    let mut count = 0;
+    for entry in std::fs::read_dir(sources()).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            assert!(FOLDERS.contains(&name.as_str()), "no test runs the attacks in {name}/");
+            count += attacks_in(&name).len();
+        } else {
+            assert_eq!(name, "README.md", "an attack stands in a folder");
+        }
+    }
+    assert!(count >= 45, "there are {count} attacks only");
+}
+
+fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/hostile")
+}
+
+fn attacks_in(folder: &str) -> Vec<Attack> {
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(sources().join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let chosen = std::env::var("NEXUS_ATTACK").ok();
+    let attacks = files.iter().map(|file| Attack::read(file));
+    attacks.filter(|attack| chosen.as_ref().is_none_or(|name| *name == attack.name)).collect()
+}
+
+/// Makes a folder's attacks in order, and tells at the end all that was wrong.
+fn run(folder: &str) {
+    let attacks = attacks_in(folder);
+    let mut faults = Vec::new();
+    let mut left = &attacks[..];
+    while !left.is_empty() {
+        let mut stage = Stage::start(left);
+        while let Some((attack, rest)) = left.split_first() {
+            left = rest;
+            stage.watch.during(&attack.name);
+            let start = Instant::now();
+            let mut found = stage.make(attack);
+            found.extend(stage.host_faults());
+            println!(
+                "{folder}/{}: {} in {:?}",
+                attack.name,
+                if found.is_empty() { "ok" } else { "FAILED" },
+                start.elapsed()
+            );
+            if std::env::var("NEXUS_ATTACK").is_ok() {
+                println!("{}\n{}", stage.nexus.lines().join("\n"), stage.nexus.errors());
+            }
+            let ended = !found.is_empty() && !stage.is_alive();
+            faults.extend(found.into_iter().map(|fault| format!("{folder}/{}: {fault}", attack.name)));
+            if ended {
+                break;
+            }
+        }
+        faults.extend(stage.finish().into_iter().map(|fault| format!("{folder}: {fault}")));
+    }
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+
+/// A process that serves attacks and the quiet neighbour.
+struct Stage {
+    _folder: Folder,
+    nexus: Nexus,
+    watch: Watch,
+    /// When the host's process started, and its memory then.
+    started: Option<f64>,
+    resident: u64,
+}
+
+impl Stage {
+    fn start(attacks: &[Attack]) -> Self {
+        let folder = Folder::new(&[("quiet/index.js", watch::QUIET)]);
+        for attack in attacks {
+            attack.write(&folder);
+        }
+        let nexus = Nexus::serve(folder.path());
+        let pid = nexus.id();
+        let watch = Watch::start(nexus.address("quiet"), pid);
+        for attack in attacks {
+            nexus.line(&format!("{} is served, or not", attack.name), |line| {
+                let message = line["message"].as_str().unwrap_or_default();
+                line["app"] == *attack.name && (message == "serving" || message.starts_with("not served"))
+            });
+        }
+        let started = sample(&nexus.admin(), STARTED);
+        assert!(started.is_some(), "the host does not tell when it started");
+        Self { _folder: folder, watch, started, resident: resident(pid), nexus }
+    }
+
+    /// Makes an attack; gives what went wrong.
+    fn make(&self, attack: &Attack) -> Vec<String> {
+        let refused = self.nexus.log().into_iter().find(|line| {
+            line["app"] == *attack.name
+                && line["message"].as_str().is_some_and(|text| text.starts_with("not served"))
+        });
+        match (refused, &attack.refused) {
+            (Some(line), Some(expected)) => {
+                let message = line["message"].as_str().unwrap_or_default();
+                let named = message.contains(expected.as_str());
+                return if named {
+                    Vec::new()
+                } else {
+                    vec![format!("the reason is not {expected:?}: {message}")]
+                };
+            }
+            (Some(line), None) => return vec![line["message"].to_string()],
+            (None, Some(_)) if attack.statuses.is_empty() => return vec!["it is served".to_owned()],
+            (None, _) => {}
+        }
+        let address = Arc::new(self.nexus.address(&attack.name));
+        let mut faults = Vec::new();
+        for path in &attack.paths {
+            let clients: Vec<_> = (0..attack.clients)
+                .map(|_| {
+                    let (address, path, attack) = (address.clone(), path.clone(), attack.clone());
+                    std::thread::spawn(move || attempt(&address, &path, &attack))
+                })
+                .collect();
+            let outcomes: Vec<Outcome> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+            let mut found: Vec<String> = outcomes
+                .iter()
+                .filter_map(|outcome| judge(attack, outcome))
+                .map(|f| format!("{path}: {f}"))
+                .collect();
+            found.dedup();
+            faults.extend(found);
+        }
+        if let Some(reason) = &attack.stop {
+            faults.extend(self.stopped(attack, reason));
+        }
+        if attack.alive {
+            faults.extend(alive(&address));
+        }
+        if let Some(part) = &attack.logged {
+            let found = soon(|| {
+                self.nexus.messages(part).iter().any(|line| line["app"] == *attack.name).then_some(())
+            });
+            if found.is_none() {
+                faults.push(format!("no line of the log says {part:?}"));
+            }
+        }
+        faults
+    }
+
+    /// Waits until an app was stopped for a reason.
+    fn stopped(&self, attack: &Attack, reason: &str) -> Option<String> {
+        let name = format!("nexus_guest_stops_total{{app=\"{}\",reason=\"{reason}\"}}", attack.name);
+        let counted =
+            soon(|| sample(&self.nexus.admin(), &name).is_some_and(|count| count > 0.0).then_some(()));
+        counted.is_none().then(|| format!("it was not stopped for {reason}"))
+    }
+
+    fn is_alive(&self) -> bool {
+        soon(|| sample(&self.nexus.admin(), STARTED)) == self.started
+    }
+
+    /// What is wrong with the host itself.
+    fn host_faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        if !self.is_alive() {
+            faults.push(format!("the host's process has ended: {}", self.nexus.errors()));
+        }
+        for part in ["panicked", "Fatal error", "Check failed"] {
+            if self.nexus.errors().contains(part) {
+                faults.push(format!("standard error says: {}", self.nexus.errors()));
+            }
+        }
+        faults.extend(self.watch.faults());
+        faults
+    }
+
+    /// Ends the process; tells what the neighbour and the memory have to say.
+    fn finish(&mut self) -> Vec<String> {
+        let mut faults = Vec::new();
+        self.watch.during("the end");
+        if self.is_alive() {
+            let pid = self.nexus.id();
+            let bound = self.resident + KEPT;
+            if soon(|| (resident(pid) < bound).then_some(())).is_none() {
+                faults.push(format!(
+                    "{} MB are resident afterwards, {} MB at the start",
+                    resident(pid) >> 20,
+                    self.resident >> 20
+                ));
+            }
+        }
+        let (answered, peak, when) = self.watch.stop();
+        faults.extend(self.watch.faults());
+        if answered < 20 {
+            faults.push(format!("the neighbour answered {answered} times only"));
+        }
+        if peak > PEAK {
+            faults.push(format!("{} MB were resident at once, during {when}", peak >> 20));
+        }
+        println!(
+            "the neighbour answered {answered} times; {} MB at the start, {} MB at most, during {when}",
+            self.resident >> 20,
+            peak >> 20
+        );
+        faults
+    }
+}
+
+/// A sample of the metrics, if the host answers.
+fn sample(admin: &str, name: &str) -> Option<f64> {
+    let page = attempt(admin, "/metrics", &Attack::plain());
+    let page = String::from_utf8(page.body).ok()?;
+    page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+}
+
+/// What is wrong with an outcome.
+fn judge(attack: &Attack, outcome: &Outcome) -> Option<String> {
+    let Some(status) = outcome.status else {
+        return match outcome.end {
+            End::Late => Some("no response came in time".to_owned()),
+            _ if attack.may_close => None,
+            _ => Some("the connection was closed without a response".to_owned()),
+        };
+    };
+    let body = String::from_utf8_lossy(&outcome.body[..outcome.body.len().min(400)]).into_owned();
+    let end = match outcome.end {
+        End::Whole => None,
+        End::Cut if attack.may_cut => None,
+        End::Left if attack.may_leave => None,
+        End::Cut => Some("its body was cut off"),
+        End::Left => Some("its body did not end"),
+        End::Late => Some("its body did not come in time"),
+    };
+    if !attack.statuses.contains(&status) {
+        return Some(format!("the status is {status}, not one of {:?}: {body:?}", attack.statuses));
+    }
+    if let Some(end) = end {
+        return Some(format!("{status}, but {end}: {body:?}"));
+    }
+    if status >= 500 {
+        // What the host itself says: one line, with the limit and nothing of the guest.
+        let named = |limit: &String| body.contains(&format!("(limit: {limit} "));
+        if status != 500 && !attack.limits.is_empty() && !attack.limits.iter().any(named) {
+            return Some(format!("{status} names no limit of {:?}: {body:?}", attack.limits));
+        }
+        if body.lines().count() != 1
+            || ["secret", "Error", ".js", "    at "].iter().any(|part| body.contains(part))
+        {
+            return Some(format!("{status} tells of the guest: {body:?}"));
+        }
+    }
+    None
+}
+
+/// Whether an app answers again.
+fn alive(address: &str) -> Option<String> {
+    let mut last = None;
+    let answered = soon(|| {
+        let outcome = attempt(address, "/alive", &Attack::plain());
+        let fine = outcome.status == Some(200) && outcome.body == b"alive";
+        last = Some(outcome);
+        fine.then_some(())
+    });
+    answered.is_none().then(|| format!("the app does not answer any more: {last:?}"))
+}
+
+/// Asks again and again, up to the deadline.
+fn soon<T>(mut probe: impl FnMut() -> Option<T>) -> Option<T> {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = probe() {
+            return Some(found);
+        }
+        if start.elapsed() > DEADLINE / 2 {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

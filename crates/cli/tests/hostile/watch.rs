@@ -1,0 +1,130 @@
+//! The quiet neighbour, asked without a pause, and the process's memory, looked at all the time.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::attack::Attack;
+use super::client::{End, attempt};
+
+/// The neighbour: it counts, so that a fresh guest would be noticed.
+pub(crate) const QUIET: &str = "let count = 0;\n\
+    export default { fetch() { return new Response(`quiet ${++count}`); } };\n";
+
+#[derive(Default)]
+struct Seen {
+    ended: AtomicBool,
+    answered: AtomicU64,
+    peak: AtomicU64,
+    /// What is going on now, and what was when the memory was at its peak.
+    now: Mutex<String>,
+    then: Mutex<String>,
+    faults: Mutex<Vec<String>>,
+}
+
+/// Two threads that watch.
+pub(crate) struct Watch {
+    seen: Arc<Seen>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Watch {
+    /// Asks the neighbour at `address`, and looks at the memory of a process and its children.
+    pub(crate) fn start(address: String, pid: u32) -> Self {
+        let seen = Arc::new(Seen::default());
+        *seen.now.lock().unwrap() = "the start".to_owned();
+        let (asking, looking) = (seen.clone(), seen.clone());
+        let threads = vec![
+            std::thread::spawn(move || asking.ask(&address)),
+            std::thread::spawn(move || looking.look(pid)),
+        ];
+        Self { seen, threads }
+    }
+
+    /// From now on this is going on.
+    pub(crate) fn during(&self, what: &str) {
+        *self.seen.now.lock().unwrap() = what.to_owned();
+    }
+
+    /// What went wrong with the neighbour since the last time.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        std::mem::take(&mut self.seen.faults.lock().unwrap())
+    }
+
+    /// Ends the watching. Gives how often the neighbour answered, and the peak of the memory in bytes with what was
+    /// going on then.
+    pub(crate) fn stop(&mut self) -> (u64, u64, String) {
+        self.seen.ended.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            thread.join().unwrap();
+        }
+        let Seen { answered, peak, then, .. } = &*self.seen;
+        (answered.load(Ordering::Relaxed), peak.load(Ordering::Relaxed), then.lock().unwrap().clone())
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.seen.ended.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Seen {
+    fn ask(&self, address: &str) {
+        let plain = Attack::plain();
+        for count in 1.. {
+            if self.ended.load(Ordering::Relaxed) {
+                return;
+            }
+            let outcome = attempt(address, "/", &plain);
+            let expected = format!("quiet {count}");
+            if (outcome.status, outcome.end) != (Some(200), End::Whole) || outcome.body != expected.as_bytes()
+            {
+                let now = self.now.lock().unwrap().clone();
+                let body = String::from_utf8_lossy(&outcome.body).into_owned();
+                let fault = format!(
+                    "the neighbour answered {:?} {body:?}, not {expected:?}, during {now}",
+                    outcome.status
+                );
+                self.faults.lock().unwrap().push(fault);
+                // One is enough: its count is another one from now on.
+                return;
+            }
+            self.answered.fetch_add(1, Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(3));
+        }
+    }
+
+    fn look(&self, pid: u32) {
+        while !self.ended.load(Ordering::Relaxed) {
+            let now = resident(pid);
+            if self.peak.fetch_max(now, Ordering::Relaxed) < now {
+                *self.then.lock().unwrap() = self.now.lock().unwrap().clone();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// The resident memory of a process and its children, in bytes.
+pub(crate) fn resident(pid: u32) -> u64 {
+    let own = |pid: u32| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap_or(0) * 1024
+    };
+    own(pid) + children(pid).into_iter().map(own).sum::<u64>()
+}
+
+/// The processes that a process has started, by `/proc`.
+fn children(pid: u32) -> Vec<u32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let parent = |pid: u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // After the name, which may hold anything, come the state and the parent.
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<u32>().ok()
+    };
+    numbers.filter(|number| parent(*number) == Some(pid)).collect()
+}

@@ -1,0 +1,25 @@
+// An endless loop in WebAssembly.
+//
+// Tries: to compute where there is no JavaScript.
+// Must: be stopped at the CPU limit.
+//
+// @status 503
+// @limit cpu
+// @stop cpu
+
+// (module (func (export "f") (loop (br 0))))
+const bytes = new Uint8Array([
+  0, 0x61, 0x73, 0x6d, 1, 0, 0, 0,
+  1, 4, 1, 0x60, 0, 0,
+  3, 2, 1, 0,
+  7, 5, 1, 1, 0x66, 0, 0,
+  10, 9, 1, 7, 0, 0x03, 0x40, 0x0c, 0, 0x0b, 0x0b,
+]);
+
+export default {
+  async fetch(request, env, ctx) {
+    if (request.url.endsWith("/alive")) return new Response("alive");
+    new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports.f();
+    return new Response("done");
+  },
+};

@@ -1,0 +1,16 @@
+// Tables of ten million elements, the most that there may be.
+//
+// Tries: to take memory that is neither a heap's nor a buffer's.
+// Must: fail with a RangeError, or be stopped at the memory or the CPU limit.
+//
+// @status 503, 500
+// @limit memory, cpu
+// @limits cpu = "10 s"
+
+export default {
+  async fetch(request, env, ctx) {
+    if (request.url.endsWith("/alive")) return new Response("alive");
+    const kept = [];
+    for (;;) kept.push(new WebAssembly.Table({ element: "externref", initial: 10_000_000 }, {}));
+  },
+};
