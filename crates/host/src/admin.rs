@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use nexus_guest::{Body, ClientAddress, HeaderList, Level, Reply, Request, RequestId, exchange};
+use nexus_guest::{Body, Failure, HeaderList, Level, Reply, Request, RequestId, exchange};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
 use crate::host::Registry;
 use crate::http::{
-    Call, CallOwner, Listener, Outcome, Refusal, Server, ServerConfig, Service, Shutdown, serve,
+    Call, CallOwner, Listener, Outcome, Refused, Server, ServerConfig, Service, Shutdown, serve,
 };
 use crate::listen::Bound;
 use crate::log::Logger;
@@ -157,10 +157,13 @@ impl Service for AdminService {
         Call::new(pending, self, 0)
     }
 
-    fn refused(&self, refusal: &Refusal, client: ClientAddress) {
-        let message = format!("the admin address refused a request: {refusal}");
-        self.shared.logger.host(Level::Debug, message, [("client", client.to_string().into())]);
+    fn refused(&self, refused: Refused) {
+        let message = format!("the admin address refused a request: {}", refused.refusal);
+        self.shared.logger.host(Level::Debug, message, [("client", refused.client.to_string().into())]);
     }
+
+    /// It has no guest that could lose its thread.
+    fn abandoned(&self, _answered: &[RequestId], _failure: &Failure) {}
 
     fn next_request_id(&self) -> RequestId {
         self.last_id.set(self.last_id.get() + 1);

@@ -5,6 +5,7 @@
 mod admin;
 mod assets;
 mod beneath;
+mod descriptors;
 mod discover;
 mod host;
 mod http;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use nexus_guest::ClientAddress;
 
+use crate::descriptors::Descriptors;
+
 /// Limits and deadlines of one listener's connections.
 #[derive(Debug, Clone)]
 pub(crate) struct ServerConfig {
@@ -33,6 +35,8 @@ pub(crate) struct ServerConfig {
     pub max_streams: u32,
     /// The most connections of one listening loop; beyond it no more are accepted until one closes.
     pub max_connections: usize,
+    /// The descriptors that connections share with others.
+    pub descriptors: &'static Descriptors,
     /// Whose forwarded headers are believed.
     pub trust: Trust,
 }
@@ -52,6 +56,7 @@ impl Default for ServerConfig {
             ping_interval: Duration::from_secs(20),
             max_streams: 100,
             max_connections: 10_000,
+            descriptors: Descriptors::of_process(),
             trust: Trust::nobody(),
         }
     }

@@ -1,6 +1,7 @@
 //! A connection's socket, TCP or Unix, with the few operations that the server needs.
 
 use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -10,20 +11,49 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::open::{Counted, Place, State};
+
 /// A silent TCP peer is probed after this time, so that one that vanished does not stay forever.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A connected socket.
-pub(super) enum Socket {
+pub(super) struct Socket {
+    // Before the stream, for it is dropped first: what is in the table is open.
+    place: Place,
+    stream: Stream,
+}
+
+/// What a listener gives.
+pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
+impl AsRawFd for Stream {
+    fn as_raw_fd(&self) -> RawFd {
+        match self {
+            Stream::Tcp(stream) => stream.as_raw_fd(),
+            Stream::Unix(stream) => stream.as_raw_fd(),
+        }
+    }
+}
+
 impl Socket {
+    /// Notes the stream among the thread's open connections.
+    pub(super) fn new(stream: Stream, counted: Counted) -> Self {
+        Self { place: Place::new(stream.as_raw_fd(), counted), stream }
+    }
+
+    /// How far the connection is from now on, for whoever must end it from outside of its task.
+    #[inline]
+    pub(super) fn is_at(&self, state: State) {
+        self.place.set(state);
+    }
+
     /// Sets what every TCP connection gets: no delay, for responses are written whole, and probes.
     pub(super) fn tune(&self) -> io::Result<()> {
-        if let Socket::Tcp(stream) = self {
+        if let Stream::Tcp(stream) = &self.stream {
             stream.set_nodelay(true)?;
             let probes = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_INTERVAL);
             SockRef::from(stream).set_tcp_keepalive(&probes)?;
@@ -33,12 +63,12 @@ impl Socket {
 
     /// The peer's address. An IPv4 peer of an IPv6 socket counts as IPv4.
     pub(super) fn peer(&self) -> io::Result<ClientAddress> {
-        match self {
-            Socket::Tcp(stream) => {
+        match &self.stream {
+            Stream::Tcp(stream) => {
                 let address = stream.peer_addr()?;
                 Ok(ClientAddress::Ip(address.ip().to_canonical(), Some(address.port())))
             }
-            Socket::Unix(_) => Ok(ClientAddress::Unix),
+            Stream::Unix(_) => Ok(ClientAddress::Unix),
         }
     }
 
@@ -69,7 +99,7 @@ impl Socket {
 
     /// Makes the close that follows a reset, which no peer takes for the proper end of a body.
     pub(super) fn reset_on_close(&self) {
-        if let Socket::Tcp(stream) = self {
+        if let Stream::Tcp(stream) = &self.stream {
             // A socket that refuses this is closed all the same, only less loudly.
             let _ = stream.set_zero_linger();
         }
@@ -82,18 +112,18 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Socket::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        match &mut self.get_mut().stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
 }
 
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Socket::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Socket::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+        match &mut self.get_mut().stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -102,9 +132,9 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Socket::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Socket::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        match &mut self.get_mut().stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
         }
     }
 
@@ -117,9 +147,9 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Socket::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Socket::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut self.get_mut().stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

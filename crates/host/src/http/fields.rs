@@ -1,10 +1,13 @@
 //! Header fields that belong to a connection and not to the message (RFC 9110 section 7.6.1), and
 //! what else both protocol versions ask of fields.
 
-use nexus_guest::{Body, Failure, HeaderList, Reply};
+use nexus_guest::{Body, Failure, FailureKind, HeaderList, Reply};
 
 /// The media type of every response that the host writes itself.
 pub(super) const PLAIN_TEXT: &[u8] = b"text/plain;charset=utf-8";
+
+/// After how many seconds a client may try again where too many others are being served (RFC 9110 section 10.2.3).
+const RETRY_AFTER: &[u8] = b"1";
 
 /// The most header fields of a request: 431 beyond it.
 pub(super) const MAX_FIELDS: usize = 256;
@@ -59,8 +62,11 @@ pub(super) fn response_length(status: u16, is_head: bool, body: &Body, guests: O
 
 /// The response that a client gets where the guest failed.
 pub(super) fn failure_reply(failure: &Failure) -> Reply {
-    let mut headers = HeaderList::with_capacity(1, 64);
+    let mut headers = HeaderList::with_capacity(2, 64);
     headers.push(b"content-type", PLAIN_TEXT);
+    if failure.kind == FailureKind::Overloaded {
+        headers.push(b"retry-after", RETRY_AFTER);
+    }
     let body = Body::Full(format!("{}\n", failure).into());
     Reply { status: failure.kind.status(), headers, body }
 }

@@ -13,9 +13,11 @@ use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 
-use super::conn_io::Socket;
+use super::conn_io::{Socket, Stream};
 use super::h1::{self, Scratch};
+use super::open::{Counted, Listening, State};
 use super::{ServerConfig, Service, Shutdown, h2};
+use crate::listen::Bound;
 
 /// The size of the buffer that all connections of a loop read into, in bytes.
 const SCRATCH: usize = 64 * 1024;
@@ -23,6 +25,9 @@ const SCRATCH: usize = 64 * 1024;
 /// After a failure to accept, the next attempt waits this long, and up to [`MAX_BACK_OFF`] if that fails, too.
 const MIN_BACK_OFF: Duration = Duration::from_millis(10);
 const MAX_BACK_OFF: Duration = Duration::from_secs(1);
+
+/// A loop that has its share of the process's descriptors looks again after this time.
+const SHARE_WAIT: Duration = Duration::from_millis(50);
 
 /// What the connections of a listener share.
 pub(crate) struct Server {
@@ -41,6 +46,16 @@ pub(crate) struct Server {
 pub(crate) enum Listener<'a> {
     Tcp(&'a net::TcpListener),
     Unix(&'a unix::UnixListener),
+}
+
+impl<'a> Listener<'a> {
+    /// This socket.
+    pub(crate) fn of(socket: &'a Bound) -> Self {
+        match socket {
+            Bound::Tcp(listener) => Self::Tcp(listener),
+            Bound::Unix(listener, _) => Self::Unix(listener),
+        }
+    }
 }
 
 enum Accept {
@@ -65,10 +80,10 @@ impl Accept {
         }
     }
 
-    async fn accept(&self) -> io::Result<Socket> {
+    async fn accept(&self) -> io::Result<Stream> {
         match self {
-            Self::Tcp(listener) => Ok(Socket::Tcp(listener.accept().await?.0)),
-            Self::Unix(listener) => Ok(Socket::Unix(listener.accept().await?.0)),
+            Self::Tcp(listener) => Ok(Stream::Tcp(listener.accept().await?.0)),
+            Self::Unix(listener) => Ok(Stream::Unix(listener.accept().await?.0)),
         }
     }
 }
@@ -84,16 +99,22 @@ pub(crate) async fn serve(listener: Listener<'_>, server: Server) -> io::Result<
     let scratch: Scratch = Rc::new(RefCell::new(vec![0; SCRATCH].into_boxed_slice()));
     let mut connections = JoinSet::new();
     let mut back_off = MIN_BACK_OFF;
+    let descriptors = server.config.descriptors;
+    let listening = Listening::new(server.service.clone(), descriptors.share());
     loop {
-        let has_room = connections.len() < server.config.max_connections;
+        let is_below_limit = connections.len() < server.config.max_connections;
+        let has_room = is_below_limit && descriptors.may_open(server.open.load(Ordering::Relaxed));
         tokio::select! {
             biased;
             () = server.shutdown.begun() => break,
             // A connection that panicked has said so by itself; the others go on.
             Some(_) = connections.join_next() => while connections.try_join_next().is_some() {},
+            // Other threads' connections make room, too, and tell nobody.
+            () = tokio::time::sleep(SHARE_WAIT), if is_below_limit && !has_room => {}
             accepted = listener.accept(), if has_room => match accepted {
-                Ok(socket) => {
+                Ok(stream) => {
                     back_off = MIN_BACK_OFF;
+                    let socket = Socket::new(stream, Counted::new(&server.open, descriptors));
                     connections.spawn_local(connection(socket, server.clone(), scratch.clone()));
                 }
                 Err(error) if is_the_connections(&error) => {}
@@ -114,6 +135,7 @@ pub(crate) async fn serve(listener: Listener<'_>, server: Server) -> io::Result<
         }
     }
     drop(listener);
+    drop(listening);
     while connections.join_next().await.is_some() {}
     Ok(())
 }
@@ -124,29 +146,11 @@ fn is_the_connections(error: &io::Error) -> bool {
     matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::Interrupted)
 }
 
-/// Counts a connection while it is open.
-struct Open(Arc<AtomicUsize>);
-
-impl Open {
-    fn new(open: &Arc<AtomicUsize>) -> Self {
-        // Relaxed: a gauge, which orders nothing.
-        open.fetch_add(1, Ordering::Relaxed);
-        Self(open.clone())
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        // Relaxed: as above.
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 async fn connection(socket: Socket, server: Rc<Server>, scratch: Scratch) {
-    let _open = Open::new(&server.open);
     // Both fail only if the peer has already gone.
     let (Ok(()), Ok(peer)) = (socket.tune(), socket.peer()) else { return };
     if let h1::End::Http2(socket, read) = h1::run(socket, peer, server.clone(), scratch).await {
+        socket.is_at(State::Http2);
         // Boxed: few connections are HTTP/2, and all would pay for its size.
         Box::pin(h2::run(socket, read, peer, server)).await;
     }

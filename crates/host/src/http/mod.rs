@@ -17,6 +17,7 @@ mod h1;
 mod h2;
 mod identity;
 mod listener;
+mod open;
 mod refusal;
 mod service;
 mod shutdown;
@@ -30,6 +31,9 @@ mod tests;
 
 pub(crate) use config::{ServerConfig, Trust};
 pub(crate) use listener::{Listener, Server, serve};
-pub(crate) use refusal::Refusal;
+pub(crate) use open::abandon_connections;
+use refusal::Refusal;
+pub(crate) use refusal::{Refused, RequestLine};
 pub(crate) use service::{Call, CallOwner, Outcome, Service};
 pub(crate) use shutdown::Shutdown;
+pub(crate) use target::path_of;

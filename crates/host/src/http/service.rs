@@ -7,9 +7,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use nexus_guest::{ClientAddress, Failure, PendingReply, Reply, Request, RequestId};
+use nexus_guest::{Canceller, Failure, PendingReply, Reply, Request, RequestId};
 
-use super::Refusal;
+use super::Refused;
 
 /// Where connections hand their requests to.
 pub(crate) trait Service: 'static {
@@ -17,7 +17,11 @@ pub(crate) trait Service: 'static {
     fn call(self: Rc<Self>, request: Request) -> Call;
 
     /// A request was answered by the server itself, without a guest.
-    fn refused(&self, refusal: &Refusal, client: ClientAddress);
+    fn refused(&self, refused: Refused);
+
+    /// The thread is lost, and with it all calls that have not ended: those that `answered` names were answered with
+    /// `failure`, the others broken off. They end in no other way. Called from within a guest's turn.
+    fn abandoned(&self, answered: &[RequestId], failure: &Failure);
 
     /// An id for a request that brings none.
     fn next_request_id(&self) -> RequestId;
@@ -63,6 +67,11 @@ impl Call {
     /// A call that reports its end to `owner` as `key`.
     pub(crate) fn new(reply: PendingReply, owner: Rc<dyn CallOwner>, key: u64) -> Self {
         Self { reply, owner: Some(owner), key }
+    }
+
+    /// A handle to fail the call with, unless it has its answer.
+    pub(crate) fn canceller(&self) -> Option<Canceller> {
+        (!self.reply.is_answered()).then(|| self.reply.canceller())
     }
 
     /// The reply, if it is there already, as it is for most: no waiting, no waker.

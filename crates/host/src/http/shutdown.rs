@@ -1,4 +1,6 @@
-//! The signal to stop: idle connections close at once, the others after their requests in flight.
+//! The signal to stop: idle connections close at once, the others after their requests in flight. Where somebody else
+//! goes on accepting, idle ones get some time: a client that is about to send a request, unaware of all this, must not
+//! lose it.
 //!
 //! A connection registers its waker once in its life, so that the signal costs a request nothing
 //! but a look at a flag.
@@ -7,6 +9,14 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::timer::within;
+
+/// How long idle connections may still send a request where somebody else goes on accepting.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A signal to all connections of a worker. Clones are the same signal.
 #[derive(Clone, Default)]
@@ -17,6 +27,8 @@ pub(crate) struct Shutdown {
 #[derive(Default)]
 struct Signal {
     begun: Cell<bool>,
+    /// When idle connections close; at once if there is none.
+    idle_until: Cell<Option<Instant>>,
     /// The waiting tasks; `None` where a place is free.
     waiting: RefCell<Vec<Option<Waker>>>,
     free: RefCell<Vec<usize>>,
@@ -26,6 +38,19 @@ impl Shutdown {
     /// A signal that was not given yet.
     pub(crate) fn new() -> Self {
         Self::default()
+    }
+
+    /// Gives the signal, and leaves idle connections five seconds for another request, which is their last.
+    pub(crate) fn drain(&self) {
+        if !self.has_begun() {
+            self.signal.idle_until.set(Some(within(PATIENCE)));
+            self.begin();
+        }
+    }
+
+    /// Until when a connection may be idle once the signal was given; `None` if it is to close at once.
+    pub(super) fn idle_until(&self) -> Option<Instant> {
+        self.signal.idle_until.get()
     }
 
     /// Gives the signal. It cannot be taken back.

@@ -107,6 +107,12 @@ pub(super) fn absolute_url(scheme: &str, host: &str, path: &str) -> String {
     url
 }
 
+/// The path of an absolute URL, with the query.
+pub(crate) fn path_of(url: &str) -> &str {
+    let after_scheme = url.find("://").map_or(0, |at| at + 3);
+    url[after_scheme..].find('/').map_or("/", |at| &url[after_scheme + at..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,21 +5,25 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
+use nexus_core::Limit;
 use nexus_guest::{
-    Body, BodyError, BodyWriter, ClientAddress, FailureKind, HeaderList, PipeState, Reply, Request,
-    RequestId, Responder, exchange, pipe,
+    Body, BodyError, BodyWriter, Failure, FailureKind, HeaderList, PipeState, Reply, Request, RequestId,
+    Responder, exchange, pipe,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::timeout;
 
-use super::{Call, CallOwner, Listener, Outcome, Refusal, Server, ServerConfig, Service, Shutdown, serve};
+use super::{
+    Call, CallOwner, Listener, Outcome, Refused, Server, ServerConfig, Service, Shutdown,
+    abandon_connections, serve,
+};
 
 /// Longer than anything here takes; a test that comes to it fails.
 const TOO_LONG: Duration = Duration::from_secs(20);
@@ -31,7 +35,7 @@ pub(super) const SOON: Duration = Duration::from_millis(100);
 #[derive(Default)]
 pub(super) struct TestService {
     pub(super) outcomes: RefCell<Vec<Outcome>>,
-    pub(super) refusals: RefCell<Vec<Refusal>>,
+    pub(super) refusals: RefCell<Vec<Refused>>,
     /// How bodies ended that were read whole: their length, or what was wrong.
     pub(super) bodies: Rc<RefCell<Vec<Result<u64, BodyError>>>>,
     /// What `/hold` was asked, unanswered.
@@ -41,6 +45,10 @@ pub(super) struct TestService {
     /// Bytes that `/endless` has given out.
     pub(super) given: Rc<Cell<u64>>,
     pub(super) calls: Cell<u64>,
+    /// `/lose` says that its turn has begun, and loses its thread when it is told to.
+    pub(super) turn: RefCell<Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>>,
+    /// Told which requests were answered when the thread was lost.
+    pub(super) abandoned: RefCell<Option<mpsc::Sender<Vec<String>>>>,
     ended: Cell<u64>,
     ids: Cell<u128>,
 }
@@ -53,8 +61,14 @@ impl Service for TestService {
         Call::new(pending, self.clone(), self.calls.get())
     }
 
-    fn refused(&self, refusal: &Refusal, _: ClientAddress) {
-        self.refusals.borrow_mut().push(*refusal);
+    fn refused(&self, refused: Refused) {
+        self.refusals.borrow_mut().push(refused);
+    }
+
+    fn abandoned(&self, answered: &[RequestId], _: &Failure) {
+        if let Some(told) = self.abandoned.borrow_mut().take() {
+            told.send(answered.iter().map(RequestId::to_string).collect()).unwrap();
+        }
     }
 
     fn next_request_id(&self) -> RequestId {
@@ -124,6 +138,16 @@ impl TestService {
                         given.set(given.get() + 32 * 1024);
                     }
                 });
+            }
+            "lose" => {
+                if let Some((begun, end)) = self.turn.take() {
+                    begun.send(()).unwrap();
+                    end.recv().unwrap();
+                }
+                abandon_connections(&Failure::at_limit(FailureKind::Stopped, Limit::Memory, 1 << 20));
+                loop {
+                    std::thread::park();
+                }
             }
             // Answers when it has read the body, with its length.
             "count" => {
@@ -199,10 +223,15 @@ pub(super) fn server(config: ServerConfig) -> (Rc<TestService>, Server) {
     (service, server)
 }
 
-/// Runs `test` on a thread's loop of its own.
-pub(super) fn on_a_loop(test: impl Future<Output = ()>) {
+/// Runs `work` on a loop of this thread.
+pub(super) fn on_this_thread(work: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    LocalSet::new().block_on(&runtime, async { timeout(TOO_LONG, test).await.expect("the test ends") });
+    LocalSet::new().block_on(&runtime, work);
+}
+
+/// Runs `test` on a loop of this thread, and not for ever.
+pub(super) fn on_a_loop(test: impl Future<Output = ()>) {
+    on_this_thread(async { timeout(TOO_LONG, test).await.expect("the test ends") });
 }
 
 /// Runs `test` against a server. Afterwards the server stops, no connection is open, and each call has

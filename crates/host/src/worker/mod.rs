@@ -11,6 +11,7 @@
 //! guest of the same app takes over; the connections stay open, for they are the worker's.
 
 mod deadlines;
+mod queue;
 mod run;
 mod service;
 

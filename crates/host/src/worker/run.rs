@@ -8,14 +8,16 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
 use nexus_core::Limit;
-use nexus_guest::{Abandon, Engine, Guest, Level, LoadError, Services, Stop, StopReason};
+use nexus_guest::{
+    Abandon, Engine, Failure, FailureKind, Guest, Level, LoadError, Services, Stop, StopReason,
+};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use super::service::{Place, WorkerService};
 use super::{Control, Event, Start};
 use crate::assets::Assets;
-use crate::http::{Listener, Server, ServerConfig, Shutdown, Trust, serve};
+use crate::http::{Listener, Server, ServerConfig, Shutdown, Trust, abandon_connections, serve};
 use crate::listen::Bound;
 use crate::modules::FolderModules;
 
@@ -131,7 +133,7 @@ async fn work(
         service.log(None, Level::Error, format!("the guest was stopped: {}", stop.detail));
         // Whoever comes now waits for the next guest. The old one goes before the new one is made: of two isolates of
         // a thread the younger must go first.
-        service.guest_is(Place::Loading(Default::default()));
+        service.guest_is(Place::Loading);
         guest = None;
         let Some(engine) = &start.engine else { continue };
         // A guest that ends as soon as it is loaded, again and again, gets no more than its share of loading.
@@ -223,6 +225,7 @@ struct Lost {
 
 impl Abandon for Lost {
     fn abandon(&self, stop: Stop) {
+        abandon_connections(&Failure { kind: FailureKind::Stopped, limit: stop.limit });
         let _ = self.events.send(Event::Lost { app: self.app, stop });
     }
 }

@@ -1,33 +1,34 @@
 //! From a connection's request to the guest, and what is kept of it meanwhile.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::HashSet;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::{join, select};
 use nexus_core::{App, Limit};
 use nexus_guest::{
-    Canceller, ClientAddress, Failure, FailureKind, Guest, Level, LogRecord, LogSink, PendingReply, Request,
-    RequestId, Responder, Ticket, exchange,
+    Canceller, ClientAddress, Failure, FailureKind, Guest, Level, LogRecord, LogSink, Request, RequestId,
+    Responder, Ticket, exchange,
 };
 use slab::Slab;
 
 use super::deadlines::Deadlines;
+use super::queue::{Queue, Turn, Waiting};
 use crate::assets::Assets;
-use crate::http::{Call, CallOwner, Outcome, Refusal, Service};
+use crate::http::{Call, CallOwner, Outcome, Refused, RequestLine, Service, path_of};
 use crate::log::{AccessRecord, AppLog, Logger};
 use crate::metrics::AppStats;
-
-/// How many requests wait for a guest that is being replaced, at most.
-const MAX_WAITING: usize = 1000;
 
 /// A request in flight.
 struct InFlight {
     start: Instant,
-    /// The guest's name for it, once it has it.
-    ticket: Option<Ticket>,
+    /// Set once it is the guest's: which guest's, and that one's name for it.
+    ticket: Option<(u64, Ticket)>,
+    /// Set while it waits for a place.
+    turn: Option<Turn>,
     /// Set when the answer was not there at once.
     canceller: Option<Canceller>,
     /// Distinguishes this request from an earlier one with the same key.
@@ -35,13 +36,13 @@ struct InFlight {
     client: ClientAddress,
     id: RequestId,
     /// Method and path, kept for the access log only.
-    line: Option<(Box<str>, String)>,
+    line: Option<RequestLine>,
 }
 
 /// Where a worker's guest is.
 pub(super) enum Place {
-    /// It is being loaded; these requests wait for it.
-    Loading(VecDeque<(Request, Responder, u64)>),
+    /// It is being loaded; requests wait for it.
+    Loading,
     /// Here.
     Ready(Rc<dyn Guest>),
     /// It could not be loaded again; or the app has none.
@@ -58,6 +59,9 @@ pub(super) struct WorkerService {
     pub(super) place: RefCell<Place>,
     pub(super) assets: Option<Assets>,
     pub(super) deadlines: Deadlines,
+    queue: Queue,
+    /// The guest's number among those that were in its place.
+    generation: Cell<u64>,
     in_flight: RefCell<Slab<InFlight>>,
     serial: Cell<u64>,
     random: Cell<u128>,
@@ -76,11 +80,13 @@ impl WorkerService {
         rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
         Ok(Self {
             log: logger.app(app.name().as_str(), Some(number)),
+            queue: Queue::new(&app.manifest.limits),
+            generation: Cell::new(0),
             app,
             logger,
             stats,
             access_log,
-            place: RefCell::new(Place::Loading(VecDeque::new())),
+            place: RefCell::new(Place::Loading),
             assets,
             deadlines: Deadlines::default(),
             in_flight: RefCell::new(Slab::new()),
@@ -89,60 +95,90 @@ impl WorkerService {
         })
     }
 
-    /// Puts the worker's guest into its place and hands over the requests that waited for it.
+    /// Puts the worker's guest into its place. Those who waited for it follow.
     pub(super) fn guest_is(&self, place: Place) {
-        let before = std::mem::replace(&mut *self.place.borrow_mut(), place);
-        if let Place::Loading(waiting) = before {
-            for (request, responder, key) in waiting {
-                self.give(request, responder, key);
+        self.generation.set(self.generation.get() + 1);
+        let is_absent = matches!(place, Place::Absent);
+        let _before = std::mem::replace(&mut *self.place.borrow_mut(), place);
+        if is_absent {
+            for waiting in self.queue.take_all() {
+                self.refuse_without_guest(&waiting.responder);
+            }
+        }
+        self.queue.wake();
+    }
+
+    /// Hands a request to the guest, or has it wait for a place there.
+    fn give(&self, request: Request, responder: Responder, key: u64) {
+        let guest = match &*self.place.borrow() {
+            Place::Ready(guest) if self.queue.enter() => guest.clone(),
+            Place::Ready(_) | Place::Loading => return self.wait(request, responder, key),
+            Place::Absent => return self.refuse_without_guest(&responder),
+        };
+        self.hand_over(&guest, request, responder, key);
+    }
+
+    /// Hands a request to the guest, where a place was taken for it.
+    fn hand_over(&self, guest: &Rc<dyn Guest>, request: Request, responder: Responder, key: u64) {
+        let place = TakenPlace(&self.queue);
+        let ticket = guest.request(request, responder);
+        if let Some(request) = self.in_flight.borrow_mut().get_mut(slot(key)) {
+            request.ticket = Some((self.generation.get(), ticket));
+            // From here on it is given back when the request ends.
+            std::mem::forget(place);
+        }
+    }
+
+    fn wait(&self, request: Request, responder: Responder, key: u64) {
+        let Some(slot) = self.find(key) else { return };
+        let limits = &self.app.manifest.limits;
+        let due = self.in_flight.borrow()[slot].start + limits.time(Limit::QueueWait);
+        match self.queue.wait(Waiting { request, responder, key, due }) {
+            Ok(turn) => self.in_flight.borrow_mut()[slot].turn = Some(turn),
+            Err(refused) => {
+                refused.responder.send(Err(self.at_limit(FailureKind::Overloaded, Limit::Queue)));
             }
         }
     }
 
-    /// Hands a request to the guest, or has it wait for one.
-    fn give(&self, request: Request, responder: Responder, key: u64) {
-        // It may have waited: for the guest, or for a look at the assets.
-        if responder.is_sent() || self.find(key).is_none() {
-            return;
-        }
-        let guest = match &mut *self.place.borrow_mut() {
-            Place::Ready(guest) => guest.clone(),
-            Place::Loading(waiting) if waiting.len() < MAX_WAITING => {
-                waiting.push_back((request, responder, key));
-                return;
-            }
-            Place::Loading(_) | Place::Absent => {
-                // An app of static files only has no guest to miss.
-                let kind =
-                    if self.app.main.is_some() { FailureKind::Unavailable } else { FailureKind::NotFound };
-                responder.send(Err(kind.into()));
-                return;
-            }
-        };
-        let ticket = guest.request(request, responder);
-        if let Some(request) = self.in_flight.borrow_mut().get_mut(slot(key)) {
-            request.ticket = Some(ticket);
-        }
+    fn refuse_without_guest(&self, responder: &Responder) {
+        // An app of static files only has no guest to miss.
+        let kind = if self.app.main.is_some() { FailureKind::Unavailable } else { FailureKind::NotFound };
+        responder.send(Err(kind.into()));
     }
 
     /// Tells the guest that nobody waits for this request any more.
-    fn abort(&self, ticket: Option<Ticket>) {
-        if let (Place::Ready(guest), Some(ticket)) = (&*self.place.borrow(), ticket) {
-            guest.abort(ticket);
+    fn abort(&self, ticket: Option<(u64, Ticket)>) {
+        let Some((generation, ticket)) = ticket else { return };
+        // A guest that came later knows nothing of it, and may have another request by that name.
+        if generation != self.generation.get() {
+            return;
         }
+        let guest = match &*self.place.borrow() {
+            Place::Ready(guest) => guest.clone(),
+            Place::Loading | Place::Absent => return,
+        };
+        guest.abort(ticket);
     }
 
     /// Has the request fail when its time is up, unless it has an answer by then.
-    fn watch(&self, key: u64, pending: &PendingReply, timeout: Duration) {
-        let mut in_flight = self.in_flight.borrow_mut();
-        if let Some(request) = in_flight.get_mut(slot(key)) {
-            request.canceller = Some(pending.canceller());
-            self.deadlines.add(request.start + timeout, request.serial);
-        }
+    fn watch(&self, key: u64, canceller: Canceller) {
+        let due = match self.in_flight.borrow_mut().get_mut(slot(key)) {
+            Some(request) => {
+                request.canceller = Some(canceller);
+                request.start + self.app.manifest.limits.time(Limit::Wall)
+            }
+            None => return,
+        };
+        self.deadlines.add(due, key, |key| self.find(key).is_some());
     }
 
-    /// Fails the requests whose time is up; never ends.
+    /// Lets those that wait follow when there is a place, and fails those whose time is up; never ends.
     pub(super) async fn enforce_deadlines(&self) {
+        join(self.enforce_wall(), self.serve_queue()).await;
+    }
+
+    async fn enforce_wall(&self) {
         loop {
             let serial = self.deadlines.next(|serial| self.find(serial).is_some()).await;
             let Some(key) = self.find(serial) else { continue };
@@ -156,6 +192,47 @@ impl WorkerService {
                 let limit = self.app.manifest.limits.show(Limit::Wall);
                 self.log(Some(id), Level::Warn, format!("no response within the wall limit of {limit}"));
                 self.abort(ticket);
+            }
+        }
+    }
+
+    /// Hands the first that waits to the guest, if there is one and it has a place. Says whether that was so.
+    fn admit_next(&self) -> bool {
+        let guest = match &*self.place.borrow() {
+            Place::Ready(guest) => guest.clone(),
+            Place::Loading | Place::Absent => return false,
+        };
+        let Some(Waiting { request, responder, key, .. }) = self.queue.admit() else { return false };
+        match self.find(key) {
+            Some(slot) if !responder.is_sent() => {
+                self.in_flight.borrow_mut()[slot].turn = None;
+                self.hand_over(&guest, request, responder, key);
+            }
+            // It was answered at its wall limit while it waited.
+            _ => self.queue.leave(),
+        }
+        true
+    }
+
+    async fn serve_queue(&self) {
+        loop {
+            if self.admit_next() {
+                // The connections have their turn, too.
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let Some(due) = self.queue.next_due() else {
+                self.queue.changed().await;
+                continue;
+            };
+            let now = Instant::now();
+            while let Some(waiting) = self.queue.overdue(now) {
+                let failure = self.at_limit(FailureKind::Overloaded, Limit::QueueWait);
+                waiting.responder.send(Err(failure));
+            }
+            if due > now {
+                let sleep = std::pin::pin!(tokio::time::sleep_until(due.into()));
+                select(sleep, std::pin::pin!(self.queue.changed())).await;
             }
         }
     }
@@ -177,6 +254,15 @@ impl WorkerService {
     }
 }
 
+/// A place that is given back when this is dropped: a guest may panic.
+struct TakenPlace<'a>(&'a Queue);
+
+impl Drop for TakenPlace<'_> {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
 /// Serial numbers carry their request's slot in the lower half.
 fn slot(serial: u64) -> usize {
     (serial & 0xffff_ffff) as usize
@@ -192,10 +278,14 @@ impl Service for WorkerService {
             let count = self.serial.get().wrapping_add(1);
             self.serial.set(count);
             let serial = (count << 32) | entry.key() as u64;
-            let line = self.access_log.then(|| (request.method.clone(), path_of(&request.url).to_owned()));
+            let line = self.access_log.then(|| RequestLine {
+                method: request.method.clone(),
+                path: path_of(&request.url).to_owned(),
+            });
             entry.insert(InFlight {
                 start,
                 ticket: None,
+                turn: None,
                 canceller: None,
                 serial,
                 client: request.client,
@@ -204,6 +294,8 @@ impl Service for WorkerService {
             });
             serial
         };
+        // It ends the request whatever happens from here on.
+        let call = Call::new(pending, self.clone(), key);
         let may_be_asset = self.assets.as_ref().is_some_and(|assets| assets.may_serve(&request));
         if may_be_asset {
             let service = self.clone();
@@ -214,25 +306,51 @@ impl Service for WorkerService {
                 };
                 match found {
                     Some(reply) => responder.send(Ok(reply)),
+                    // Meanwhile its time may be up, or its client gone.
+                    None if responder.is_sent() || service.find(key).is_none() => {}
                     None => service.give(request, responder, key),
                 }
             });
         } else {
             self.give(request, responder, key);
         }
-        if !pending.is_answered() {
-            self.watch(key, &pending, self.app.manifest.limits.time(Limit::Wall));
+        if let Some(canceller) = call.canceller() {
+            self.watch(key, canceller);
         }
-        Call::new(pending, self, key)
+        call
     }
 
-    fn refused(&self, refusal: &Refusal, client: ClientAddress) {
+    fn refused(&self, refused: Refused) {
+        let Refused { refusal, id, client, line, duration, bytes, complete } = refused;
         self.stats.refused(refusal.status());
-        self.logger.host(
-            Level::Debug,
-            format!("refused: {refusal}"),
-            [("app", self.app.name().as_str().into()), ("client", client.to_string().into())],
-        );
+        let app = ("app", self.app.name().as_str().into());
+        let fields = [app, ("client", client.to_string().into()), ("request_id", id.to_string().into())];
+        self.logger.host(Level::Debug, format!("refused: {refusal}"), fields);
+        if self.access_log {
+            self.log.access(AccessRecord {
+                request: id,
+                client,
+                method: line.method,
+                path: line.path,
+                status: Some(refusal.status()),
+                complete,
+                duration,
+                cpu: Duration::ZERO,
+                bytes,
+            });
+        }
+    }
+
+    fn abandoned(&self, answered: &[RequestId], failure: &Failure) {
+        // Nothing is borrowed while the guest has its turn; if it were, the requests would go untold.
+        let Ok(mut in_flight) = self.in_flight.try_borrow_mut() else { return };
+        let answered: HashSet<&[u8]> = answered.iter().map(RequestId::as_bytes).collect();
+        for request in in_flight.drain() {
+            let is_answered = answered.contains(request.id.as_bytes());
+            let status = is_answered.then(|| failure.kind.status());
+            // What the guest used for it is in its hands.
+            self.tell_end(request, Outcome { status, bytes_sent: 0, complete: false, cpu: Duration::ZERO });
+        }
     }
 
     fn next_request_id(&self) -> RequestId {
@@ -257,20 +375,29 @@ impl Service for WorkerService {
     }
 }
 
-fn path_of(url: &str) -> &str {
-    let after_scheme = url.find("://").map_or(0, |at| at + 3);
-    url[after_scheme..].find('/').map_or("/", |at| &url[after_scheme + at..])
-}
-
 impl CallOwner for WorkerService {
     fn ended(&self, key: u64, outcome: Outcome) {
         let Some(request) = self.in_flight.borrow_mut().try_remove(slot(key)) else { return };
+        if let Some(turn) = request.turn {
+            self.queue.forget(turn);
+        }
+        let ticket = request.ticket;
+        self.tell_end(request, outcome);
+        if !outcome.complete {
+            self.abort(ticket);
+        }
+        if ticket.is_some() {
+            self.queue.leave();
+        }
+    }
+}
+
+impl WorkerService {
+    /// Counts a request that is over, and logs it if requests are logged.
+    fn tell_end(&self, request: InFlight, outcome: Outcome) {
         let duration = request.start.elapsed();
         self.stats.ended(outcome.status, duration, outcome.bytes_sent, outcome.cpu, outcome.complete);
-        if !outcome.complete {
-            self.abort(request.ticket);
-        }
-        if let Some((method, path)) = request.line {
+        if let Some(RequestLine { method, path }) = request.line {
             self.log.access(AccessRecord {
                 request: request.id,
                 client: request.client,

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use nexus_guest::{Body, BodyError, BodySource, Failure, Reply};
 
+use super::super::open::State;
 use super::super::timer::{earlier, within};
 use super::super::{Call, Refusal, fields};
 use super::connection::{Connection, Exchange};
@@ -60,7 +61,9 @@ impl Connection {
                         Err(Fault::Gone | Fault::Unread) => return false,
                         Err(Fault::Refused(refusal)) => {
                             call.finish(refusal.status(), 0, false);
-                            self.write_refusal(refusal).await;
+                            if self.write_refusal(refusal, asked.id).await.1 {
+                                self.linger().await;
+                            }
                             return false;
                         }
                     },
@@ -78,6 +81,7 @@ impl Connection {
         {
             asked.keep_alive = false;
         }
+        self.socket.is_at(State::Answering);
         let Begun { status, body, keep_alive } = reply::begin(reply, &asked, self.outbox.flat());
         let mut is_reset = false;
         let mut queued = 0;
@@ -328,7 +332,7 @@ impl Connection {
             if let Some(upload) = upload {
                 upload.fail(BodyError::TimedOut);
             }
-            Fault::Refused(Refusal::BodyTimeout)
+            Fault::Refused(Refusal::BodyTimeout(self.server.config.body_timeout))
         })
     }
 }

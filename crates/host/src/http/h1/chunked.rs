@@ -12,6 +12,8 @@ const MAX_OVERHEAD: usize = 16 * 1024;
 pub(super) struct ChunkedDecoder {
     state: State,
     overhead: usize,
+    /// The sum of the sizes of the chunks so far, also of what has not come of the last one.
+    declared: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,12 +50,17 @@ enum State {
 
 impl ChunkedDecoder {
     pub(super) fn new() -> Self {
-        Self { state: State::Size { size: 0, digits: 0 }, overhead: 0 }
+        Self { state: State::Size { size: 0, digits: 0 }, overhead: 0, declared: 0 }
     }
 
     /// Whether the whole body, trailers included, was read.
     pub(super) fn is_done(&self) -> bool {
         self.state == State::Done
+    }
+
+    /// How long the body is at least, by what its chunks say of themselves.
+    pub(super) fn declared(&self) -> u64 {
+        self.declared
     }
 
     /// Reads on, and appends the data to `data`. Says how many bytes of `input` belong to the body: all of
@@ -113,7 +120,10 @@ impl ChunkedDecoder {
             },
             State::SizeLf { size } => match (byte, size) {
                 (b'\n', 0) => State::TrailerStart,
-                (b'\n', left) => State::Data { left },
+                (b'\n', left) => {
+                    self.declared = self.declared.saturating_add(left);
+                    State::Data { left }
+                }
                 _ => return Err("a chunk size does not end in CR LF"),
             },
             State::Data { .. } | State::Done => return Err("the chunked decoder read past its end"),

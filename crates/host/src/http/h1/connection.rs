@@ -8,15 +8,18 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use nexus_guest::{ClientAddress, Request};
+use nexus_guest::{ClientAddress, Request, RequestId};
 use tokio::time::Instant;
 
 use super::super::conn_io::Socket;
 use super::super::listener::Server;
+use super::super::open::State;
 use super::super::shutdown::Listening;
+use super::super::target;
 use super::super::timer::{Timer, within};
-use super::super::{Call, Refusal, forwarded};
+use super::super::{Call, Refusal, Refused, RequestLine, forwarded};
 use super::head::{self, Head, HeadLimits};
 use super::input::Input;
 use super::outbox::Outbox;
@@ -71,10 +74,17 @@ pub(super) struct Exchange {
     pub(super) expects_continue: bool,
 }
 
+/// Who asked what, of a request that is refused.
+struct Asker {
+    id: Option<RequestId>,
+    client: ClientAddress,
+    line: RequestLine,
+}
+
 /// What the input holds.
 enum Next {
     Request(Exchange),
-    Refused(Refusal),
+    Refused(Refusal, Asker),
     Http2,
     Incomplete,
 }
@@ -120,8 +130,8 @@ pub(in crate::http) async fn run(
                     return End::Closed;
                 }
             }
-            Next::Refused(refusal) => {
-                connection.refuse(refusal).await;
+            Next::Refused(refusal, asker) => {
+                connection.refuse(refusal, asker, head_deadline).await;
                 return End::Closed;
             }
             Next::Http2 => {
@@ -129,6 +139,7 @@ pub(in crate::http) async fn run(
                 return End::Http2(connection.socket, read);
             }
             Next::Incomplete => {
+                connection.socket.is_at(State::Idle);
                 let is_idle = connection.input.is_empty();
                 let config = &connection.server.config;
                 let deadline = match is_idle {
@@ -139,7 +150,9 @@ pub(in crate::http) async fn run(
                 match connection.fill(deadline, is_idle).await {
                     Filled::Some => {}
                     Filled::TimedOut if !is_idle => {
-                        connection.refuse(Refusal::HeadTimeout).await;
+                        let refusal = Refusal::HeadTimeout(connection.server.config.head_timeout);
+                        let asker = connection.stranger();
+                        connection.refuse(refusal, asker, head_deadline).await;
                         return End::Closed;
                     }
                     Filled::TimedOut | Filled::Closed => return End::Closed,
@@ -156,9 +169,7 @@ impl Connection {
             self.input.consume(2);
             self.empty_lines += 1;
             if self.empty_lines > MAX_EMPTY_LINES {
-                return Next::Refused(Refusal::Malformed(
-                    "there are too many empty lines before the request",
-                ));
+                return self.unread(Refusal::Malformed("there are too many empty lines before the request"));
             }
         }
         let input = self.input.unread();
@@ -167,7 +178,7 @@ impl Connection {
             // The parser reads over these: it must not, or lines of them would cost no head.
             Some(b'\r') if input.len() == 1 => return Next::Incomplete,
             Some(b'\r' | b'\n') => {
-                return Next::Refused(Refusal::Malformed("a line does not end in CR LF"));
+                return self.unread(Refusal::Malformed("a line does not end in CR LF"));
             }
             Some(b'P') if self.is_first => {
                 if input.starts_with(PREFACE) {
@@ -193,24 +204,27 @@ impl Connection {
                 self.tried = input.len();
                 Next::Incomplete
             }
-            Err(refusal) => Next::Refused(refusal),
+            Err(refusal) => self.unread(refusal),
             Ok(Some((head, length))) => {
                 self.input.consume(length);
                 self.tried = 0;
                 self.empty_lines = 0;
-                match self.call(head) {
-                    Ok(exchange) => Next::Request(exchange),
-                    Err(refusal) => Next::Refused(refusal),
-                }
+                self.call(head)
             }
         }
     }
 
-    fn call(&mut self, head: Head) -> Result<Exchange, Refusal> {
-        let upload::Start { body, upload, consumed } =
-            upload::start(head.framing, self.input.unread(), self.server.config.max_body)?;
-        self.input.consume(consumed);
+    /// Refuses a request whose head is not there as a whole, or not right.
+    fn unread(&self, refusal: Refusal) -> Next {
+        Next::Refused(refusal, self.stranger())
+    }
 
+    /// What can be told of who asked what if the head was not read.
+    fn stranger(&self) -> Asker {
+        Asker { id: None, client: self.peer, line: RequestLine::guess(self.input.unread()) }
+    }
+
+    fn call(&mut self, head: Head) -> Next {
         let mut url = head.url;
         let mut client = self.peer;
         if self.peer_is_trusted {
@@ -219,11 +233,21 @@ impl Connection {
                 url.insert("http".len(), 's');
             }
         }
+        let start = upload::start(head.framing, self.input.unread(), self.server.config.max_body);
+        let upload::Start { body, upload, consumed } = match start {
+            Ok(start) => start,
+            Err(refusal) => {
+                let line = RequestLine { method: head.method, path: target::path_of(&url).to_owned() };
+                return Next::Refused(refusal, Asker { id: head.id, client, line });
+            }
+        };
+        self.input.consume(consumed);
         let service = &self.server.service;
         let id = head.id.unwrap_or_else(|| service.next_request_id());
         let is_head = &*head.method == "HEAD";
+        self.socket.is_at(State::Waiting(id));
         let request = Request { id, method: head.method, url, headers: head.headers, body, client };
-        Ok(Exchange {
+        Next::Request(Exchange {
             call: service.clone().call(request),
             expects_continue: head.expects_continue && upload.is_some(),
             upload,
@@ -238,7 +262,10 @@ impl Connection {
                 return Poll::Ready(if matches!(read, Ok(1..)) { Filled::Some } else { Filled::Closed });
             }
             if self.listening.poll(cx).is_ready() && is_idle {
-                return Poll::Ready(Filled::Closed);
+                return match self.server.shutdown.idle_until() {
+                    None => Poll::Ready(Filled::Closed),
+                    Some(until) => self.timer.poll(Some(deadline.min(until)), cx).map(|()| Filled::Closed),
+                };
             }
             self.timer.poll(Some(deadline), cx).map(|()| Filled::TimedOut)
         })
@@ -274,22 +301,32 @@ impl Connection {
     }
 
     /// Answers a request that no guest has seen, and ends the connection.
-    async fn refuse(&mut self, refusal: Refusal) {
-        self.server.service.refused(&refusal, self.peer);
-        self.write_refusal(refusal).await;
+    async fn refuse(&mut self, refusal: Refusal, asker: Asker, head_deadline: Option<Instant>) {
+        let Asker { id, client, line } = asker;
+        let id = id.unwrap_or_else(|| self.server.service.next_request_id());
+        // Where the head came at once, it took no time.
+        let config = &self.server.config;
+        let duration = head_deadline.map_or(Duration::ZERO, |deadline| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            config.head_timeout.saturating_sub(left)
+        });
+        let (bytes, complete) = self.write_refusal(refusal, id).await;
+        self.server.service.refused(Refused { refusal, id, client, line, duration, bytes, complete });
+        if complete {
+            self.linger().await;
+        }
     }
 
-    /// Writes a refusal's response and ends the connection.
-    pub(super) async fn write_refusal(&mut self, refusal: Refusal) {
-        reply::refuse(&refusal, self.outbox.flat());
-        let flushed = poll_fn(|cx| match self.poll_flush(cx) {
+    /// Writes a refusal's response. Gives the length of its body, and whether it went out as a whole.
+    pub(super) async fn write_refusal(&mut self, refusal: Refusal, id: RequestId) -> (u64, bool) {
+        self.socket.is_at(State::Answering);
+        let bytes = reply::last_words(refusal.status(), &refusal, id, self.outbox.flat());
+        let is_flushed = poll_fn(|cx| match self.poll_flush(cx) {
             Poll::Pending => self.timer.poll(self.write_deadline, cx).map(|()| false),
             Poll::Ready(result) => Poll::Ready(result.is_ok()),
         })
         .await;
-        if flushed {
-            self.linger().await;
-        }
+        (bytes as u64, is_flushed)
     }
 
     /// Ends the writing direction and reads on for a while: a socket that is closed with unread bytes in it

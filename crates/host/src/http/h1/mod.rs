@@ -11,3 +11,4 @@ mod reply;
 mod upload;
 
 pub(super) use connection::{End, Scratch, run};
+pub(super) use reply::last_words;

@@ -5,7 +5,7 @@ use http::StatusCode;
 use nexus_guest::{Body, BodySource, HeaderList, Reply, RequestId};
 
 use super::super::date::with_date;
-use super::super::{Refusal, fields};
+use super::super::fields;
 
 /// What of the request decides the shape of its response.
 #[derive(Debug, Clone, Copy)]
@@ -87,17 +87,26 @@ pub(super) fn begin(reply: Reply, asked: &Asked, out: &mut Vec<u8>) -> Begun {
     Begun { status, body, keep_alive }
 }
 
-/// Writes the whole response of a refusal.
-pub(super) fn refuse(refusal: &Refusal, out: &mut Vec<u8>) {
-    let text = format!("{refusal}\n");
-    status_line(refusal.status(), out);
+/// Writes a whole response of the server's own, after which the connection is closed: `why`, as a line of text. Gives
+/// the body's length.
+pub(in crate::http) fn last_words(
+    status: u16,
+    why: &dyn std::fmt::Display,
+    id: RequestId,
+    out: &mut Vec<u8>,
+) -> usize {
+    let text = format!("{why}\n");
+    status_line(status, out);
     out.extend_from_slice(b"content-type: ");
     out.extend_from_slice(fields::PLAIN_TEXT);
     out.extend_from_slice(b"\r\ncontent-length: ");
     decimal(text.len() as u64, out);
+    out.extend_from_slice(b"\r\nx-request-id: ");
+    out.extend_from_slice(id.as_bytes());
     out.extend_from_slice(b"\r\n");
     end(true, false, false, out);
     out.extend_from_slice(text.as_bytes());
+    text.len()
 }
 
 fn status_line(status: u16, out: &mut Vec<u8>) {

@@ -17,7 +17,6 @@ pub(super) struct Upload {
     framing: Decoder,
     /// `None` once nobody reads: what still comes is thrown away.
     writer: Option<BodyWriter>,
-    received: u64,
     max_body: u64,
     /// The body is not what it should be: where it ends, nobody can tell.
     is_broken: bool,
@@ -51,14 +50,8 @@ pub(super) fn start(framing: Framing, input: &[u8], max_body: u64) -> Result<Sta
         Framing::Length(length) => (Decoder::Length(length), Some(length)),
         Framing::Chunked => (Decoder::Chunked(ChunkedDecoder::new()), None),
     };
-    let mut upload = Upload {
-        framing: decoder,
-        writer: None,
-        received: 0,
-        max_body,
-        is_broken: false,
-        discards: u64::MAX,
-    };
+    let mut upload =
+        Upload { framing: decoder, writer: None, max_body, is_broken: false, discards: u64::MAX };
     let (consumed, data) = upload.decode(input, true)?;
     if upload.is_done() {
         return Ok(Start { body: Body::Full(data), upload: None, consumed });
@@ -171,8 +164,8 @@ impl Upload {
             Decoder::Chunked(decoder) => {
                 let mut data = Vec::with_capacity(input.len());
                 let consumed = decoder.decode(input, &mut data).map_err(Refusal::Malformed)?;
-                self.received += data.len() as u64;
-                if self.received > self.max_body {
+                // Before it comes: of a chunk that is too large nobody need have anything.
+                if decoder.declared() > self.max_body {
                     return Err(Refusal::BodyTooLarge(self.max_body));
                 }
                 data.shrink_to_fit();
@@ -229,7 +222,7 @@ mod tests {
     fn a_body_that_grows_too_large_fails_for_its_reader_too() {
         assert_eq!(start(Framing::Length(11), b"", 10).err(), Some(Refusal::BodyTooLarge(10)));
         let Start { mut body, upload, .. } = start(Framing::Chunked, b"8\r\n12345678\r\n", 10).unwrap();
-        assert_eq!(upload.unwrap().feed(b"3\r\nabc\r\n"), Err(Refusal::BodyTooLarge(10)));
+        assert_eq!(upload.unwrap().feed(b"3\r\n"), Err(Refusal::BodyTooLarge(10)));
         assert_eq!(chunks(&mut body)[1], Err(BodyError::TooLarge { limit: 10 }));
     }
 

@@ -100,7 +100,7 @@ impl BodySource for RequestBody {
                     if self.timer.poll(Some(deadline), cx).is_pending() {
                         return Poll::Pending;
                     }
-                    self.fault.set(Refusal::BodyTimeout);
+                    self.fault.set(Refusal::BodyTimeout(self.timeout));
                     return self.fail(BodyError::TimedOut);
                 }
             }

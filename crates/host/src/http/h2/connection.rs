@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::{Body as _, Incoming};
@@ -19,7 +20,7 @@ use super::super::conn_io::{Rewound, Socket};
 use super::super::listener::Server;
 use super::super::shutdown::Listening;
 use super::super::timer::{Timer, within};
-use super::super::{Refusal, fields, forwarded};
+use super::super::{Refused, fields, forwarded};
 use super::body::{Fault, RequestBody, unless_faulty};
 use super::reply::{self, ReplyBody};
 use super::request;
@@ -30,6 +31,10 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// What hyper may buffer for one stream, in bytes.
 const SEND_BUFFER: usize = 64 * 1024;
+
+/// So many times the limit of a head is read: what is beyond the limit gets a response that names it, what is beyond
+/// this, hyper's own, which has no text. (HTTP/2 counts 32 bytes a field besides its name and value.)
+const HEAD_FACTOR: usize = 4;
 
 /// Runs hyper's tasks on the connection's own thread.
 #[derive(Clone)]
@@ -105,7 +110,7 @@ pub(in crate::http) async fn run(socket: Socket, read: Vec<u8>, peer: ClientAddr
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(config.max_streams)
-        .max_header_list_size(u32::try_from(config.max_head).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(HEAD_FACTOR * config.max_head).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
@@ -165,7 +170,20 @@ async fn serve(
     let (parts, incoming) = request.into_parts();
     let head = match request::read(&parts, config) {
         Ok(head) => head,
-        Err(refusal) => return Ok(refuse(&refusal, peer, &server, &streams)),
+        Err(refusal) => {
+            let id = request::id(&parts).unwrap_or_else(|| server.service.next_request_id());
+            let (response, bytes) = reply::refuse(&refusal, id, &streams);
+            let line = request::line(&parts);
+            let client = match config.trust.includes(peer) {
+                true => forwarded::client(peer, &config.trust, &request::headers(&parts, "")),
+                false => peer,
+            };
+            // It goes out with what hyper has to send; whether all of it does, nobody is told.
+            let duration = Duration::ZERO;
+            let refused = Refused { refusal, id, client, line, duration, bytes, complete: true };
+            server.service.refused(refused);
+            return Ok(response);
+        }
     };
     let mut url = head.url;
     let mut client = peer;
@@ -196,19 +214,12 @@ async fn serve(
         Some(reply) => reply,
         None => match unless_faulty(&fault, |cx| call.poll_reply(cx)).await {
             Ok(reply) => reply,
-            Err(refusal) => return Ok(reply::refuse(&refusal, Some(call), &streams)),
+            Err(refusal) => {
+                call.finish(refusal.status(), 0, false);
+                return Ok(reply::refuse(&refusal, id, &streams).0);
+            }
         },
     };
     let reply = reply.unwrap_or_else(|failure| fields::failure_reply(&failure));
     Ok(reply::respond(reply, call, id, is_head, stream))
-}
-
-fn refuse(
-    refusal: &Refusal,
-    peer: ClientAddress,
-    server: &Server,
-    streams: &Rc<Streams>,
-) -> Response<ReplyBody> {
-    server.service.refused(refusal, peer);
-    reply::refuse(refusal, None, streams)
 }

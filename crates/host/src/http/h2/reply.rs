@@ -79,13 +79,12 @@ pub(super) fn respond(
     response.map(|()| ReplyBody { source, left: length, call, status, sent: 0, is_complete, stream })
 }
 
-/// The response to a request that is refused, before or after a guest has seen it.
-pub(super) fn refuse(refusal: &Refusal, call: Option<Call>, streams: &Rc<Streams>) -> Response<ReplyBody> {
+/// The response to a request that is refused, before or after a guest has seen it. Gives the length of its body, too.
+pub(super) fn refuse(refusal: &Refusal, id: RequestId, streams: &Rc<Streams>) -> (Response<ReplyBody>, u64) {
     let status = refusal.status();
-    if let Some(call) = call {
-        call.finish(status, 0, false);
-    }
-    let source = Source::Full(format!("{refusal}\n").into());
+    let text = Bytes::from(format!("{refusal}\n"));
+    let length = text.len() as u64;
+    let source = Source::Full(text);
     let stream = Stream::new(streams);
     let body = ReplyBody { source, left: None, call: None, status, sent: 0, is_complete: false, stream };
     let mut response = Response::new(body);
@@ -93,7 +92,11 @@ pub(super) fn refuse(refusal: &Refusal, call: Option<Call>, streams: &Rc<Streams
     if let Ok(text) = HeaderValue::from_bytes(fields::PLAIN_TEXT) {
         response.headers_mut().insert(CONTENT_TYPE, text);
     }
-    response
+    if let Ok(id) = HeaderValue::from_bytes(id.as_bytes()) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response.headers_mut().insert(CONTENT_LENGTH, length.into());
+    (response, length)
 }
 
 impl ReplyBody {

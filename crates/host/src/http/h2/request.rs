@@ -6,7 +6,7 @@ use nexus_guest::{HeaderList, RequestId};
 
 use super::super::fields::MAX_FIELDS;
 use super::super::identity::brought_id;
-use super::super::{Refusal, ServerConfig, fields, target};
+use super::super::{Refusal, RequestLine, ServerConfig, fields, target};
 
 /// What the head says.
 pub(super) struct Head {
@@ -29,9 +29,12 @@ pub(super) fn read(parts: &Parts, config: &ServerConfig) -> Result<Head, Refusal
     if parts.headers.len() > MAX_FIELDS {
         return Err(Refusal::TooManyFields(MAX_FIELDS));
     }
-    let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
+    let path = path(parts);
     if path.len() > config.max_url {
         return Err(Refusal::UrlTooLong(config.max_url));
+    }
+    if length(parts) > config.max_head {
+        return Err(Refusal::HeadTooLarge(config.max_head));
     }
     let path = match path {
         "*" if parts.method != Method::OPTIONS => {
@@ -53,13 +56,35 @@ pub(super) fn read(parts: &Parts, config: &ServerConfig) -> Result<Head, Refusal
     {
         return Err(Refusal::Expectation);
     }
-    let value = |name: &str| parts.headers.get(name).map(|value| value.as_bytes());
     Ok(Head {
         method: parts.method.as_str().into(),
         url: target::absolute_url("http", host, path),
         headers: headers(parts, host),
-        id: brought_id(value("traceparent"), value("x-request-id")),
+        id: id(parts),
     })
+}
+
+/// The id that the request brings.
+pub(super) fn id(parts: &Parts) -> Option<RequestId> {
+    let value = |name: &str| parts.headers.get(name).map(|value| value.as_bytes());
+    brought_id(value("traceparent"), value("x-request-id"))
+}
+
+/// What a request that is refused asked for.
+pub(super) fn line(parts: &Parts) -> RequestLine {
+    RequestLine::guess(format!("{} {}", parts.method, path(parts)).as_bytes())
+}
+
+fn path(parts: &Parts) -> &str {
+    parts.uri.path_and_query().map_or("", |path| path.as_str())
+}
+
+/// The head's length in bytes, as it would have come by HTTP/1.
+fn length(parts: &Parts) -> usize {
+    let fields = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    let host = parts.uri.authority().map_or(0, |host| "host: \r\n".len() + host.as_str().len());
+    let line = parts.method.as_str().len() + path(parts).len() + "  HTTP/1.1\r\n".len();
+    line + host + fields.sum::<usize>() + "\r\n".len()
 }
 
 /// The host of `:authority`, or else of the `host` field. They must not differ.
@@ -82,7 +107,7 @@ fn host(parts: &Parts) -> Result<&str, Refusal> {
 
 /// The fields, as they would have come by HTTP/1: with a host, and with one cookie field, which HTTP/2 may
 /// split (RFC 9113 section 8.2.3).
-fn headers(parts: &Parts, host: &str) -> HeaderList {
+pub(super) fn headers(parts: &Parts, host: &str) -> HeaderList {
     let bytes = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
     let mut list = HeaderList::with_capacity(parts.headers.len() + 1, bytes + 4 + host.len());
     list.push(b"host", host.as_bytes());
@@ -142,5 +167,6 @@ mod tests {
         assert_eq!(read(|r| r.uri("http://a/").header("expect", "x")).err(), Some(417));
         assert_eq!(read(|r| r.method("CONNECT").uri("http://a/")).err(), Some(501));
         assert_eq!(read(|r| r.uri(format!("http://a/{}", "b".repeat(20_000)))).err(), Some(414));
+        assert_eq!(read(|r| r.uri("http://a/").header("x", "y".repeat(64 << 10))).err(), Some(431));
     }
 }

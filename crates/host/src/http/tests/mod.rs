@@ -1,5 +1,6 @@
 //! The server over real sockets.
 
+mod abandoned;
 mod clients;
 mod framing;
 mod http2;

@@ -18,6 +18,9 @@ fn each_refusal_has_its_status_and_closes_the_connection() {
             (413, post("/hello", "Content-Length: 1001")),
             (413, post("/hello", "Content-Length: 1001\r\nExpect: 100-continue")),
             (413, post("/hello", "Transfer-Encoding: chunked") + "3e9\r\n" + &"x".repeat(1001)),
+            // What is declared is enough.
+            (413, post("/hello", "Transfer-Encoding: chunked") + "3e9\r\n"),
+            (413, post("/hello", "Transfer-Encoding: chunked") + "1\r\nx\r\nffffffffffffffff\r\n"),
             (414, get(&format!("/{}", "a".repeat(16 * 1024)))),
             (417, post("/hello", "Expect: wonders")),
             (431, format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", fields(300))),
@@ -31,8 +34,13 @@ fn each_refusal_has_its_status_and_closes_the_connection() {
             assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request:?}: {answer}");
             assert!(answer.contains("connection: close\r\n") && answer.ends_with('\n'), "{answer}");
             assert_eq!(answer.matches("date: ").count(), 1, "{answer}");
-            let refusal = harness.service.refusals.borrow_mut().pop().unwrap();
-            assert_eq!(refusal.status(), status);
+            let refused = harness.service.refusals.borrow_mut().pop().unwrap();
+            assert_eq!((refused.refusal.status(), refused.complete), (status, true));
+            assert!(answer.contains(&format!("x-request-id: {}\r\n", refused.id)), "{answer}");
+            let body = answer.split_once("\r\n\r\n").unwrap().1;
+            assert_eq!(body, format!("{}\n", refused.refusal));
+            assert!(answer.contains(&format!("content-length: {}\r\n", body.len())), "{answer}");
+            assert_eq!(refused.bytes, body.len() as u64);
             assert!(
                 harness.service.refusals.borrow().is_empty() && harness.service.outcomes.borrow().is_empty()
             );
@@ -56,7 +64,10 @@ fn a_head_that_does_not_end_in_time_gets_408() {
     with_server(config, async |harness| {
         let answer = harness.ask("GET / HTTP/1.1\r\nHost:").await;
         assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
-        assert_eq!(harness.service.refusals.borrow_mut().pop(), Some(Refusal::HeadTimeout));
+        let refused = harness.service.refusals.borrow_mut().pop().unwrap();
+        assert_eq!(refused.refusal, Refusal::HeadTimeout(SOON));
+        assert_eq!((&*refused.line.method, &*refused.line.path), ("GET", "/"));
+        assert!(refused.duration >= SOON, "{refused:?}");
         // Also on a connection that has served before, and however often a byte comes.
         let mut client = harness.connect().await;
         client.get("/hello").await;

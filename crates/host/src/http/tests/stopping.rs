@@ -35,6 +35,29 @@ fn the_signal_closes_idle_connections_and_lets_the_others_finish() {
 }
 
 #[test]
+fn a_server_that_drains_answers_one_more_request_of_an_idle_connection() {
+    with_server(ServerConfig::default(), async |harness| {
+        let mut idle = harness.connect().await;
+        idle.get("/hello").await;
+        let mut fresh = harness.connect().await;
+        fresh.send("GE").await;
+        let mut silent = harness.connect().await;
+        let mut served = harness.connect().await;
+        served.get("/hello").await;
+        harness.shutdown.drain();
+        let answer = idle.get("/hello").await;
+        assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
+        assert_eq!(idle.rest().await, "");
+        fresh.send("T /hello HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!(fresh.answer().await.field("connection"), Some("close"));
+        assert!(!harness.serving.is_finished());
+        // Those that want nothing are closed in the end.
+        assert_eq!((served.rest().await, silent.rest().await), (String::new(), String::new()));
+        harness.serving.await.unwrap().unwrap();
+    });
+}
+
+#[test]
 fn a_server_that_is_dropped_ends_its_calls() {
     with_server(ServerConfig::default(), async |harness| {
         let mut client = harness.connect().await;

@@ -1,0 +1,344 @@
+//! A host for tests: an engine whose guests do what the test says while they hold requests, and a plain client.
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part of it")]
+
+use std::cell::RefCell;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use futures_util::future::LocalBoxFuture;
+use nexus_core::{App, HostConfig, Limit};
+use nexus_guest::{
+    Abandon, Body, BodyWriter, Engine, Guest, HeaderList, Level, LoadError, Reply, Request, Responder,
+    Services, Stop, StopReason, Stopper, Ticket, Usage, pipe,
+};
+use nexus_host::log::{Format, LogConfig, Logger};
+use nexus_host::{Host, Options, discover};
+use serde_json::Value;
+
+/// Longer than anything takes that a test waits for.
+pub(crate) const TOO_LONG: Duration = Duration::from_secs(30);
+
+/// Asks again and again until it is so.
+#[track_caller]
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < TOO_LONG, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// What the guests of an engine show and are told, from any thread.
+#[derive(Default)]
+pub(crate) struct Lab {
+    /// How many guests were loaded.
+    pub(crate) loaded: AtomicUsize,
+    /// How many requests the guests hold.
+    pub(crate) held: AtomicUsize,
+    /// The paths that came to guests, in order.
+    pub(crate) seen: Mutex<Vec<String>>,
+    /// The tickets that were aborted.
+    pub(crate) aborted: Mutex<Vec<Ticket>>,
+    /// Whether guests may be loaded, beyond the first.
+    pub(crate) loading_waits: AtomicBool,
+}
+
+/// The engine of a [`Lab`].
+#[derive(Clone, Default)]
+pub(crate) struct LabEngine(pub(crate) Arc<Lab>);
+
+impl Engine for LabEngine {
+    fn name(&self) -> &'static str {
+        "lab"
+    }
+
+    fn runs(&self, main: &str) -> bool {
+        main.ends_with(".js")
+    }
+
+    fn load(
+        &self,
+        _app: Arc<App>,
+        services: Services,
+    ) -> LocalBoxFuture<'static, Result<Rc<dyn Guest>, LoadError>> {
+        let lab = self.0.clone();
+        Box::pin(async move {
+            if lab.loaded.load(Ordering::SeqCst) > 0 {
+                while lab.loading_waits.load(Ordering::SeqCst) {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+            }
+            lab.loaded.fetch_add(1, Ordering::SeqCst);
+            let memory = services.limits.get(Limit::Memory);
+            let guest = LabGuest { lab, abandon: services.abandon, memory, inner: RefCell::default() };
+            Ok(Rc::new(guest) as Rc<dyn Guest>)
+        })
+    }
+}
+
+struct LabGuest {
+    lab: Arc<Lab>,
+    abandon: Rc<dyn Abandon>,
+    memory: u64,
+    inner: RefCell<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    tickets: u64,
+    held: Vec<Responder>,
+    streams: Vec<(BodyWriter, Responder)>,
+    stop: Option<Stop>,
+    waker: Option<Waker>,
+}
+
+fn reply(text: &str) -> Reply {
+    let headers = HeaderList::from_iter([("content-type", "text/plain")]);
+    Reply { status: 200, headers, body: Body::Full(text.to_owned().into()) }
+}
+
+impl Guest for LabGuest {
+    fn request(&self, request: Request, responder: Responder) -> Ticket {
+        let path = request.url.splitn(4, '/').nth(3).unwrap().to_owned();
+        self.lab.seen.lock().unwrap().push(path.clone());
+        let mut inner = self.inner.borrow_mut();
+        inner.tickets += 1;
+        let ticket = Ticket(inner.tickets);
+        match path.split('/').next().unwrap() {
+            "hold" => {
+                inner.held.push(responder);
+                self.lab.held.fetch_add(1, Ordering::SeqCst);
+            }
+            // Answers the oldest that is held.
+            "release" => {
+                if !inner.held.is_empty() {
+                    inner.held.remove(0).send(Ok(reply("released")));
+                    self.lab.held.fetch_sub(1, Ordering::SeqCst);
+                }
+                responder.send(Ok(reply("done")));
+            }
+            "stream" => {
+                let (writer, body) = pipe(1024, None);
+                writer.write("begun".into());
+                responder.send(Ok(Reply { status: 200, headers: HeaderList::new(), body }));
+                inner.streams.push((writer, responder));
+            }
+            // Ends the oldest stream.
+            "finish" => {
+                if !inner.streams.is_empty() {
+                    inner.streams.remove(0).0.finish();
+                }
+                responder.send(Ok(reply("done")));
+            }
+            "stop" => {
+                inner.held.push(responder);
+                let limit = Some((Limit::Cpu, 50));
+                inner.stop = Some(Stop { reason: StopReason::Cpu, limit, detail: "on request".into() });
+                if let Some(waker) = &inner.waker {
+                    waker.wake_by_ref();
+                }
+            }
+            "lose" => {
+                drop(inner);
+                let limit = Some((Limit::Memory, self.memory));
+                self.abandon.abandon(Stop { reason: StopReason::Memory, limit, detail: "on request".into() });
+                loop {
+                    std::thread::park();
+                }
+            }
+            other => responder.send(Ok(reply(other))),
+        }
+        ticket
+    }
+
+    fn abort(&self, ticket: Ticket) {
+        self.lab.aborted.lock().unwrap().push(ticket);
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Stop> {
+        let mut inner = self.inner.borrow_mut();
+        inner.waker = Some(cx.waker().clone());
+        match inner.stop.take() {
+            Some(stop) => {
+                self.lab.held.store(0, Ordering::SeqCst);
+                inner.held.clear();
+                inner.streams.clear();
+                Poll::Ready(stop)
+            }
+            None => Poll::Pending,
+        }
+    }
+
+    fn in_flight(&self) -> usize {
+        0
+    }
+
+    fn usage(&self) -> Usage {
+        Usage::default()
+    }
+
+    fn stopper(&self) -> Arc<dyn Stopper> {
+        struct Deaf;
+        impl Stopper for Deaf {
+            fn stop(&self, _reason: StopReason) {}
+            fn poke(&self) {}
+        }
+        Arc::new(Deaf)
+    }
+}
+
+/// What was written to a log.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// The lines so far.
+    pub(crate) fn lines(&self) -> Vec<Value> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Waits for a line that fits.
+    #[track_caller]
+    pub(crate) fn line(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        let mut found = None;
+        until(what, || {
+            found = self.lines().into_iter().find(&fits);
+            found.is_some()
+        });
+        found.unwrap()
+    }
+}
+
+struct Temp(PathBuf);
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Serves an app with this manifest and runs `test` beside it, with the app's address.
+pub(crate) fn with_app(manifest: &str, test: impl FnOnce(&Lab, &Log, &str) + Send + 'static) {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let temp = Temp(std::env::temp_dir().join(format!("nexus-lab-{}-{number}", std::process::id())));
+    std::fs::create_dir_all(temp.0.join("app")).unwrap();
+    std::fs::write(temp.0.join("app/index.js"), "").unwrap();
+    std::fs::write(temp.0.join("app/nexus.toml"), manifest).unwrap();
+    let mut config = HostConfig::default();
+    config.listen.port = 0;
+    config.log.access = true;
+    let log = Log::default();
+    let format = LogConfig { format: Format::Json, level: Level::Debug, color: false };
+    let engine = LabEngine::default();
+    let apps = discover(&temp.0, &config).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut host = Host::start(Options {
+            config,
+            apps,
+            env: Vec::new(),
+            engines: vec![Arc::new(engine.clone())],
+            logger: Logger::start(format, Box::new(log.clone())).unwrap(),
+            build: Vec::new(),
+        })
+        .unwrap();
+        let url = host.started().await[0].serving.clone().unwrap();
+        let address = url.strip_prefix("http://").unwrap().to_owned();
+        let lab = engine.0.clone();
+        let mut testing = tokio::task::spawn_blocking(move || test(&lab, &log, &address));
+        loop {
+            tokio::select! {
+                result = &mut testing => break result.unwrap(),
+                // The host does what it has to while somebody waits for its news.
+                _ = host.next() => {}
+            }
+        }
+        host.stop(Duration::from_millis(500)).await;
+    });
+    runtime.shutdown_background();
+}
+
+/// A connection.
+pub(crate) struct Client(pub(crate) TcpStream);
+
+/// A response with a body of known length.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+}
+
+impl Client {
+    pub(crate) fn connect(address: &str) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(TOO_LONG)).unwrap();
+        Self(stream)
+    }
+
+    /// A GET on a connection of its own, whose answer is not waited for.
+    pub(crate) fn ask(address: &str, path: &str) -> Self {
+        let mut client = Self::connect(address);
+        client.send(path);
+        client
+    }
+
+    pub(crate) fn send(&mut self, path: &str) {
+        write!(self.0, "GET /{path} HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
+    }
+
+    pub(crate) fn get(&mut self, path: &str) -> Answer {
+        self.send(path);
+        self.answer()
+    }
+
+    /// Reads a response's head.
+    pub(crate) fn head(&mut self) -> String {
+        let mut text = Vec::new();
+        let mut byte = [0];
+        while !text.ends_with(b"\r\n\r\n") {
+            self.0.read_exact(&mut byte).unwrap();
+            text.push(byte[0]);
+        }
+        String::from_utf8(text).unwrap()
+    }
+
+    pub(crate) fn answer(&mut self) -> Answer {
+        let head = self.head();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+        let mut body = vec![0; length.parse().unwrap()];
+        self.0.read_exact(&mut body).unwrap();
+        Answer { status: head[9..12].parse().unwrap(), body: String::from_utf8(body).unwrap(), head }
+    }
+
+    /// Whether nothing more comes. A reset counts as the end.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        !matches!(self.0.read(&mut [0; 1]), Ok(1..))
+    }
+}
