@@ -27,6 +27,11 @@ impl Failure {
         Self { code: 3, message: message.into() }
     }
 
+    /// Another process has said what there is to say, and this one ends with its code.
+    pub(crate) fn with_code(code: u8) -> Self {
+        Self { code, message: String::new() }
+    }
+
     /// Says it on standard error and gives the exit code.
     pub(crate) fn report(self) -> ExitCode {
         if !self.message.is_empty() {

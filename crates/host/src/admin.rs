@@ -28,6 +28,7 @@ const REPORT_WAIT: Duration = Duration::from_millis(200);
 /// The running admin server.
 pub(crate) struct Admin {
     shared: Arc<Shared>,
+    drain: Option<oneshot::Sender<()>>,
 }
 
 struct Shared {
@@ -49,23 +50,27 @@ impl Admin {
         let connections = Arc::new(AtomicUsize::new(0));
         let shared =
             Arc::new(Shared { registry, logger, build, stopping: AtomicBool::new(false), connections });
-        let admin = Self { shared: shared.clone() };
+        let (drain, drained) = oneshot::channel();
+        let admin = Self { shared: shared.clone(), drain: Some(drain) };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         std::thread::Builder::new().name("nexus-admin".into()).spawn(move || {
             let local = LocalSet::new();
             local.block_on(&runtime, async {
-                let listener = match &*socket {
-                    Bound::Tcp(listener) => Listener::Tcp(listener),
-                    Bound::Unix(listener, _) => Listener::Unix(listener),
-                };
                 let logger = shared.logger.clone();
+                let shutdown = Shutdown::new();
+                let signal = shutdown.clone();
+                tokio::task::spawn_local(async move {
+                    if drained.await.is_ok() {
+                        signal.drain();
+                    }
+                });
                 let server = Server {
                     config: ServerConfig { max_body: 0, max_connections: 100, ..ServerConfig::default() },
-                    shutdown: Shutdown::new(),
+                    shutdown,
                     open: shared.connections.clone(),
                     service: Rc::new(AdminService { shared, last_id: Cell::new(0) }),
                 };
-                if let Err(error) = serve(listener, server).await {
+                if let Err(error) = serve(Listener::of(&socket), server).await {
                     logger.host(Level::Error, format!("the admin server has ended: {error}"), []);
                 }
             });
@@ -76,6 +81,13 @@ impl Admin {
     /// From now on the host is not ready.
     pub(crate) fn stopping(&self) {
         self.shared.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Accepts no more: another process answers at the same address.
+    pub(crate) fn hand_over(&mut self) {
+        if let Some(drain) = self.drain.take() {
+            let _ = drain.send(());
+        }
     }
 }
 

@@ -11,11 +11,12 @@ use nexus_guest::{Engine, Level, Watch};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::Admin;
+use crate::aside::Aside;
 use crate::discover::Found;
 use crate::listen::{Bound, ListenError, Sockets};
 use crate::log::Logger;
 use crate::metrics::{AppStats, WorkerStats};
-use crate::seat::Seat;
+use crate::seat::{SET_ASIDE, Seat};
 use crate::worker::{self, Control, Event, Worker};
 
 /// How long the start-up table waits for apps that take long to load.
@@ -68,6 +69,8 @@ pub struct AppState {
     pub serving: Result<String, String>,
     /// Whether its manifest is right and its address was to be had: if it is not served, its code is why.
     pub has_worker: bool,
+    /// Whether it is set aside: its requests are answered by the host, with 503.
+    pub is_aside: bool,
 }
 
 /// An app and all that serves it.
@@ -94,6 +97,11 @@ pub struct Host {
     events: mpsc::UnboundedReceiver<Event>,
     done: Vec<oneshot::Receiver<()>>,
     admin: Option<Admin>,
+    /// What the admin thread is started with; at once, or when this host takes over.
+    admin_start: Option<Vec<(&'static str, String)>>,
+    /// Whether another host serves on the same sockets until this one takes over.
+    is_second: bool,
+    aside: Option<Aside>,
     admin_url: Option<String>,
     sockets: Sockets,
     logger: Logger,
@@ -130,6 +138,7 @@ impl Host {
         let mut states = Vec::with_capacity(apps.len());
         let mut entries = Vec::with_capacity(apps.len());
         let mut done = Vec::with_capacity(apps.len());
+        let mut aside = Vec::new();
         for (place, found) in apps.into_iter().enumerate() {
             let folder = found.folder;
             let app = match found.app {
@@ -145,10 +154,23 @@ impl Host {
                         main: None,
                         serving,
                         has_worker: false,
+                        is_aside: false,
                     }));
                     continue;
                 }
             };
+            if seat.aside.contains(&place) {
+                aside.extend(sockets.app(place));
+                states.push(State::Refused(AppState {
+                    name: app.name().to_string(),
+                    folder,
+                    main: app.main.clone(),
+                    serving: Err(format!("it is set aside: {SET_ASIDE}")),
+                    has_worker: false,
+                    is_aside: true,
+                }));
+                continue;
+            }
             let started = Self::start_app(
                 &app,
                 entries.len(),
@@ -168,6 +190,7 @@ impl Host {
                 }
                 Err(error) => {
                     if let Ok(socket) = sockets.app(place) {
+                        // No host will accept from it.
                         sockets.close_one(&socket);
                     }
                     states.push(State::Refused(AppState {
@@ -176,20 +199,41 @@ impl Host {
                         main: app.main.clone(),
                         serving: Err(error),
                         has_worker: false,
+                        is_aside: false,
                     }));
                 }
             }
         }
+        let aside = (!aside.is_empty()).then(|| Aside::start(aside, logger.clone())).transpose();
+        let aside = aside
+            .map_err(|error| StartError(format!("cannot start the thread of apps set aside: {error}")))?;
         let registry = Arc::new(Registry { entries });
         let admin_url = sockets.admin().map(|socket| socket.url());
-        let admin = match sockets.admin() {
-            Some(socket) => Some(
-                Admin::start(socket, registry.clone(), logger.clone(), build)
-                    .map_err(|error| StartError(format!("cannot start the admin thread: {error}")))?,
-            ),
-            None => None,
+        let mut host = Self {
+            registry,
+            states,
+            events,
+            done,
+            admin: None,
+            admin_start: Some(build),
+            is_second: seat.takes_over,
+            aside,
+            admin_url,
+            sockets,
+            logger,
         };
-        Ok(Self { registry, states, events, done, admin, admin_url, sockets, logger })
+        if !host.is_second {
+            host.start_admin()
+                .map_err(|error| StartError(format!("cannot start the admin thread: {error}")))?;
+        }
+        Ok(host)
+    }
+
+    fn start_admin(&mut self) -> std::io::Result<()> {
+        if let Some((socket, build)) = self.sockets.admin().zip(self.admin_start.take()) {
+            self.admin = Some(Admin::start(socket, self.registry.clone(), self.logger.clone(), build)?);
+        }
+        Ok(())
     }
 
     #[allow(clippy::too_many_arguments)] // One call, above; a struct would only repeat its names.
@@ -236,6 +280,7 @@ impl Host {
             pool: tokio::runtime::Handle::current(),
             events: events.clone(),
             watch,
+            hands_over: Default::default(),
         };
         let Worker { control, done } = worker::start(index, start)
             .map_err(|error| format!("cannot start a worker's thread: {error}"))?;
@@ -255,6 +300,22 @@ impl Host {
         };
         let _ = tokio::time::timeout(START_WAIT, all).await;
         self.states.iter().map(|state| self.state(state)).collect()
+    }
+
+    /// From here on this host answers for all apps, also for those that it does not serve. To be called once it has
+    /// started; only what concerns a host that takes over from another one waits for it.
+    pub fn take_over(&mut self) {
+        if !std::mem::take(&mut self.is_second) {
+            return;
+        }
+        for entry in &self.registry.entries {
+            if let Some(Err(_)) = entry.outcome.get() {
+                self.sockets.close_one(&entry.socket);
+            }
+        }
+        if let Err(error) = self.start_admin() {
+            self.logger.host(Level::Error, format!("cannot start the admin thread: {error}"), []);
+        }
     }
 
     /// Waits for the next app that serves or has failed after [`Host::started`]; for ever if there is none.
@@ -279,7 +340,7 @@ impl Host {
             }
         };
         let entry = &self.registry.entries[index];
-        if outcome.is_err() {
+        if outcome.is_err() && !self.is_second {
             // Nobody will accept from it any more.
             self.sockets.close_one(&entry.socket);
         }
@@ -307,6 +368,7 @@ impl Host {
                         None => Err("it is still being loaded".into()),
                     },
                     has_worker: true,
+                    is_aside: false,
                 }
             }
         }
@@ -323,11 +385,35 @@ impl Host {
         if let Some(admin) = &self.admin {
             admin.stopping();
         }
+        self.command(|| Control::Stop);
+        if !self.is_second {
+            self.sockets.close();
+        }
+        let left = self.finish(grace).await;
+        self.sockets.release();
+        left
+    }
+
+    /// Stops like [`Host::stop`], while another process accepts from the same sockets: connections that are idle may
+    /// send one more request for a while, and no new one is refused.
+    pub async fn hand_over(mut self, grace: Duration) -> usize {
+        if let Some(admin) = &mut self.admin {
+            admin.hand_over();
+        }
+        drop(self.aside.take());
+        self.command(|| Control::HandOver);
+        self.finish(grace).await
+    }
+
+    fn command(&self, control: impl Fn() -> Control) {
         for entry in &self.registry.entries {
             // A worker that has failed is gone already.
-            let _ = entry.control.send(Control::Stop);
+            let _ = entry.control.send(control());
         }
-        self.sockets.close();
+    }
+
+    /// Waits for the workers, gives how many had not finished in time.
+    async fn finish(&mut self, grace: Duration) -> usize {
         let deadline = tokio::time::Instant::now() + grace;
         let mut left = 0;
         for done in self.done.drain(..) {
@@ -335,7 +421,6 @@ impl Host {
                 left += 1;
             }
         }
-        self.sockets.release();
         if left > 0 {
             let message = format!(
                 "{left} workers were still busy after the grace period: what they had in flight is cut off"

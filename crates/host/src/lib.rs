@@ -3,6 +3,7 @@
 //! It knows no engine: guests come from the [`Engine`](nexus_guest::Engine)s that [`Options`] names.
 
 mod admin;
+mod aside;
 mod assets;
 mod beneath;
 mod descriptors;
@@ -15,6 +16,7 @@ mod metrics;
 mod modules;
 mod percent;
 mod seat;
+pub mod supervisor;
 mod worker;
 
 pub use discover::{Found, MANIFEST, discover, refuse_conflicts};

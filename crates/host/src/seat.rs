@@ -10,6 +10,9 @@ use crate::Sockets;
 /// How many workers of one app at a time are told apart: one that serves, and some that drain.
 pub(crate) const SLOTS: usize = 8;
 
+/// Why an app is not served that is set aside.
+pub(crate) const SET_ASIDE: &str = "it was executing in three deaths of the host within a minute; its requests get 503 until nexus is started anew";
+
 /// What a host starts on.
 #[derive(Debug, Clone)]
 pub struct Seat {

@@ -5,4 +5,5 @@ pub(crate) mod completions;
 mod configuration;
 pub(crate) mod schema;
 pub(crate) mod serve;
+mod supervised;
 mod table;

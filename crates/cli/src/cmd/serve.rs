@@ -11,9 +11,9 @@ use nexus_core::{
 };
 use nexus_guest::{Engine, Level};
 use nexus_host::log::{Format, LogConfig, Logger};
-use nexus_host::{AppState, Found, Host, Options, discover, refuse_conflicts};
-use tokio::signal::unix::{SignalKind, signal};
+use nexus_host::{AppState, Found, Host, Options, Seat, Sockets, discover, refuse_conflicts};
 
+use super::supervised::{self, End, Place};
 use super::{configuration, table};
 use crate::failure::{Failure, print};
 
@@ -22,6 +22,11 @@ use crate::failure::{Failure, print};
 /// Each path is an app's folder, or a folder of apps. Every app has its own port: the one in its
 /// nexus.toml, or the next free one from --port. Ctrl-C or SIGTERM ends it: what is in flight
 /// finishes first, for up to --grace; a second Ctrl-C ends it at once.
+///
+/// A small process of its own, the supervisor, holds the sockets. It starts the host again if that
+/// dies, and says in the log which apps were executing; no connection is refused meanwhile. SIGUSR2
+/// to it replaces the host without an interruption, and loads all apps anew. --no-supervisor leaves
+/// that to somebody else.
 ///
 ///   nexus serve apps/                     all apps in a folder, from port 8080 on
 ///   nexus serve shop --port 3000          one app, on port 3000
@@ -69,6 +74,10 @@ pub(crate) struct Serve {
     /// Write a log line for each request
     #[arg(long)]
     access_log: bool,
+
+    /// Run without a supervisor: if the host dies, nexus ends
+    #[arg(long)]
+    no_supervisor: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -96,11 +105,6 @@ impl Serve {
         let env = self.variables()?;
         let apps = self.apps(&config)?;
 
-        // Before any other thread exists.
-        let program =
-            std::env::current_exe().map_err(|error| Failure::host(format!("cannot find myself: {error}")))?;
-        nexus_js::initialize(&program).map_err(|error| Failure::host(error.to_string()))?;
-
         let terminal = std::io::stdout().is_terminal();
         let pretty = match config.log.format {
             Some(format) => format == LogFormat::Pretty,
@@ -111,6 +115,18 @@ impl Serve {
             level: level(config.log.level),
             color: terminal && std::env::var_os("NO_COLOR").is_none(),
         };
+        let sockets = Sockets::bind(&config, &apps).map_err(|error| Failure::usage(error.to_string()))?;
+        // From here on there may be several processes; this may be any of them.
+        let place = match self.no_supervisor {
+            true => Place::alone(sockets),
+            false => supervised::start(log, &apps, config.shutdown.grace, sockets)?,
+        };
+
+        // Before any other thread exists.
+        let program =
+            std::env::current_exe().map_err(|error| Failure::host(format!("cannot find myself: {error}")))?;
+        nexus_js::initialize(&program).map_err(|error| Failure::host(error.to_string()))?;
+
         let logger = Logger::start(log, Box::new(std::io::stdout()))
             .map_err(|error| Failure::host(format!("cannot start the log's thread: {error}")))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -130,7 +146,7 @@ impl Serve {
                 ("v8", nexus_js::v8_version().to_owned()),
             ],
         };
-        let result = runtime.block_on(serve(options, grace, pretty, log.color));
+        let result = runtime.block_on(serve(options, place, grace, pretty, log.color));
         logger.close();
         // A thread may still be within a guest that does not end; the process does not wait for it.
         runtime.shutdown_background();
@@ -209,39 +225,56 @@ fn level(level: LogLevel) -> Level {
     }
 }
 
-async fn serve(options: Options, grace: Duration, pretty: bool, color: bool) -> Result<(), Failure> {
-    let no_signals = |error: std::io::Error| Failure::host(format!("cannot listen for signals: {error}"));
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+async fn serve(
+    options: Options,
+    place: Place,
+    grace: Duration,
+    pretty: bool,
+    color: bool,
+) -> Result<(), Failure> {
+    let (seat, mut demands) = place.listen()?;
     let logger = options.logger.clone();
-    let mut host = Host::start(options).map_err(|error| Failure::usage(error.to_string()))?;
+    let sockets = seat.sockets().clone();
+    let mut host = Host::start_on(options, seat).map_err(|error| Failure::host(error.to_string()))?;
+    logger.host(Level::Debug, "the host runs", [("pid", std::process::id().into())]);
 
     let states = tokio::select! {
         states = host.started() => Some(states),
-        _ = interrupt.recv() => None,
-        _ = terminate.recv() => None,
+        _ = demands.end() => None,
     };
-    if let Some(states) = states {
-        announce(&logger, &states, host.admin_url(), pretty, color)?;
-        if states.iter().all(|state| state.serving.is_err()) {
-            host.stop(Duration::ZERO).await;
-            let message = if pretty { "no app is served" } else { "" };
-            let is_guests_fault = states.iter().any(|state| state.has_worker);
-            return Err(if is_guests_fault { Failure::guest(message) } else { Failure::usage(message) });
-        }
-        loop {
-            tokio::select! {
-                _ = interrupt.recv() => break,
-                _ = terminate.recv() => break,
-                late = host.next() => announce(&logger, &[late], None, pretty, color)?,
+    let end = match states {
+        None => End::Stop,
+        Some(states) => {
+            announce(&logger, &states, host.admin_url(), pretty, color)?;
+            if states.iter().all(|state| state.serving.is_err() && !state.is_aside) {
+                host.stop(Duration::ZERO).await;
+                let message = if pretty { "no app is served" } else { "" };
+                let is_guests_fault = states.iter().any(|state| state.has_worker);
+                return Err(if is_guests_fault { Failure::guest(message) } else { Failure::usage(message) });
+            }
+            host.take_over();
+            demands.serving();
+            loop {
+                tokio::select! {
+                    end = demands.end() => break end,
+                    late = host.next() => announce(&logger, &[late], None, pretty, color)?,
+                }
             }
         }
-    }
-    logger.host(Level::Info, "stopping: requests in flight may finish", [("grace_ms", grace.into())]);
-    let sockets = host.sockets();
+    };
+    let end = async {
+        match end {
+            End::Stop => {
+                let fields = [("grace_ms", grace.into())];
+                logger.host(Level::Info, "stopping: requests in flight may finish", fields);
+                host.stop(grace).await
+            }
+            End::HandOver => host.hand_over(grace).await,
+        }
+    };
     tokio::select! {
-        _ = host.stop(grace) => Ok(()),
-        _ = interrupt.recv() => {
+        _ = end => Ok(()),
+        () = demands.interrupt() => {
             sockets.release();
             logger.close();
             std::process::exit(130)

@@ -53,6 +53,7 @@ mod tests {
             main: Some("index.js".into()),
             serving: serving.map(str::to_owned).map_err(str::to_owned),
             has_worker: true,
+            is_aside: false,
         };
         let states = [state("a-long-name", Ok("http://127.0.0.1:8080")), state("b", Err("no main file"))];
         let text = render(&states, None, false);

@@ -11,6 +11,8 @@ use nexus_guest::Level;
 use super::budget::Budget;
 use super::clock::{Clock, now_millis};
 use super::logger::{Format, LogConfig};
+#[cfg(target_os = "linux")]
+use super::record::Value;
 use super::record::{Kind, Record};
 use super::{json, pretty};
 
@@ -90,6 +92,31 @@ impl Drop for Done {
     }
 }
 
+/// A line of the host as the log's thread would write it, for a process that has no such thread.
+#[cfg(target_os = "linux")]
+pub(crate) fn host_line(
+    config: LogConfig,
+    level: Level,
+    message: String,
+    fields: Vec<(&'static str, Value)>,
+) -> String {
+    let (mut clock, mut line) = (Clock::new(), String::new());
+    write_record(
+        config,
+        &Record { millis: now_millis(), kind: Kind::Host { level, message, fields } },
+        &mut clock,
+        &mut line,
+    );
+    line
+}
+
+fn write_record(config: LogConfig, record: &Record, clock: &mut Clock, out: &mut String) {
+    match config.format {
+        Format::Json => json::write_line(record, clock, out),
+        Format::Pretty => pretty::write_line(record, clock, config.color, out),
+    }
+}
+
 /// How often the log tells of dropped lines at most.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
@@ -160,12 +187,7 @@ impl Writer {
     }
 
     fn format_record(&mut self, record: &Record) {
-        match self.config.format {
-            Format::Json => json::write_line(record, &mut self.clock, &mut self.buffer),
-            Format::Pretty => {
-                pretty::write_line(record, &mut self.clock, self.config.color, &mut self.buffer)
-            }
-        }
+        write_record(self.config, record, &mut self.clock, &mut self.buffer);
     }
 
     /// Says how many lines are missing, if any are that were not told of.

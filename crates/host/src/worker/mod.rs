@@ -15,6 +15,7 @@ mod queue;
 mod run;
 mod service;
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -48,6 +49,8 @@ pub(crate) struct Start {
     pub(crate) events: mpsc::UnboundedSender<Event>,
     /// The worker as other threads see it.
     pub(crate) watch: Arc<Watch>,
+    /// Set on the worker's thread when it is to end by [`Control::HandOver`].
+    pub(crate) hands_over: Cell<bool>,
 }
 
 /// What a worker tells the host.
@@ -83,6 +86,8 @@ pub(crate) enum Control {
     Report(oneshot::Sender<()>),
     /// Accept no more, finish what is in flight, end.
     Stop,
+    /// Like that; but somebody else goes on accepting, so that clients that are about to send a request lose none.
+    HandOver,
 }
 
 /// A worker's thread as the host holds it.

@@ -176,6 +176,9 @@ async fn work(
         }
     }
 
+    if start.hands_over.get() {
+        shutdown.drain();
+    }
     finish(&shutdown, server, guest).await;
     service.guest_is(Place::Absent);
     Ok(())
@@ -267,6 +270,10 @@ async fn stop_command(
             }
             // A host that is gone wants nothing any more.
             Some(Control::Stop) | None => return,
+            Some(Control::HandOver) => {
+                start.hands_over.set(true);
+                return;
+            }
         }
     }
 }

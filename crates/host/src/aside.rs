@@ -1,0 +1,96 @@
+//! Apps that are set aside: their sockets stay open, and every request gets 503, without a worker or any of their code.
+
+use std::cell::Cell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use nexus_guest::{Body, Failure, HeaderList, Level, Reply, Request, RequestId, exchange};
+use tokio::sync::oneshot;
+use tokio::task::LocalSet;
+
+use crate::http::{
+    Call, CallOwner, Listener, Outcome, Refused, Server, ServerConfig, Service, Shutdown, serve,
+};
+use crate::listen::Bound;
+use crate::log::Logger;
+
+/// What clients are told.
+const ANSWER: &str = "this app is set aside: it was executing in three deaths of its host within a minute\n";
+
+/// How many connections an app that is set aside may have at a time: it answers at once, so that few are enough.
+const MAX_CONNECTIONS: usize = 100;
+
+/// The thread that answers for all apps that are set aside. Dropped, it accepts no more.
+pub(crate) struct Aside {
+    _end: oneshot::Sender<()>,
+}
+
+impl Aside {
+    /// Starts the thread on these apps' sockets.
+    pub(crate) fn start(sockets: Vec<Arc<Bound>>, logger: Logger) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let (end, ended) = oneshot::channel();
+        std::thread::Builder::new().name("nexus-aside".into()).spawn(move || {
+            LocalSet::new().block_on(&runtime, answer(sockets, logger, ended));
+        })?;
+        Ok(Self { _end: end })
+    }
+}
+
+async fn answer(sockets: Vec<Arc<Bound>>, logger: Logger, ended: oneshot::Receiver<()>) {
+    let service = Rc::new(AsideService { logger, last_id: Cell::new(0) });
+    let shutdown = Shutdown::new();
+    let servers = sockets.iter().map(|socket| {
+        let server = Server {
+            service: service.clone(),
+            config: ServerConfig { max_connections: MAX_CONNECTIONS, ..ServerConfig::default() },
+            shutdown: shutdown.clone(),
+            open: Arc::new(AtomicUsize::new(0)),
+        };
+        serve(Listener::of(socket), server)
+    });
+    let servers = futures_util::future::join_all(servers);
+    let end = async {
+        let _ = ended.await;
+        shutdown.drain();
+    };
+    let (results, ()) = futures_util::future::join(servers, end).await;
+    for error in results.into_iter().filter_map(Result::err) {
+        service.accept_failed(&error);
+    }
+}
+
+struct AsideService {
+    logger: Logger,
+    last_id: Cell<u128>,
+}
+
+impl Service for AsideService {
+    fn call(self: Rc<Self>, _: Request) -> Call {
+        let (responder, pending) = exchange();
+        let headers = [("content-type", "text/plain;charset=utf-8"), ("cache-control", "no-store")];
+        let headers = HeaderList::from_iter(headers);
+        responder.send(Ok(Reply { status: 503, headers, body: Body::Full(ANSWER.into()) }));
+        Call::new(pending, self, 0)
+    }
+
+    fn refused(&self, _: Refused) {}
+
+    fn abandoned(&self, _: &[RequestId], _: &Failure) {}
+
+    fn next_request_id(&self) -> RequestId {
+        self.last_id.set(self.last_id.get() + 1);
+        RequestId::from_u128(self.last_id.get())
+    }
+
+    fn accept_failed(&self, error: &io::Error) {
+        let message = format!("cannot accept for an app that is set aside: {error}");
+        self.logger.host(Level::Error, message, []);
+    }
+}
+
+impl CallOwner for AsideService {
+    fn ended(&self, _: u64, _: Outcome) {}
+}

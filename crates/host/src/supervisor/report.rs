@@ -1,0 +1,105 @@
+//! The supervisor's own lines in the log.
+
+use std::collections::VecDeque;
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nexus_guest::Level;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::log::{LogConfig, Value, host_line};
+
+/// How many lines wait while standard output takes none. Then the oldest go.
+const MAX_WAITING: usize = 100;
+
+/// How long a list of names in a line may be, in bytes: the line stays below what a pipe takes at once.
+const MAX_NAMES: usize = 2000;
+
+/// Writes lines to standard output, and never waits for it: a host must be started whoever reads the log.
+pub(super) struct Report {
+    config: LogConfig,
+    waiting: VecDeque<String>,
+}
+
+impl Report {
+    pub(super) fn new(config: LogConfig) -> Self {
+        Self { config, waiting: VecDeque::new() }
+    }
+
+    /// Writes a line, now or as soon as it can be.
+    pub(super) fn line<const N: usize>(
+        &mut self,
+        level: Level,
+        message: impl Into<String>,
+        fields: [(&'static str, Value); N],
+    ) {
+        if level < self.config.level {
+            return;
+        }
+        if self.waiting.len() == MAX_WAITING {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back(host_line(self.config, level, message.into(), fields.into()));
+        self.flush();
+    }
+
+    /// Writes what waits, as far as it can be written at once.
+    pub(super) fn flush(&mut self) {
+        while !self.waiting.is_empty() && is_writable() {
+            if let Some(line) = self.waiting.pop_front() {
+                let mut out = std::io::stdout().lock();
+                // Nobody is left who could be told.
+                let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+            }
+        }
+    }
+
+    /// Standard output, if something waits for it.
+    pub(super) fn waits_for(&self) -> Option<BorrowedFd<'static>> {
+        (!self.waiting.is_empty()).then(rustix::stdio::stdout)
+    }
+}
+
+/// Whether standard output takes a line without making us wait: a pipe that polls as writable has room for
+/// `PIPE_BUF` (4,096) bytes.
+fn is_writable() -> bool {
+    let out = std::io::stdout();
+    let mut fds = [PollFd::from_borrowed_fd(out.as_fd(), PollFlags::OUT)];
+    match poll(&mut fds, Some(&Timespec::default())) {
+        Ok(_) => !fds[0].revents().is_empty(),
+        Err(_) => true,
+    }
+}
+
+/// Names in a line of text: `a, b and 3 more`.
+pub(super) fn list<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
+    let mut text = String::new();
+    let mut left = names.len();
+    for name in names {
+        if text.len() + name.len() > MAX_NAMES {
+            text.push_str(&format!(" and {left} more"));
+            break;
+        }
+        if !text.is_empty() {
+            text.push_str(", ");
+        }
+        text.push_str(name);
+        left -= 1;
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_names_all_or_says_how_many_more_there_are() {
+        assert_eq!(list([].into_iter()), "");
+        assert_eq!(list(["a", "b"].into_iter()), "a, b");
+        let many = vec!["0123456789"; 1000];
+        let text = list(many.into_iter());
+        let named = text.matches("0123456789").count();
+        assert!(text.len() < 2100 && text.ends_with(&format!(" and {} more", 1000 - named)), "{text}");
+    }
+}
