@@ -40,8 +40,6 @@ pub(crate) struct JsGuest {
     busy: Cell<bool>,
     /// When V8's tasks for this thread were last run.
     pumped: Cell<Instant>,
-    /// The heap in use at the last look, in bytes.
-    heap_used: Cell<u64>,
 }
 
 impl JsGuest {
@@ -71,7 +69,6 @@ impl JsGuest {
             background_sleep: RefCell::new(None),
             busy: Cell::new(false),
             pumped: Cell::new(Instant::now()),
-            heap_used: Cell::new(0),
         };
         let (module, evaluated) = guest
             .turn(ScopeKey::GUEST, |scope| {
@@ -351,11 +348,10 @@ impl Guest for JsGuest {
     fn usage(&self) -> Usage {
         // Within a turn the isolate is busy; the last figure is good enough then.
         if let Ok(mut isolate) = self.isolate.try_borrow_mut() {
-            let statistics = isolate.get_heap_statistics();
-            self.heap_used.set((statistics.used_heap_size() + statistics.external_memory()) as u64);
+            self.state.measure(&mut isolate);
         }
         Usage {
-            heap_used: self.heap_used.get(),
+            heap_used: self.state.accounts.memory.total(),
             heap_limit: self.state.services.limits.get(Limit::Memory),
             scopes: self.state.scopes.borrow().len() as u64,
             timers: self.state.timers.borrow().len() as u64,

@@ -155,7 +155,8 @@ impl State {
         }
     }
 
-    fn measure(&self, isolate: &mut v8::Isolate) {
+    /// Notes what the guest holds.
+    pub(crate) fn measure(&self, isolate: &mut v8::Isolate) {
         let statistics = isolate.get_heap_statistics();
         let memory = &self.accounts.memory;
         memory.set_heap(statistics.used_heap_size() as u64);

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -19,6 +19,53 @@ use nexus_guest::{
     ModuleError, ModulePath, ModuleSource, Request, RequestId, Services, Stop, Usage, Watch, exchange,
 };
 use nexus_js::JsEngine;
+
+/// `burn(ms)` uses that much CPU time, give or take; `wait(ms)` uses none. For [`handler`]s.
+const TOOLS: &str = "
+    let rounds, sink = 1;
+    const burn = (ms) => {
+        const end = Math.round(ms * rounds);
+        for (let i = 0; i < end; i++) sink = (Math.imul(sink, 1103515245) + 12345) | 0;
+    };
+    const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+";
+
+/// An app whose fetch handler has this body.
+pub(crate) fn handler(body: &str) -> String {
+    format!("{TOOLS} export default {{ async fetch(request, env, ctx) {{ rounds = +env.ROUNDS; {body} }} }}")
+}
+
+/// How many rounds of `burn` take a millisecond of CPU time.
+fn rounds() -> u64 {
+    static ROUNDS: OnceLock<u64> = OnceLock::new();
+    const MANY: u64 = 40_000_000;
+    *ROUNDS.get_or_init(|| {
+        let thread = std::thread::spawn(|| {
+            let mut limits = Limits::default();
+            limits.set(Limit::Cpu, 3_600_000);
+            let (sender, _events) = channel();
+            let source = handler("burn(1); return new Response()");
+            let services = services(&source, limits, Arc::default(), MANY, &sender);
+            runtime().block_on(async {
+                let guest = JsEngine.load(app(), services).await.unwrap();
+                // The first time it is not compiled yet.
+                let times = [(); 5].map(|()| {
+                    let start = thread_cpu();
+                    drop(fetch(&*guest, "/"));
+                    thread_cpu() - start
+                });
+                times.into_iter().min().unwrap()
+            })
+        });
+        MANY * 1000 / (thread.join().unwrap().as_micros() as u64).max(1)
+    })
+}
+
+/// The CPU time of this thread.
+pub(crate) fn thread_cpu() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}
 
 /// Far longer than anything here takes.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
@@ -58,7 +105,7 @@ impl Abandon for Tell {
 
 enum Event {
     Loaded(Result<(), LoadError>),
-    Reply(Result<(u16, String), Failure>),
+    Reply(Result<(u16, String), Failure>, Duration),
     Abandoned(Stop),
     Over(Option<Stop>, Vec<LogRecord>, Usage),
 }
@@ -69,13 +116,15 @@ pub(crate) struct Outcome {
     pub(crate) load_error: Option<LoadError>,
     /// Of each request that was answered, in order.
     pub(crate) replies: Vec<Result<(u16, String), Failure>>,
+    /// What the last of them took of the thread's CPU time.
+    pub(crate) cpu: Duration,
     /// How the guest was stopped.
     pub(crate) stop: Option<Stop>,
     /// Whether its thread went with it.
     pub(crate) abandoned: bool,
     pub(crate) log: Vec<LogRecord>,
     pub(crate) usage: Usage,
-    /// The most that its watch ever told.
+    /// The most that was seen of its memory.
     pub(crate) memory: u64,
 }
 
@@ -122,8 +171,37 @@ pub(crate) fn run_files(limits: &[(Limit, u64)], files: &[(&str, &str)], paths: 
     };
     let mut outcome = collect(&events);
     over.store(true, Ordering::Relaxed);
-    outcome.memory = dog.join().unwrap();
+    outcome.memory = dog.join().unwrap().max(outcome.usage.heap_used);
     outcome
+}
+
+fn services(
+    source: &str,
+    limits: Limits,
+    watch: Arc<Watch>,
+    rounds: u64,
+    events: &Sender<Event>,
+) -> Services {
+    Services {
+        log: Rc::new(Log::default()),
+        modules: Rc::new(Files(HashMap::from([("index.js".to_owned(), source.into())]))),
+        env: Rc::new([("ROUNDS".to_owned(), rounds.to_string())]),
+        limits,
+        watch,
+        abandon: Rc::new(Tell(events.clone())),
+    }
+}
+
+fn app() -> Arc<App> {
+    Arc::new(App {
+        folder: "/nowhere".into(),
+        manifest: Manifest::default_for("test").unwrap(),
+        main: Some("index.js".into()),
+    })
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
 }
 
 fn watchdog(watch: &Watch, over: &AtomicBool) -> u64 {
@@ -149,7 +227,10 @@ fn collect(events: &Receiver<Event>) -> Outcome {
                 outcome.load_error = Some(error);
                 return outcome;
             }
-            Ok(Event::Reply(reply)) => outcome.replies.push(reply),
+            Ok(Event::Reply(reply, cpu)) => {
+                outcome.replies.push(reply);
+                outcome.cpu = cpu;
+            }
             Ok(Event::Abandoned(stop)) => {
                 (outcome.stop, outcome.abandoned) = (Some(stop), true);
                 return outcome;
@@ -171,22 +252,10 @@ fn work(
     events: &Sender<Event>,
 ) {
     let log = Rc::new(Log::default());
-    let services = Services {
-        log: log.clone(),
-        modules: Rc::new(Files(files)),
-        env: Rc::new([]),
-        limits,
-        watch: watch.clone(),
-        abandon: Rc::new(Tell(events.clone())),
-    };
-    let app = App {
-        folder: "/nowhere".into(),
-        manifest: Manifest::default_for("test").unwrap(),
-        main: Some("index.js".into()),
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(async {
-        let guest = match JsEngine.load(Arc::new(app), services).await {
+    let mut services = services("", limits, watch.clone(), rounds(), events);
+    (services.log, services.modules) = (log.clone(), Rc::new(Files(files)));
+    runtime().block_on(async {
+        let guest = match JsEngine.load(app(), services).await {
             Ok(guest) => guest,
             Err(error) => {
                 let _ = events.send(Event::Loaded(Err(error)));
@@ -196,6 +265,7 @@ fn work(
         let _ = events.send(Event::Loaded(Ok(())));
         let mut stop = None;
         for path in paths {
+            let start = thread_cpu();
             let replies: Vec<_> = path.split('&').map(|path| fetch(&*guest, path)).collect();
             for reply in replies {
                 let mut reply = pin!(reply);
@@ -208,7 +278,7 @@ fn work(
                     reply.as_mut().poll(cx)
                 })
                 .await;
-                let _ = events.send(Event::Reply(reply));
+                let _ = events.send(Event::Reply(reply, thread_cpu() - start));
             }
             if stop.is_some() {
                 break;
