@@ -13,13 +13,13 @@ use nexus_guest::{Body, Failure, HeaderList, Level, Reply, Request, RequestId, e
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
-use crate::host::Registry;
+use crate::crew::{Entry, Registry};
 use crate::http::{
     Call, CallOwner, Listener, Outcome, Refused, Server, ServerConfig, Service, Shutdown, serve,
 };
 use crate::listen::Bound;
 use crate::log::Logger;
-use crate::metrics::{self, AppSnapshot};
+use crate::metrics::{self, AppSum, HostSum};
 use crate::worker::Control;
 
 /// How long a worker may take to bring its figures up to date; a busy one's are a little old then.
@@ -125,27 +125,24 @@ fn text(status: u16, body: String) -> Reply {
 }
 
 async fn metrics(shared: Arc<Shared>) -> Reply {
+    let registry = &shared.registry;
     let mut reports = Vec::new();
-    for entry in &shared.registry.entries {
+    for worker in registry.entries.iter().flat_map(Entry::workers) {
         let (done, report) = oneshot::channel();
-        if entry.control.send(Control::Report(done)).is_ok() {
-            reports.push(report);
-        }
+        worker.command(Control::Report(done));
+        reports.push(report);
     }
     let _ = tokio::time::timeout(REPORT_WAIT, futures_util::future::join_all(reports)).await;
-    let apps: Vec<AppSnapshot<'_>> = shared
-        .registry
-        .entries
-        .iter()
-        .map(|entry| AppSnapshot {
-            name: entry.app.name().as_str(),
-            stats: &entry.stats,
-            worker: &entry.worker_stats,
-            connections: entry.connections.load(Ordering::Relaxed),
-            serving: matches!(entry.outcome.get(), Some(Ok(_))),
-        })
-        .collect();
-    let body = metrics::render(&apps, shared.logger.dropped(), &shared.build);
+    let apps: Vec<AppSum> = registry.entries.iter().map(Entry::sum).collect();
+    let (watchdog, ledger) = (&registry.watchdog, registry.watchdog.ledger());
+    let host = HostSum {
+        budget: ledger.budget(),
+        held: ledger.held(),
+        pokes: watchdog.pokes(),
+        watchdog_panics: watchdog.panics(),
+        log_lines_dropped: shared.logger.dropped(),
+    };
+    let body = metrics::render(&apps, &host, &shared.build);
     let headers =
         HeaderList::from_iter([("content-type", metrics::CONTENT_TYPE), ("cache-control", "no-store")]);
     Reply { status: 200, headers, body: Body::Full(body.into()) }

@@ -3,21 +3,22 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use nexus_core::{App, HostConfig};
-use nexus_guest::{Engine, Level, Watch};
+use nexus_guest::{Engine, Level};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::Admin;
 use crate::aside::Aside;
+use crate::crew::{Entry, Registry};
 use crate::discover::Found;
-use crate::listen::{Bound, ListenError, Sockets};
+use crate::ledger::Ledger;
+use crate::listen::{ListenError, Sockets};
 use crate::log::Logger;
-use crate::metrics::{AppStats, WorkerStats};
 use crate::seat::{SET_ASIDE, Seat};
-use crate::worker::{self, Control, Event, Worker};
+use crate::watchdog::Watchdog;
+use crate::worker::{self, Control};
 
 /// How long the start-up table waits for apps that take long to load.
 const START_WAIT: Duration = Duration::from_secs(10);
@@ -73,29 +74,31 @@ pub struct AppState {
     pub is_aside: bool,
 }
 
-/// An app and all that serves it.
-pub(crate) struct Entry {
-    pub(crate) app: Arc<App>,
-    pub(crate) stats: Arc<AppStats>,
-    pub(crate) worker_stats: Arc<WorkerStats>,
-    pub(crate) connections: Arc<AtomicUsize>,
-    pub(crate) control: mpsc::UnboundedSender<Control>,
-    /// Set once the worker serves, or has failed.
-    pub(crate) outcome: std::sync::OnceLock<Result<Duration, String>>,
-    socket: Arc<Bound>,
+/// What a running host tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Happening {
+    /// This app serves, or has failed, after [`Host::started`].
+    App(AppState),
+    /// Lost workers hold so much that the process should be replaced by a fresh one; the text says how much. Told once.
+    Spent(String),
 }
 
-/// The registry of all apps that got as far as a worker.
-pub(crate) struct Registry {
-    pub(crate) entries: Vec<Entry>,
+/// What the host's own parts tell it.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// This app serves, or has failed.
+    App(usize),
+    /// See [`Happening::Spent`].
+    Spent(String),
 }
 
 /// A running host.
 pub struct Host {
     registry: Arc<Registry>,
     states: Vec<State>,
-    events: mpsc::UnboundedReceiver<Event>,
-    done: Vec<oneshot::Receiver<()>>,
+    told: mpsc::UnboundedReceiver<Told>,
+    /// Set until it is told.
+    spent: Option<String>,
     admin: Option<Admin>,
     /// What the admin thread is started with; at once, or when this host takes over.
     admin_start: Option<Vec<(&'static str, String)>>,
@@ -136,8 +139,10 @@ impl Host {
 
         let (events_in, events) = mpsc::unbounded_channel();
         let mut states = Vec::with_capacity(apps.len());
-        let mut entries = Vec::with_capacity(apps.len());
-        let mut done = Vec::with_capacity(apps.len());
+        let ledger = Ledger::new(config.process.memory);
+        let watchdog = Watchdog::start(ledger, logger.clone())
+            .map_err(|error| StartError(format!("cannot start the watchdog's thread: {error}")))?;
+        let mut registry = Registry::new(watchdog.clone(), seat.clone(), logger.clone());
         let mut aside = Vec::new();
         for (place, found) in apps.into_iter().enumerate() {
             let folder = found.folder;
@@ -171,22 +176,32 @@ impl Host {
                 }));
                 continue;
             }
-            let started = Self::start_app(
-                &app,
-                entries.len(),
-                sockets.app(place),
-                Arc::new(seat.watch(place)),
-                &engines,
-                &config,
-                &env,
-                &logger,
-                &events_in,
-            );
+            let engine = engine_for(&app, &engines);
+            let started =
+                engine.and_then(|engine| Ok((engine, sockets.app(place)?))).and_then(|(engine, socket)| {
+                    let start = worker::Start {
+                        app: app.clone(),
+                        index: registry.entries.len(),
+                        engine,
+                        socket,
+                        config: config.clone(),
+                        env: variables(&app, &env),
+                        logger: logger.clone(),
+                        pool: tokio::runtime::Handle::current(),
+                        events: events_in.clone(),
+                        watchdog: watchdog.clone(),
+                        interventions: Arc::default(),
+                    };
+                    let entry = Entry::new(Arc::new(start), place);
+                    registry
+                        .start_first(&entry)
+                        .map_err(|error| format!("cannot start a worker's thread: {error}"))?;
+                    Ok(entry)
+                });
             match started {
-                Ok((entry, worker)) => {
-                    states.push(State::Entry(entries.len()));
-                    done.push(worker);
-                    entries.push(entry);
+                Ok(entry) => {
+                    states.push(State::Entry(registry.entries.len()));
+                    registry.entries.push(entry);
                 }
                 Err(error) => {
                     if let Ok(socket) = sockets.app(place) {
@@ -207,13 +222,15 @@ impl Host {
         let aside = (!aside.is_empty()).then(|| Aside::start(aside, logger.clone())).transpose();
         let aside = aside
             .map_err(|error| StartError(format!("cannot start the thread of apps set aside: {error}")))?;
-        let registry = Arc::new(Registry { entries });
+        let registry = Arc::new(registry);
+        let (tell, told) = mpsc::unbounded_channel();
+        tokio::spawn(registry.clone().tend(events, tell));
         let admin_url = sockets.admin().map(|socket| socket.url());
         let mut host = Self {
             registry,
             states,
-            events,
-            done,
+            told,
+            spent: None,
             admin: None,
             admin_start: Some(build),
             is_second: seat.takes_over,
@@ -236,65 +253,15 @@ impl Host {
         Ok(())
     }
 
-    #[allow(clippy::too_many_arguments)] // One call, above; a struct would only repeat its names.
-    fn start_app(
-        app: &Arc<App>,
-        index: usize,
-        socket: Result<Arc<Bound>, String>,
-        watch: Arc<Watch>,
-        engines: &[Arc<dyn Engine>],
-        config: &Arc<HostConfig>,
-        env: &[(String, String)],
-        logger: &Logger,
-        events: &mpsc::UnboundedSender<Event>,
-    ) -> Result<(Entry, oneshot::Receiver<()>), String> {
-        let engine = match &app.main {
-            Some(main) => {
-                let engine = engines.iter().find(|engine| engine.runs(main));
-                Some(engine.ok_or_else(|| format!("no engine runs the main file `{main}`"))?.clone())
-            }
-            None => None,
-        };
-        let socket = socket?;
-        let mut variables = app.manifest.env.clone();
-        for (name, value) in env {
-            match variables.iter_mut().find(|(own, _)| own == name) {
-                Some(own) => own.1.clone_from(value),
-                None => variables.push((name.clone(), value.clone())),
-            }
-        }
-        let stats = Arc::new(AppStats::default());
-        let worker_stats = Arc::new(WorkerStats::default());
-        let connections = Arc::new(AtomicUsize::new(0));
-        let start = worker::Start {
-            app: app.clone(),
-            number: index as u32 + 1,
-            engine,
-            socket: socket.clone(),
-            config: config.clone(),
-            env: variables,
-            logger: logger.clone(),
-            app_stats: stats.clone(),
-            stats: worker_stats.clone(),
-            connections: connections.clone(),
-            pool: tokio::runtime::Handle::current(),
-            events: events.clone(),
-            watch,
-            hands_over: Default::default(),
-        };
-        let Worker { control, done } = worker::start(index, start)
-            .map_err(|error| format!("cannot start a worker's thread: {error}"))?;
-        let outcome = std::sync::OnceLock::new();
-        Ok((Entry { app: app.clone(), stats, worker_stats, connections, control, outcome, socket }, done))
-    }
-
     /// Waits until every app serves or has failed, for ten seconds at most, and says how each fares. What takes longer
     /// is told by [`Host::next`].
     pub async fn started(&mut self) -> Vec<AppState> {
         let all = async {
             while self.registry.entries.iter().any(|entry| entry.outcome.get().is_none()) {
-                if self.event().await.is_none() {
-                    break;
+                match self.told.recv().await {
+                    Some(Told::App(_)) => {}
+                    Some(Told::Spent(spent)) => self.spent = Some(spent),
+                    None => break,
                 }
             }
         };
@@ -308,9 +275,10 @@ impl Host {
         if !std::mem::take(&mut self.is_second) {
             return;
         }
+        self.registry.take_over();
         for entry in &self.registry.entries {
             if let Some(Err(_)) = entry.outcome.get() {
-                self.sockets.close_one(&entry.socket);
+                self.sockets.close_one(entry.socket());
             }
         }
         if let Err(error) = self.start_admin() {
@@ -318,34 +286,16 @@ impl Host {
         }
     }
 
-    /// Waits for the next app that serves or has failed after [`Host::started`]; for ever if there is none.
-    pub async fn next(&mut self) -> AppState {
-        match self.event().await {
-            Some(index) => self.state(&State::Entry(index)),
+    /// Waits for the next thing that happens after [`Host::started`]; for ever if nothing does.
+    pub async fn next(&mut self) -> Happening {
+        if let Some(spent) = self.spent.take() {
+            return Happening::Spent(spent);
+        }
+        match self.told.recv().await {
+            Some(Told::App(index)) => Happening::App(self.state(&State::Entry(index))),
+            Some(Told::Spent(spent)) => Happening::Spent(spent),
             None => std::future::pending().await,
         }
-    }
-
-    async fn event(&mut self) -> Option<usize> {
-        let (index, outcome) = loop {
-            match self.events.recv().await? {
-                Event::Serving { app, took } => break (app, Ok(took)),
-                Event::Failed { app, error } => break (app, Err(error)),
-                Event::Lost { app, stop } => {
-                    let entry = &self.registry.entries[app];
-                    entry.stats.stopped(stop.reason);
-                    let app = ("app", entry.app.name().as_str().into());
-                    self.logger.host(Level::Error, format!("a worker is lost: {}", stop.detail), [app]);
-                }
-            }
-        };
-        let entry = &self.registry.entries[index];
-        if outcome.is_err() && !self.is_second {
-            // Nobody will accept from it any more.
-            self.sockets.close_one(&entry.socket);
-        }
-        let _ = entry.outcome.set(outcome);
-        Some(index)
     }
 
     /// A handle that removes the files of the host's Unix sockets, for a process that ends without [`Host::stop`].
@@ -363,7 +313,7 @@ impl Host {
                     folder: entry.app.folder.clone(),
                     main: entry.app.main.clone(),
                     serving: match entry.outcome.get() {
-                        Some(Ok(_)) => Ok(entry.socket.url()),
+                        Some(Ok(_)) => Ok(entry.url()),
                         Some(Err(error)) => Err(error.clone()),
                         None => Err("it is still being loaded".into()),
                     },
@@ -381,15 +331,15 @@ impl Host {
 
     /// Stops: accepts no more, lets what is in flight finish for up to `grace`. Gives how many workers had not
     /// finished by then; the process is to end anyway.
-    pub async fn stop(mut self, grace: Duration) -> usize {
+    pub async fn stop(self, grace: Duration) -> usize {
         if let Some(admin) = &self.admin {
             admin.stopping();
         }
-        self.command(|| Control::Stop);
+        let workers = self.registry.stop(|| Control::Stop);
         if !self.is_second {
             self.sockets.close();
         }
-        let left = self.finish(grace).await;
+        let left = self.finish(workers, grace).await;
         self.sockets.release();
         left
     }
@@ -401,23 +351,16 @@ impl Host {
             admin.hand_over();
         }
         drop(self.aside.take());
-        self.command(|| Control::HandOver);
-        self.finish(grace).await
-    }
-
-    fn command(&self, control: impl Fn() -> Control) {
-        for entry in &self.registry.entries {
-            // A worker that has failed is gone already.
-            let _ = entry.control.send(control());
-        }
+        let workers = self.registry.stop(|| Control::HandOver);
+        self.finish(workers, grace).await
     }
 
     /// Waits for the workers, gives how many had not finished in time.
-    async fn finish(&mut self, grace: Duration) -> usize {
+    async fn finish(&self, workers: Vec<oneshot::Receiver<()>>, grace: Duration) -> usize {
         let deadline = tokio::time::Instant::now() + grace;
         let mut left = 0;
-        for done in self.done.drain(..) {
-            if tokio::time::timeout_at(deadline, done).await.is_err() {
+        for over in workers {
+            if tokio::time::timeout_at(deadline, over).await.is_err() {
                 left += 1;
             }
         }
@@ -429,4 +372,31 @@ impl Host {
         }
         left
     }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // Whoever drops it without stopping it wants none of its workers any more.
+        self.registry.stop(|| Control::Stop);
+        self.registry.watchdog.end();
+    }
+}
+
+/// What runs the app's code; nothing for an app of static files only.
+fn engine_for(app: &App, engines: &[Arc<dyn Engine>]) -> Result<Option<Arc<dyn Engine>>, String> {
+    let Some(main) = &app.main else { return Ok(None) };
+    let engine = engines.iter().find(|engine| engine.runs(main));
+    Ok(Some(engine.ok_or_else(|| format!("no engine runs the main file `{main}`"))?.clone()))
+}
+
+/// The app's variables: those of the command line come before those of its manifest.
+fn variables(app: &App, env: &[(String, String)]) -> Vec<(String, String)> {
+    let mut variables = app.manifest.env.clone();
+    for (name, value) in env {
+        match variables.iter_mut().find(|(own, _)| own == name) {
+            Some(own) => own.1.clone_from(value),
+            None => variables.push((name.clone(), value.clone())),
+        }
+    }
+    variables
 }

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use nexus_core::{
-    AdminAddress, HostConfig, ListenAddress, LogFormat, LogLevel, parse_duration, parse_env_file,
+    AdminAddress, HostConfig, ListenAddress, LogFormat, LogLevel, parse_byte_size, parse_duration,
+    parse_env_file,
 };
 use nexus_guest::{Engine, Level};
 use nexus_host::log::{Format, LogConfig, Logger};
-use nexus_host::{AppState, Found, Host, Options, Seat, Sockets, discover, refuse_conflicts};
+use nexus_host::{AppState, Found, Happening, Host, Options, Seat, Sockets, discover, refuse_conflicts};
 
 use super::supervised::{self, End, Place};
 use super::{configuration, table};
@@ -50,6 +51,10 @@ pub(crate) struct Serve {
     /// Where to serve /metrics, /health and /ready: IP:PORT or unix:PATH [default: nowhere]
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<AdminAddress>,
+
+    /// The most memory of all guests together, as 1GB [default: what the machine grants, less a reserve]
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
+    memory: Option<u64>,
 
     /// The host's configuration [default: nexus-host.toml, if it is there]
     #[arg(long, value_name = "FILE")]
@@ -96,6 +101,14 @@ enum LevelArg {
 
 fn parse_grace(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(|error| error.to_string())
+}
+
+fn parse_memory(text: &str) -> Result<u64, String> {
+    let bytes = parse_byte_size(text).map_err(|error| error.to_string())?;
+    match (64 << 20..=1 << 40).contains(&bytes) {
+        true => Ok(bytes),
+        false => Err("it must be from 64 MB to 1 TB".into()),
+    }
 }
 
 impl Serve {
@@ -163,6 +176,9 @@ impl Serve {
         }
         if let Some(admin) = &self.admin {
             config.admin = Some(admin.clone());
+        }
+        if let Some(memory) = self.memory {
+            config.process.memory = Some(memory);
         }
         if let Some(grace) = self.grace {
             config.shutdown.grace = grace;
@@ -257,7 +273,14 @@ async fn serve(
             loop {
                 tokio::select! {
                     end = demands.end() => break end,
-                    late = host.next() => announce(&logger, &[late], None, pretty, color)?,
+                    happening = host.next() => match happening {
+                        Happening::App(late) => announce(&logger, &[late], None, pretty, color)?,
+                        Happening::Spent(reason) => {
+                            let message = format!("the process should be replaced: {reason}");
+                            logger.host(Level::Warn, message, []);
+                            demands.spent();
+                        }
+                    },
                 }
             }
         }

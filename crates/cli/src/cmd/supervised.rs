@@ -94,6 +94,11 @@ impl Demands {
         self.orders.serving();
     }
 
+    /// Asks the supervisor for a fresh host in place of this one.
+    pub(crate) fn spent(&self) {
+        self.orders.spent();
+    }
+
     /// Waits until the host is to end.
     pub(crate) async fn end(&mut self) -> End {
         tokio::select! {

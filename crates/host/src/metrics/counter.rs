@@ -80,6 +80,14 @@ impl Histogram {
         self.buckets[bucket.unwrap_or(LATENCY_BOUNDS.len())].add(1);
         self.nanos.add(nanos);
     }
+
+    /// Adds all that another one has; for the histogram's one writing thread.
+    pub(super) fn absorb(&self, other: &Self) {
+        for (own, other) in self.buckets.iter().zip(&other.buckets) {
+            own.add(other.get());
+        }
+        self.nanos.add(other.nanos.get());
+    }
 }
 
 /// A histogram as it is at one moment, or the sum of several.

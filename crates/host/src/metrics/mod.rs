@@ -4,6 +4,7 @@
 //! somebody scrapes.
 
 mod counter;
+mod interventions;
 mod process;
 mod render;
 mod stats;
@@ -11,6 +12,8 @@ mod sum;
 #[cfg(test)]
 mod text_format;
 
+pub(crate) use interventions::{Interventions, Replaced, Shortage};
+pub(crate) use process::thread_cpu;
 pub(crate) use render::{CONTENT_TYPE, render};
 pub(crate) use stats::{AppStats, WorkerStats};
-pub(crate) use sum::AppSnapshot;
+pub(crate) use sum::{AppSum, HostSum};

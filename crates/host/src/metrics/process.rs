@@ -98,6 +98,11 @@ pub(super) fn thread_cpu_nanos(thread: u32) -> Option<u64> {
     text.split_ascii_whitespace().next()?.parse().ok().filter(|nanos| *nanos > 0)
 }
 
+/// The CPU time of a thread of this process, where the system tells it.
+pub(crate) fn thread_cpu(thread: i32) -> Option<Duration> {
+    thread_cpu_nanos(u32::try_from(thread).ok()?).map(Duration::from_nanos)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

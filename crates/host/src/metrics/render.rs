@@ -4,31 +4,28 @@ use std::fmt::{Display, Write};
 use std::time::Duration;
 
 use super::counter::{HistogramSnapshot, LATENCY_BOUNDS};
+use super::interventions::{Replaced, Shortage};
 use super::process::ProcessSnapshot;
 use super::stats::REASONS;
-use super::sum::{AppSnapshot, AppSum, by_app};
+use super::sum::{AppSum, HostSum};
 
 /// The `content-type` of what [`render`] gives.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// All metrics as text, each family once, in base units (seconds, bytes). `build` are the labels of `nexus_build_info`:
-/// the versions of the program and of each engine.
+/// the versions of the program and of each engine. No two apps may have one name.
 ///
-/// Reads a few files of `/proc` and one for each worker.
-pub(crate) fn render(
-    workers: &[AppSnapshot<'_>],
-    log_lines_dropped: u64,
-    build: &[(&'static str, String)],
-) -> String {
-    let apps = by_app(workers);
+/// Reads a few files of `/proc`.
+pub(crate) fn render(apps: &[AppSum], host: &HostSum, build: &[(&'static str, String)]) -> String {
     let mut page = Page { out: String::with_capacity(4096 + apps.len() * 6144) };
-    render_host(&mut page, &apps, log_lines_dropped, build);
-    render_apps(&mut page, &apps);
+    render_host(&mut page, apps, host, build);
+    render_apps(&mut page, apps);
+    render_interventions(&mut page, apps);
     render_process(&mut page, &ProcessSnapshot::take());
     page.out
 }
 
-fn render_host(page: &mut Page, apps: &[AppSum], log_lines_dropped: u64, build: &[(&'static str, String)]) {
+fn render_host(page: &mut Page, apps: &[AppSum], host: &HostSum, build: &[(&'static str, String)]) {
     let build: Vec<(&str, &str)> = build.iter().map(|(name, value)| (*name, value.as_str())).collect();
     page.family("nexus_build_info", GAUGE, "The versions of the program and its engines; always 1.");
     page.sample("nexus_build_info", &build, 1);
@@ -37,7 +34,21 @@ fn render_host(page: &mut Page, apps: &[AppSum], log_lines_dropped: u64, build: 
     page.one("nexus_workers", GAUGE, "Workers that serve requests.", workers);
     let isolates: u64 = apps.iter().map(|app| app.isolates).sum();
     page.one("nexus_isolates", GAUGE, "Guests in their isolates.", isolates);
-    page.one("nexus_log_lines_dropped_total", COUNTER, "Log lines that were dropped.", log_lines_dropped);
+    page.one(
+        "nexus_log_lines_dropped_total",
+        COUNTER,
+        "Log lines that were dropped.",
+        host.log_lines_dropped,
+    );
+    page.one("nexus_memory_budget_bytes", GAUGE, "Memory that all guests may hold together.", host.budget);
+    page.one("nexus_memory_held_bytes", GAUGE, "Memory that all guests hold, lost ones included.", host.held);
+    page.one("nexus_watchdog_pokes_total", COUNTER, "Looks at a guest in the middle of a turn.", host.pokes);
+    page.one(
+        "nexus_watchdog_panics_total",
+        COUNTER,
+        "Panics of the watchdog, which went on.",
+        host.watchdog_panics,
+    );
 }
 
 fn render_apps(page: &mut Page, apps: &[AppSum]) {
@@ -101,6 +112,53 @@ fn render_apps(page: &mut Page, apps: &[AppSum]) {
     for app in apps {
         for (reason, count) in REASONS.iter().zip(app.stops) {
             page.sample("nexus_guest_stops_total", &[("app", &app.name), ("reason", reason.label())], count);
+        }
+    }
+}
+
+/// What the host did for the sake of the others.
+fn render_interventions(page: &mut Page, apps: &[AppSum]) {
+    page.each("nexus_draining_workers", GAUGE, "Workers that finish what they have.", apps, |app| {
+        app.draining
+    });
+    page.each(
+        "nexus_guest_memory_bytes",
+        GAUGE,
+        "Memory of the app's guests, buffers included.",
+        apps,
+        |app| app.memory,
+    );
+    page.each(
+        "nexus_lost_workers_total",
+        COUNTER,
+        "Workers whose threads are lost within the engine.",
+        apps,
+        |app| app.interventions.lost,
+    );
+    page.each("nexus_lost_workers_memory_bytes", GAUGE, "Memory that lost workers hold.", apps, |app| {
+        app.interventions.lost_bytes
+    });
+    page.each(
+        "nexus_slowed_turns_total",
+        COUNTER,
+        "Turns that did not stop, whose threads were slowed down.",
+        apps,
+        |app| app.interventions.slowed,
+    );
+    let name = "nexus_worker_replacements_total";
+    page.family(name, COUNTER, "Workers in whose place a fresh one was started, by reason.");
+    for app in apps {
+        for (why, count) in Replaced::ALL.iter().zip(app.interventions.replaced) {
+            page.sample(name, &[("app", &app.name), ("reason", why.label())], count);
+        }
+    }
+    let name = "nexus_memory_shortages_total";
+    let help =
+        "Guests that were ended (idle, largest) or not made (refused), for the process is short of memory.";
+    page.family(name, COUNTER, help);
+    for app in apps {
+        for (what, count) in Shortage::ALL.iter().zip(app.interventions.shortages) {
+            page.sample(name, &[("app", &app.name), ("action", what.label())], count);
         }
     }
 }
@@ -223,7 +281,7 @@ impl Page {
 mod tests {
     use super::*;
     use crate::metrics::text_format::{Family, parse};
-    use crate::metrics::{AppStats, WorkerStats};
+    use crate::metrics::{AppStats, Interventions, WorkerStats};
     use nexus_guest::{StopReason, Usage};
     use std::collections::BTreeMap;
 
@@ -239,12 +297,20 @@ mod tests {
         stats.cold_start(Duration::from_millis(3));
         stats.stopped(StopReason::Memory);
         stats.refused(413);
-        let odd = WorkerStats::default();
-        let apps = [
-            AppSnapshot { name: "hello", stats: &stats, worker: &worker, connections: 6, serving: true },
-            AppSnapshot { name: "o\"d\\d\n", stats: &none, worker: &odd, connections: 0, serving: false },
-        ];
-        let text = render(&apps, 5, &[("version", "1.2.3".into()), ("v8", "14.4".into())]);
+        let mut hello = AppSum::new("hello");
+        hello.add(&stats, &worker, 6, 1500);
+        hello.serving();
+        hello.draining();
+        let interventions = Interventions::default();
+        interventions.lost(77);
+        interventions.slowed();
+        interventions.replaced(Replaced::Memory);
+        interventions.shortage(Shortage::Refused);
+        hello.intervened(&interventions);
+        let mut odd = AppSum::new("o\"d\\d\n");
+        odd.add(&none, &WorkerStats::default(), 0, 0);
+        let host = HostSum { budget: 9000, held: 1577, pokes: 4, watchdog_panics: 0, log_lines_dropped: 5 };
+        let text = render(&[hello, odd], &host, &[("version", "1.2.3".into()), ("v8", "14.4".into())]);
         parse(&text).unwrap_or_else(|error| panic!("{error} in\n{text}"))
     }
 
@@ -288,6 +354,22 @@ mod tests {
         assert_eq!(value(&page, "nexus_cold_start_seconds_sum", &[hello]), 0.003);
         assert_eq!(value(&page, "nexus_guest_stops_total", &[hello, ("reason", "memory")]), 1.0);
         assert_eq!(value(&page, "nexus_sent_bytes_total", &[odd]), 0.0);
+        assert_eq!(value(&page, "nexus_memory_budget_bytes", &[]), 9000.0);
+        assert_eq!(value(&page, "nexus_memory_held_bytes", &[]), 1577.0);
+        assert_eq!(value(&page, "nexus_watchdog_pokes_total", &[]), 4.0);
+        assert_eq!(value(&page, "nexus_watchdog_panics_total", &[]), 0.0);
+        assert_eq!(value(&page, "nexus_draining_workers", &[hello]), 1.0);
+        assert_eq!(value(&page, "nexus_guest_memory_bytes", &[hello]), 1500.0);
+        assert_eq!(value(&page, "nexus_lost_workers_total", &[hello]), 1.0);
+        assert_eq!(value(&page, "nexus_lost_workers_memory_bytes", &[hello]), 77.0);
+        assert_eq!(value(&page, "nexus_lost_workers_total", &[odd]), 0.0);
+        assert_eq!(value(&page, "nexus_slowed_turns_total", &[hello]), 1.0);
+        for (reason, count) in [("memory", 1.0), ("lost", 0.0), ("slow", 0.0)] {
+            assert_eq!(value(&page, "nexus_worker_replacements_total", &[hello, ("reason", reason)]), count);
+        }
+        for (action, count) in [("idle", 0.0), ("largest", 0.0), ("refused", 1.0)] {
+            assert_eq!(value(&page, "nexus_memory_shortages_total", &[hello, ("action", action)]), count);
+        }
         assert!(value(&page, "process_cpu_seconds_total", &[]) >= 0.0);
     }
 

@@ -32,8 +32,8 @@ pub(crate) struct AppStats {
 }
 
 /// The reasons for which guests end, in the order in which they are counted.
-pub(super) const REASONS: [StopReason; 4] =
-    [StopReason::Memory, StopReason::Cpu, StopReason::Host, StopReason::Engine];
+pub(super) const REASONS: [StopReason; 5] =
+    [StopReason::Memory, StopReason::Cpu, StopReason::Wall, StopReason::Host, StopReason::Engine];
 
 impl AppStats {
     /// A request is over. Without a status its client went away before there was one.
@@ -78,6 +78,27 @@ impl AppStats {
 
     pub(super) fn cpu_nanos(&self) -> u64 {
         self.cpu.get()
+    }
+
+    /// Takes over what a worker counted that writes no more. Only one thread at a time may do this, and none else
+    /// write to it.
+    pub(crate) fn absorb(&self, other: &AppStats, figures: &WorkerStats) {
+        for (own, other) in self.requests.iter().zip(&other.requests) {
+            own.add(other.get());
+        }
+        self.aborted.add(other.aborted.get());
+        self.bytes_sent.add(other.bytes_sent.get());
+        self.latency.absorb(&other.latency);
+        self.cpu.add(figures.cpu_nanos().max(other.cpu.get()));
+        self.cold_starts.absorb(&other.cold_starts);
+        for (own, other) in self.stops.iter().zip(&other.stops) {
+            own.add(other.get());
+        }
+        let other = other.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        for (status, count) in other.iter() {
+            *own.entry(*status).or_default() += count;
+        }
     }
 
     /// Adds everything but the CPU time.
@@ -181,18 +202,20 @@ impl Drop for Ending {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::AppSnapshot;
-    use crate::metrics::sum::by_app;
-
     const MS: Duration = Duration::from_millis(1);
 
-    fn snapshot<'a>(name: &'a str, stats: &'a AppStats, worker: &'a WorkerStats) -> AppSnapshot<'a> {
-        AppSnapshot { name, stats, worker, connections: 3, serving: true }
+    /// Workers of one app, with three connections and 7 bytes each.
+    fn sum(workers: &[(&AppStats, &WorkerStats)]) -> AppSum {
+        let mut sum = AppSum::new("a");
+        for (stats, figures) in workers {
+            sum.add(stats, figures, 3, 7);
+        }
+        sum
     }
 
     #[test]
     fn an_app_is_the_sum_of_its_workers() {
-        let (one, two, other) = (AppStats::default(), AppStats::default(), AppStats::default());
+        let (one, two) = (AppStats::default(), AppStats::default());
         let worker = WorkerStats::default();
         worker.report(Usage { heap_used: 5, heap_limit: 9, scopes: 1, timers: 2, operations: 3 }, 4, true);
         one.ended(Some(200), MS, 10, MS, true);
@@ -200,19 +223,33 @@ mod tests {
         two.ended(Some(204), MS, 1, MS, true);
         two.ended(Some(500), MS, 0, MS, false);
         two.ended(Some(999), MS, 0, MS, true);
-        other.ended(Some(101), MS, 7, MS, true);
-        let sums = by_app(&[
-            snapshot("a", &one, &worker),
-            snapshot("b", &other, &worker),
-            AppSnapshot { serving: false, ..snapshot("a", &two, &worker) },
-        ]);
-        let [a, b] = &sums[..] else { panic!("two apps: {sums:?}") };
-        assert_eq!((a.name.as_str(), a.workers, a.isolates, a.connections, a.in_flight), ("a", 1, 2, 6, 8));
+        let a = sum(&[(&one, &worker), (&two, &worker)]);
+        assert_eq!((a.isolates, a.connections, a.memory, a.in_flight), (2, 6, 14, 8));
         assert_eq!(a.requests, [0, 2, 0, 0, 1]);
         assert_eq!((a.aborted, a.bytes_sent, a.latency.count()), (2, 11, 3));
         assert_eq!(a.usage, Usage { heap_used: 10, heap_limit: 18, scopes: 2, timers: 4, operations: 6 });
         assert_eq!(a.cpu_nanos, 5_000_000, "no thread was named, so what was charged counts");
-        assert_eq!((b.name.as_str(), b.requests, b.bytes_sent), ("b", [1, 0, 0, 0, 0], 7));
+    }
+
+    #[test]
+    fn what_a_worker_counted_stays_when_it_is_gone() {
+        let (past, worker, figures) = (AppStats::default(), AppStats::default(), WorkerStats::default());
+        worker.ended(Some(200), MS, 10, MS, true);
+        worker.ended(Some(503), 20 * MS, 3, 2 * MS, false);
+        worker.cold_start(3 * MS);
+        worker.stopped(StopReason::Memory);
+        worker.refused(413);
+        let before = format!("{:?}", sum(&[(&worker, &figures)]));
+        past.absorb(&worker, &figures);
+        let mut after = sum(&[]);
+        after.add_past(&past);
+        (after.connections, after.memory) = (3, 7);
+        assert_eq!(format!("{after:?}"), before);
+        past.absorb(&worker, &figures);
+        let mut twice = sum(&[]);
+        twice.add_past(&past);
+        assert_eq!((twice.requests, twice.latency.count(), twice.cpu_nanos), ([0, 2, 0, 0, 2], 4, 6_000_000));
+        assert_eq!(twice.refused, [(413, 2)]);
     }
 
     #[cfg(target_os = "linux")]
@@ -244,15 +281,15 @@ mod tests {
         one.refused(503);
         one.refused(413);
         one.cold_start(3 * MS);
-        let sums = by_app(&[snapshot("a", &one, &worker), snapshot("a", &two, &worker)]);
-        assert_eq!(sums[0].stops[REASONS.iter().position(|reason| *reason == StopReason::Cpu).unwrap()], 2);
-        assert_eq!(sums[0].refused, [(413, 1), (503, 2)]);
-        assert_eq!((sums[0].cold_starts.count(), sums[0].cold_starts.nanos), (1, 3_000_000));
+        let sum = sum(&[(&one, &worker), (&two, &worker)]);
+        assert_eq!(sum.stops[REASONS.iter().position(|reason| *reason == StopReason::Cpu).unwrap()], 2);
+        assert_eq!(sum.refused, [(413, 1), (503, 2)]);
+        assert_eq!((sum.cold_starts.count(), sum.cold_starts.nanos), (1, 3_000_000));
     }
 
     #[test]
     fn every_reason_for_a_stop_has_its_counter() {
         let labels: Vec<_> = REASONS.iter().map(|reason| reason.label()).collect();
-        assert_eq!(labels, ["memory", "cpu", "host", "engine"]);
+        assert_eq!(labels, ["memory", "cpu", "wall", "host", "engine"]);
     }
 }

@@ -3,30 +3,20 @@
 use nexus_guest::Usage;
 
 use super::counter::HistogramSnapshot;
+use super::interventions::{Interventions, InterventionsSnapshot};
 use super::stats::{AppStats, REASONS, WorkerStats};
-
-/// One worker of an app, for [`render`](super::render). Workers of the same name are summed.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct AppSnapshot<'a> {
-    /// The app's name.
-    pub(crate) name: &'a str,
-    /// What the worker has counted.
-    pub(crate) stats: &'a AppStats,
-    /// What the worker and its guest hold.
-    pub(crate) worker: &'a WorkerStats,
-    /// Open connections.
-    pub(crate) connections: usize,
-    /// Whether the worker serves requests.
-    pub(crate) serving: bool,
-}
 
 /// All numbers of one app.
 #[derive(Debug, Default)]
-pub(super) struct AppSum {
+pub(crate) struct AppSum {
     pub(super) name: String,
+    /// Workers that serve.
     pub(super) workers: u64,
+    pub(super) draining: u64,
     pub(super) isolates: u64,
     pub(super) usage: Usage,
+    /// What its guests hold as seen from outside, in bytes.
+    pub(super) memory: u64,
     pub(super) in_flight: u64,
     pub(super) connections: u64,
     pub(super) cpu_nanos: u64,
@@ -40,24 +30,58 @@ pub(super) struct AppSum {
     pub(super) stops: [u64; REASONS.len()],
     /// By status, sorted.
     pub(super) refused: Vec<(u16, u64)>,
+    pub(super) interventions: InterventionsSnapshot,
 }
 
-/// The sums of all apps, in the order in which the apps come first.
-pub(super) fn by_app(workers: &[AppSnapshot<'_>]) -> Vec<AppSum> {
-    let mut sums: Vec<AppSum> = Vec::new();
-    for worker in workers {
-        let at = sums.iter().position(|sum| sum.name == worker.name).unwrap_or_else(|| {
-            sums.push(AppSum { name: worker.name.to_owned(), ..AppSum::default() });
-            sums.len() - 1
-        });
-        if let Some(sum) = sums.get_mut(at) {
-            sum.workers += u64::from(worker.serving);
-            sum.connections += worker.connections as u64;
-            worker.stats.add_to(sum);
-            worker.worker.add_to(sum);
-            // Where the system does not tell what the thread used, what its requests used has to do.
-            sum.cpu_nanos += worker.worker.cpu_nanos().max(worker.stats.cpu_nanos());
-        }
+impl AppSum {
+    /// An app of which nothing was counted.
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
     }
-    sums
+
+    /// One of its workers, with so many open connections, whose guest holds `memory` bytes.
+    pub(crate) fn add(&mut self, stats: &AppStats, figures: &WorkerStats, connections: usize, memory: u64) {
+        self.connections += connections as u64;
+        self.memory += memory;
+        stats.add_to(self);
+        figures.add_to(self);
+        // Where the system does not tell what the thread used, what its requests used has to do.
+        self.cpu_nanos += figures.cpu_nanos().max(stats.cpu_nanos());
+    }
+
+    /// What its workers counted that are gone.
+    pub(crate) fn add_past(&mut self, stats: &AppStats) {
+        stats.add_to(self);
+        self.cpu_nanos += stats.cpu_nanos();
+    }
+
+    /// One of its workers serves.
+    pub(crate) fn serving(&mut self) {
+        self.workers += 1;
+    }
+
+    /// One of its workers drains.
+    pub(crate) fn draining(&mut self) {
+        self.draining += 1;
+    }
+
+    /// What the host did about its workers.
+    pub(crate) fn intervened(&mut self, interventions: &Interventions) {
+        self.interventions = interventions.take();
+    }
+}
+
+/// What the process holds and how its watchdog fares.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct HostSum {
+    /// Bytes that all guests may hold together.
+    pub(crate) budget: u64,
+    /// Bytes that they hold, lost ones included.
+    pub(crate) held: u64,
+    /// How often guests were had to look at their limits.
+    pub(crate) pokes: u64,
+    /// How often the watchdog panicked and went on.
+    pub(crate) watchdog_panics: u64,
+    /// Log lines that were dropped.
+    pub(crate) log_lines_dropped: u64,
 }

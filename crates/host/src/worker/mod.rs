@@ -4,21 +4,23 @@
 //! thread ── LocalSet ─┬─ connections (http::serve) ──► WorkerService ──► Guest::request
 //!                     ├─ the guest's own loop (Guest::poll): timers, operations
 //!                     ├─ deadlines of requests without an answer
-//!                     └─ control: report figures, stop
+//!                     └─ control: report figures, give memory back, retire, stop
 //! ```
 //!
 //! When a guest ends (it was stopped at a limit, say), its requests in flight fail with 503 and a fresh
 //! guest of the same app takes over; the connections stay open, for they are the worker's.
+//!
+//! When its thread can serve no longer, or should not, a fresh worker of the app takes its place, on the same socket;
+//! see `crate::crew`.
 
 mod deadlines;
 mod queue;
 mod run;
 mod service;
 
-use std::cell::Cell;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use nexus_core::{App, HostConfig};
 use nexus_guest::{Engine, Stop, Watch};
@@ -26,13 +28,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::listen::Bound;
 use crate::log::Logger;
-use crate::metrics::{AppStats, WorkerStats};
+use crate::metrics::{AppStats, Interventions, WorkerStats};
+use crate::watchdog::Watchdog;
 
-/// What a worker's thread is started with.
+/// What all workers of an app are started with.
 pub(crate) struct Start {
     pub(crate) app: Arc<App>,
-    /// The worker's number, unique in the process.
-    pub(crate) number: u32,
+    /// The app's place among the host's.
+    pub(crate) index: usize,
     /// What runs the app's code; `None` for an app of static files only.
     pub(crate) engine: Option<Arc<dyn Engine>>,
     pub(crate) socket: Arc<Bound>,
@@ -40,17 +43,26 @@ pub(crate) struct Start {
     /// The app's variables, those of the host's `--env-file` included.
     pub(crate) env: Vec<(String, String)>,
     pub(crate) logger: Logger,
-    pub(crate) app_stats: Arc<AppStats>,
-    pub(crate) stats: Arc<WorkerStats>,
-    /// Open connections of this worker.
-    pub(crate) connections: Arc<AtomicUsize>,
     /// Where blocking work is done.
     pub(crate) pool: tokio::runtime::Handle,
     pub(crate) events: mpsc::UnboundedSender<Event>,
-    /// The worker as other threads see it.
-    pub(crate) watch: Arc<Watch>,
-    /// Set on the worker's thread when it is to end by [`Control::HandOver`].
-    pub(crate) hands_over: Cell<bool>,
+    pub(crate) watchdog: Arc<Watchdog>,
+    /// What the host did about the app's workers.
+    pub(crate) interventions: Arc<Interventions>,
+}
+
+/// Why a worker is started, and what becomes of it if the app cannot be loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Birth {
+    /// It is the app's first: the app is not served then.
+    First,
+    /// It is to take over from one that serves: that one goes on then.
+    Relief,
+    /// It takes the place of one that is lost. It answers 503 until the app is loaded, which it tries from then on.
+    Successor {
+        /// When it may load the app.
+        not_before: Instant,
+    },
 }
 
 /// What a worker tells the host.
@@ -60,23 +72,62 @@ pub(crate) enum Event {
     Serving {
         /// The app's place among the host's.
         app: usize,
-        /// From the thread's start to here.
+        /// The worker's number.
+        worker: u32,
+        /// From the decision to load it to here.
         took: Duration,
+    },
+    /// It is near its memory limit: a fresh one should take over.
+    Full {
+        /// The app's place among the host's.
+        app: usize,
+        /// The worker's number.
+        worker: u32,
+    },
+    /// Its thread was slowed down for good: a fresh one should take over.
+    Slow {
+        /// The app's place among the host's.
+        app: usize,
+        /// The worker's number.
+        worker: u32,
     },
     /// Its thread is parked within the engine, for good.
     Lost {
         /// The app's place among the host's.
         app: usize,
+        /// The worker's number.
+        worker: u32,
         /// Why.
         stop: Stop,
     },
-    /// Its first guest could not be loaded: the worker has ended.
-    Failed {
+    /// The app has no worker, for there was no thread to be had.
+    Missing {
         /// The app's place among the host's.
         app: usize,
-        /// Why, as the user is to read it.
-        error: String,
     },
+    /// It has ended.
+    Ended {
+        /// The app's place among the host's.
+        app: usize,
+        /// The worker's number.
+        worker: u32,
+        /// If its first guest could not be loaded, why, as the user is to read it.
+        error: Option<String>,
+    },
+}
+
+impl Event {
+    /// The place of the app that it is about, among the host's.
+    pub(crate) fn app(&self) -> usize {
+        match self {
+            Event::Serving { app, .. }
+            | Event::Full { app, .. }
+            | Event::Slow { app, .. }
+            | Event::Lost { app, .. }
+            | Event::Missing { app }
+            | Event::Ended { app, .. } => *app,
+        }
+    }
 }
 
 /// What the host tells a worker.
@@ -84,31 +135,117 @@ pub(crate) enum Event {
 pub(crate) enum Control {
     /// Bring the figures up to date.
     Report(oneshot::Sender<()>),
+    /// The process is short of memory: replace the guest by a fresh one, which holds little.
+    Yield {
+        /// Also if it has requests in flight.
+        even_if_busy: bool,
+    },
+    /// A fresh worker serves: accept no more, finish what is in flight within the time that a request may take, end.
+    Retire,
     /// Accept no more, finish what is in flight, end.
     Stop,
     /// Like that; but somebody else goes on accepting, so that clients that are about to send a request lose none.
     HandOver,
 }
 
-/// A worker's thread as the host holds it.
+/// A worker as the rest of the host holds it.
 pub(crate) struct Worker {
-    pub(crate) control: mpsc::UnboundedSender<Control>,
-    pub(crate) done: oneshot::Receiver<()>,
+    pub(crate) app: Arc<App>,
+    /// The app's place among the host's.
+    pub(crate) index: usize,
+    /// The worker's number, unique in the process.
+    pub(crate) number: u32,
+    pub(crate) birth: Birth,
+    /// The worker as the engine shows it to other threads.
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) stats: Arc<AppStats>,
+    pub(crate) figures: WorkerStats,
+    pub(crate) interventions: Arc<Interventions>,
+    /// Open connections.
+    pub(crate) connections: Arc<AtomicUsize>,
+    /// Requests whose work is not over, as of the guest's last turn of its loop.
+    pub(crate) in_flight: AtomicUsize,
+    /// What its guest held once it was loaded, in bytes.
+    pub(crate) memory_at_start: AtomicU64,
+    /// Whether the app's code is being loaded: it has another CPU limit then.
+    pub(crate) is_loading: AtomicBool,
+    /// Whether its event loop runs and does not wait; for the watchdog.
+    pub(crate) is_awake: AtomicBool,
+    /// Whether its thread has ended or is lost; for the watchdog.
+    pub(crate) has_left: AtomicBool,
+    events: mpsc::UnboundedSender<Event>,
+    control: mpsc::UnboundedSender<Control>,
+    /// Told when nobody need wait for it any more: its thread ends, or is lost.
+    over: Mutex<Option<oneshot::Sender<()>>>,
+    when_over: Mutex<Option<oneshot::Receiver<()>>>,
+}
+
+impl Worker {
+    /// Tells the worker to do something. One that has ended, or is lost, does not hear it.
+    pub(crate) fn command(&self, control: Control) {
+        let _ = self.control.send(control);
+    }
+
+    /// Tells the host something about the worker.
+    pub(crate) fn tell(&self, event: Event) {
+        // A host that is gone need not know.
+        let _ = self.events.send(event);
+    }
+
+    /// Resolves when the thread ends or is lost. For one caller only.
+    pub(crate) fn when_over(&self) -> Option<oneshot::Receiver<()>> {
+        self.when_over.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Nobody is to look at it any more.
+    fn leave(&self) {
+        self.has_left.store(true, Ordering::Relaxed);
+    }
+
+    /// Nobody need wait for it any more.
+    fn settle(&self) {
+        if let Some(over) = self.over.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = over.send(());
+        }
+    }
 }
 
 /// A worker's stack, in bytes. V8 gets a part of it; see its flags.
 const STACK: usize = 2 * 1024 * 1024;
 
-/// Starts a worker's thread for the app at `index`.
-pub(crate) fn start(index: usize, start: Start) -> std::io::Result<Worker> {
+/// Starts a worker's thread.
+pub(crate) fn start(
+    start: &Arc<Start>,
+    number: u32,
+    birth: Birth,
+    watch: Arc<Watch>,
+) -> std::io::Result<Arc<Worker>> {
     let (control, commands) = mpsc::unbounded_channel();
-    let (ended, done) = oneshot::channel();
+    let (over, when_over) = oneshot::channel();
+    let worker = Arc::new(Worker {
+        app: start.app.clone(),
+        index: start.index,
+        number,
+        birth,
+        watch,
+        stats: Arc::default(),
+        figures: WorkerStats::default(),
+        interventions: start.interventions.clone(),
+        connections: Arc::default(),
+        in_flight: AtomicUsize::new(0),
+        memory_at_start: AtomicU64::new(0),
+        is_loading: AtomicBool::new(false),
+        is_awake: AtomicBool::new(true),
+        has_left: AtomicBool::new(false),
+        events: start.events.clone(),
+        control,
+        over: Mutex::new(Some(over)),
+        when_over: Mutex::new(Some(when_over)),
+    });
     // The kernel keeps 15 bytes of a thread's name.
     let name = start.app.name().as_str().chars().take(15).collect();
-    std::thread::Builder::new().name(name).stack_size(STACK).spawn(move || {
-        run::thread(index, start, commands);
-        // Nobody waits for it but a host that is stopping.
-        let _ = ended.send(());
-    })?;
-    Ok(Worker { control, done })
+    let (start, own) = (start.clone(), worker.clone());
+    let thread = std::thread::Builder::new().name(name).stack_size(STACK);
+    thread.spawn(move || run::thread(&start, &own, commands))?;
+    Ok(worker)
 }

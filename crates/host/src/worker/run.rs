@@ -1,8 +1,11 @@
 //! A worker's thread: its event loop, and its guest's life.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -12,69 +15,353 @@ use nexus_guest::{
     Abandon, Engine, Failure, FailureKind, Guest, Level, LoadError, Services, Stop, StopReason,
 };
 use tokio::sync::mpsc;
-use tokio::task::LocalSet;
+use tokio::task::{JoinHandle, LocalSet};
 
 use super::service::{Place, WorkerService};
-use super::{Control, Event, Start};
+use super::{Birth, Control, Event, Start, Worker};
 use crate::assets::Assets;
 use crate::http::{Listener, Server, ServerConfig, Shutdown, Trust, abandon_connections, serve};
+use crate::ledger::FRESH;
 use crate::listen::Bound;
+use crate::metrics::Shortage;
 use crate::modules::FolderModules;
+use crate::watchdog::Presence;
 
 /// After a failure to load a guest anew, the next attempt waits this long, doubled each time up to the maximum.
 const MIN_BACK_OFF: Duration = Duration::from_millis(100);
 const MAX_BACK_OFF: Duration = Duration::from_secs(30);
 /// A guest that ends within this time after it was loaded ended early.
 const EARLY: Duration = Duration::from_secs(1);
+/// While the process has no memory for a guest, it is asked again this often.
+const ROOM: Duration = Duration::from_millis(100);
+
+/// How a worker's serving comes to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// Another one has taken over.
+    Retire,
+    /// Another process has taken over.
+    HandOver,
+    /// The host stops.
+    Stop,
+}
+
+/// Why there is no guest.
+enum End {
+    Told(Told),
+    /// The app cannot be loaded; the user is to read this.
+    Failed(String),
+}
+
+/// What a worker knows beyond a panic of its event loop.
+#[derive(Default)]
+struct Past {
+    /// Whether the host knows that the worker serves.
+    is_announced: bool,
+    /// Set once the worker is to end.
+    told: Option<Told>,
+}
 
 /// Runs a worker to its end. A panic in the host's own code ends the guest and its connections; the worker starts
 /// over.
-pub(super) fn thread(index: usize, start: Start, mut commands: mpsc::UnboundedReceiver<Control>) {
-    start.stats.started();
-    let mut announced = false;
-    loop {
-        let run = catch_unwind(AssertUnwindSafe(|| event_loop(index, &start, &mut commands, &mut announced)));
+pub(super) fn thread(start: &Start, worker: &Arc<Worker>, mut commands: mpsc::UnboundedReceiver<Control>) {
+    worker.figures.started();
+    #[cfg(target_os = "linux")]
+    worker.watch.set_thread(rustix::thread::gettid().as_raw_nonzero().get());
+    let presence = start.watchdog.add(worker);
+    let mut past = Past::default();
+    let error = loop {
+        presence.awake();
+        let run =
+            catch_unwind(AssertUnwindSafe(|| event_loop(start, worker, &presence, &mut commands, &mut past)));
         match run {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => {
-                let _ = start.events.send(Event::Failed { app: index, error });
-                return;
-            }
+            Ok(Ok(())) => break None,
+            Ok(Err(error)) => break Some(error),
             Err(_) => {
                 start.logger.host(
                     Level::Error,
                     "a worker's thread panicked and starts over",
                     [("app", start.app.name().as_str().into())],
                 );
-                start.app_stats.stopped(StopReason::Engine);
+                worker.stats.stopped(StopReason::Engine);
+                worker.watch.end_turn();
+                presence.asleep();
                 std::thread::sleep(MIN_BACK_OFF);
             }
         }
-    }
+    };
+    worker.leave();
+    worker.tell(Event::Ended { app: worker.index, worker: worker.number, error });
+    worker.settle();
 }
 
 fn event_loop(
-    index: usize,
     start: &Start,
+    worker: &Arc<Worker>,
+    presence: &Presence,
     commands: &mut mpsc::UnboundedReceiver<Control>,
-    announced: &mut bool,
+    past: &mut Past,
 ) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    if past.told.is_some() {
+        return Ok(());
+    }
+    let (wakes, sleeps) = (presence.clone(), presence.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .on_thread_unpark(move || wakes.awake())
+        .on_thread_park(move || sleeps.asleep())
+        .build();
     let runtime = runtime.map_err(|error| format!("cannot start an event loop: {error}"))?;
     let local = LocalSet::new();
-    let result = local.block_on(&runtime, work(index, start, commands, announced));
+    let result = local.block_on(&runtime, work(start, worker, commands, past));
     // Connections that are left hold the guest; they go first.
     drop(local);
     result
 }
 
+/// A worker within its event loop.
+struct Life<'a> {
+    start: &'a Start,
+    worker: &'a Arc<Worker>,
+    commands: &'a mut mpsc::UnboundedReceiver<Control>,
+    past: &'a mut Past,
+    service: Rc<WorkerService>,
+    shutdown: Shutdown,
+    /// The task that accepts and serves connections, once there is one.
+    server: Option<JoinHandle<()>>,
+}
+
 async fn work(
-    index: usize,
     start: &Start,
+    worker: &Arc<Worker>,
     commands: &mut mpsc::UnboundedReceiver<Control>,
-    announced: &mut bool,
+    past: &mut Past,
 ) -> Result<(), String> {
-    let app = start.app.clone();
+    let service = Rc::new(service(start, worker)?);
+    let mut life = Life { start, worker, commands, past, service, shutdown: Shutdown::new(), server: None };
+    let mut wait = Duration::ZERO;
+    if let Birth::Successor { not_before } = worker.birth {
+        wait = not_before.saturating_duration_since(Instant::now());
+        if !wait.is_zero() {
+            life.answer_without_guest(Place::Absent);
+        }
+    }
+    let mut early_ends = 0;
+    let mut guest = None;
+    let told = loop {
+        let begun = Instant::now();
+        if let Some(engine) = &start.engine {
+            guest = match life.guest(engine.as_ref(), wait).await {
+                Ok(guest) => Some(guest),
+                Err(End::Told(told)) => break told,
+                Err(End::Failed(error)) => return Err(error),
+            };
+        } else {
+            life.service.guest_is(Place::Absent);
+        }
+        life.accept();
+        life.announce(begun.elapsed());
+        let born = Instant::now();
+        match life.serve(guest.clone()).await {
+            Ok(stop) => ended(&life.service, worker, &stop),
+            Err(told) => break told,
+        }
+        // Whoever comes now waits for the next guest. The old one goes before the new one is made: of two isolates of
+        // a thread the younger must go first.
+        life.service.guest_is(Place::Loading);
+        guest = None;
+        worker.watch.detach();
+        worker.in_flight.store(0, Ordering::Relaxed);
+        // A guest that ends as soon as it is loaded, again and again, gets no more than its share of loading.
+        early_ends = if born.elapsed() < EARLY { early_ends + 1 } else { 0 };
+        wait = if early_ends > 1 { (MIN_BACK_OFF * early_ends).min(EARLY) } else { Duration::ZERO };
+    };
+    life.finish(told, guest).await;
+    Ok(())
+}
+
+impl Life<'_> {
+    /// Loads the app, after `wait`, as often as it takes. The worker's first guest is tried once only, unless 503 is to
+    /// be answered without one.
+    async fn guest(&mut self, engine: &dyn Engine, mut wait: Duration) -> Result<Rc<dyn Guest>, End> {
+        let is_first = !self.past.is_announced && !matches!(self.worker.birth, Birth::Successor { .. });
+        let mut back_off = MIN_BACK_OFF;
+        let mut is_refused = false;
+        loop {
+            if !wait.is_zero() {
+                self.unless_told(tokio::time::sleep(wait)).await?;
+            }
+            if !self.start.watchdog.admits_a_guest() {
+                if !std::mem::replace(&mut is_refused, true) {
+                    self.worker.interventions.shortage(Shortage::Refused);
+                    let budget = self.start.watchdog.ledger().budget() >> 20;
+                    let message =
+                        format!("all guests hold {budget} MB, as much as they may: no other is made");
+                    self.service.log(None, Level::Error, message.clone());
+                    if is_first && self.worker.birth == Birth::Relief {
+                        return Err(End::Failed(message));
+                    }
+                }
+                self.answer_without_guest(Place::Absent);
+                wait = ROOM;
+                continue;
+            }
+            let begun = Instant::now();
+            let (start, worker) = (self.start, self.worker);
+            match self.unless_told(load(engine, start, worker)).await? {
+                Ok(guest) => {
+                    worker.stats.cold_start(begun.elapsed());
+                    worker.memory_at_start.store(worker.watch.memory(), Ordering::Relaxed);
+                    self.service.guest_is(Place::Ready(guest.clone()));
+                    return Ok(guest);
+                }
+                Err(error) if is_first => return Err(End::Failed(error.to_string())),
+                Err(error) => {
+                    self.service.log(
+                        None,
+                        Level::Error,
+                        format!("the app cannot be loaded any more: {error}"),
+                    );
+                    self.answer_without_guest(Place::Absent);
+                    wait = back_off;
+                    back_off = (back_off * 2).min(MAX_BACK_OFF);
+                }
+            }
+        }
+    }
+
+    fn answer_without_guest(&mut self, place: Place) {
+        self.service.guest_is(place);
+        self.accept();
+    }
+
+    /// Starts to accept connections, once.
+    fn accept(&mut self) {
+        if self.server.is_some() {
+            return;
+        }
+        let deadlines = self.service.clone();
+        tokio::task::spawn_local(async move { deadlines.enforce_deadlines().await });
+        let server = server(self.start, self.worker, &self.service, &self.shutdown);
+        self.server = Some(tokio::task::spawn_local(accept(self.start.socket.clone(), server)));
+    }
+
+    /// Tells the host that the worker serves, once.
+    fn announce(&mut self, took: Duration) {
+        if !std::mem::replace(&mut self.past.is_announced, true) {
+            let (app, worker) = (self.worker.index, self.worker.number);
+            self.worker.tell(Event::Serving { app, worker, took });
+        }
+    }
+
+    /// Does something unless the worker is told to end meanwhile. There is no guest.
+    async fn unless_told<T>(&mut self, work: impl Future<Output = T>) -> Result<T, End> {
+        let told = pin!(commanded(self.commands, None, self.worker));
+        match select(pin!(work), told).await {
+            Either::Left((done, _)) => Ok(done),
+            Either::Right((commanded, _)) => {
+                let Commanded::End(told) = commanded else {
+                    unreachable!("nothing gives way without a guest")
+                };
+                self.past.told = Some(told);
+                Err(End::Told(told))
+            }
+        }
+    }
+
+    /// Serves until the guest has ended or the worker is told to end.
+    async fn serve(&mut self, guest: Option<Rc<dyn Guest>>) -> Result<Stop, Told> {
+        let drive = pin!(drive(guest.clone(), self.worker));
+        let told = pin!(commanded(self.commands, guest.as_deref(), self.worker));
+        match select(drive, told).await {
+            Either::Left((stop, _)) => Ok(stop),
+            Either::Right((Commanded::Yield, _)) => {
+                let detail = "the process is short of memory".to_owned();
+                Ok(Stop { reason: StopReason::Host, limit: None, detail })
+            }
+            Either::Right((Commanded::End(told), _)) => {
+                self.past.told = Some(told);
+                Err(told)
+            }
+        }
+    }
+
+    /// Finishes what is in flight: connections first, then what `waitUntil` keeps. If the worker retires, for as long as
+    /// a request may take; if the host stops, the host bounds the time.
+    async fn finish(self, told: Told, guest: Option<Rc<dyn Guest>>) {
+        let Self { start, worker, commands, service, shutdown, server, .. } = self;
+        match told {
+            // Somebody else accepts: nobody must lose the request that is on its way.
+            Told::Retire | Told::HandOver => shutdown.drain(),
+            Told::Stop => shutdown.begin(),
+        }
+        if guest.is_none() {
+            // Nobody will come for those who wait.
+            service.guest_is(Place::Absent);
+        }
+        // It is ending already, whatever else it is told; but it goes on to report.
+        let reports = pin!(async {
+            loop {
+                commanded(commands, guest.as_deref(), worker).await;
+            }
+        });
+        let work = pin!(finished(&service, worker, server, guest.clone()));
+        let work = select(work, reports);
+        match told {
+            Told::Stop | Told::HandOver => {
+                work.await;
+            }
+            Told::Retire => {
+                let time = start.app.manifest.limits.time(Limit::Wall) + start.config.shutdown.grace;
+                if tokio::time::timeout(time, work).await.is_err() {
+                    let message = "a fresh worker serves; what this one still had in flight is cut off";
+                    service.log(None, Level::Warn, message.into());
+                }
+            }
+        }
+        service.guest_is(Place::Absent);
+    }
+}
+
+async fn finished(
+    service: &WorkerService,
+    worker: &Worker,
+    server: Option<JoinHandle<()>>,
+    guest: Option<Rc<dyn Guest>>,
+) {
+    let server = async {
+        if let Some(server) = server {
+            let _ = server.await;
+        }
+    };
+    if let Either::Right((stop, server)) = select(pin!(server), pin!(drive(guest.clone(), worker))).await {
+        // The guest has ended, and with it all that it had in flight.
+        ended(service, worker, &stop);
+        service.guest_is(Place::Absent);
+        server.await;
+        return;
+    }
+    if let Some(guest) = guest {
+        poll_fn(|cx| match guest.poll(cx) {
+            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Pending if guest.in_flight() == 0 => Poll::Ready(()),
+            Poll::Pending => Poll::Pending,
+        })
+        .await;
+    }
+}
+
+/// Counts and tells how the guest ended.
+fn ended(service: &WorkerService, worker: &Worker, stop: &Stop) {
+    worker.stats.stopped(stop.reason);
+    // What the host did it has told as such.
+    let level = if stop.reason == StopReason::Host { Level::Info } else { Level::Error };
+    service.log(None, level, format!("the guest was stopped: {}", stop.detail));
+}
+
+fn service(start: &Start, worker: &Worker) -> Result<WorkerService, String> {
+    let app = &start.app;
     let assets =
         match &app.manifest.assets {
             Some(section) => {
@@ -88,103 +375,16 @@ async fn work(
         };
     let service = WorkerService::new(
         app.clone(),
-        start.number,
+        worker.number,
         start.logger.clone(),
-        start.app_stats.clone(),
+        worker.stats.clone(),
         start.config.log.access,
         assets,
     );
-    let service = Rc::new(service.map_err(|error| format!("no random numbers are to be had: {error}"))?);
-    let shutdown = Shutdown::new();
-
-    let begun = Instant::now();
-    let mut guest = match &start.engine {
-        Some(engine) => {
-            let loading = std::pin::pin!(load(index, engine.as_ref(), start));
-            match select(loading, std::pin::pin!(stop_command(commands, None, start))).await {
-                Either::Left((loaded, _)) => Some(loaded.map_err(|error| error.to_string())?),
-                Either::Right(_) => return Ok(()),
-            }
-        }
-        None => None,
-    };
-    start.app_stats.cold_start(begun.elapsed());
-    service.guest_is(guest.clone().map_or(Place::Absent, Place::Ready));
-    if !std::mem::replace(announced, true) {
-        let _ = start.events.send(Event::Serving { app: index, took: begun.elapsed() });
-    }
-
-    let deadlines = service.clone();
-    tokio::task::spawn_local(async move { deadlines.enforce_deadlines().await });
-    let server = tokio::task::spawn_local(accept(start.socket.clone(), server(start, &service, &shutdown)));
-
-    let mut born = Instant::now();
-    let mut early_ends = 0;
-    'serving: loop {
-        let stop = {
-            let drive = std::pin::pin!(drive(guest.clone()));
-            let stop = std::pin::pin!(stop_command(commands, guest.clone(), start));
-            match select(drive, stop).await {
-                Either::Left((stop, _)) => stop,
-                Either::Right(_) => break,
-            }
-        };
-        start.app_stats.stopped(stop.reason);
-        service.log(None, Level::Error, format!("the guest was stopped: {}", stop.detail));
-        // Whoever comes now waits for the next guest. The old one goes before the new one is made: of two isolates of
-        // a thread the younger must go first.
-        service.guest_is(Place::Loading);
-        guest = None;
-        let Some(engine) = &start.engine else { continue };
-        // A guest that ends as soon as it is loaded, again and again, gets no more than its share of loading.
-        early_ends = if born.elapsed() < EARLY { early_ends + 1 } else { 0 };
-        if early_ends > 1 {
-            let wait = std::pin::pin!(tokio::time::sleep((MIN_BACK_OFF * early_ends).min(EARLY)));
-            if let Either::Right(_) = select(wait, std::pin::pin!(stop_command(commands, None, start))).await
-            {
-                break;
-            }
-        }
-        let mut back_off = MIN_BACK_OFF;
-        while guest.is_none() {
-            let begun = Instant::now();
-            let loaded = {
-                let loading = std::pin::pin!(load(index, engine.as_ref(), start));
-                match select(loading, std::pin::pin!(stop_command(commands, None, start))).await {
-                    Either::Left((loaded, _)) => loaded,
-                    Either::Right(_) => break 'serving,
-                }
-            };
-            match loaded {
-                Ok(fresh) => {
-                    start.app_stats.cold_start(begun.elapsed());
-                    service.guest_is(Place::Ready(fresh.clone()));
-                    guest = Some(fresh);
-                    born = Instant::now();
-                }
-                Err(error) => {
-                    service.guest_is(Place::Absent);
-                    service.log(None, Level::Error, format!("the app cannot be loaded any more: {error}"));
-                    let wait = std::pin::pin!(tokio::time::sleep(back_off));
-                    let stop = std::pin::pin!(stop_command(commands, None, start));
-                    if let Either::Right(_) = select(wait, stop).await {
-                        break 'serving;
-                    }
-                    back_off = (back_off * 2).min(MAX_BACK_OFF);
-                }
-            }
-        }
-    }
-
-    if start.hands_over.get() {
-        shutdown.drain();
-    }
-    finish(&shutdown, server, guest).await;
-    service.guest_is(Place::Absent);
-    Ok(())
+    service.map_err(|error| format!("no random numbers are to be had: {error}"))
 }
 
-fn server(start: &Start, service: &Rc<WorkerService>, shutdown: &Shutdown) -> Server {
+fn server(start: &Start, worker: &Worker, service: &Rc<WorkerService>, shutdown: &Shutdown) -> Server {
     let limits = &start.app.manifest.limits;
     let trusted = start.config.listen.trusted_proxies.clone();
     let trust = if trusted.is_empty() {
@@ -206,98 +406,101 @@ fn server(start: &Start, service: &Rc<WorkerService>, shutdown: &Shutdown) -> Se
         trust,
         ..ServerConfig::default()
     };
-    Server { service: service.clone(), config, shutdown: shutdown.clone(), open: start.connections.clone() }
+    Server { service: service.clone(), config, shutdown: shutdown.clone(), open: worker.connections.clone() }
 }
 
-async fn accept(socket: std::sync::Arc<Bound>, server: Server) {
-    let listener = match &*socket {
-        Bound::Tcp(listener) => Listener::Tcp(listener),
-        Bound::Unix(listener, _) => Listener::Unix(listener),
-    };
+async fn accept(socket: Arc<Bound>, server: Server) {
     let service = server.service.clone();
-    if let Err(error) = serve(listener, server).await {
+    if let Err(error) = serve(Listener::of(&socket), server).await {
         service.accept_failed(&error);
     }
 }
 
 /// Has the host start another worker for an app whose worker's thread is lost.
-struct Lost {
-    app: usize,
-    events: mpsc::UnboundedSender<Event>,
-}
+struct Lost(Arc<Worker>);
 
 impl Abandon for Lost {
     fn abandon(&self, stop: Stop) {
+        let worker = &self.0;
+        // Nobody is to look at it any more, nor to take it for one that is executing.
+        worker.leave();
+        worker.watch.end_turn();
         abandon_connections(&Failure { kind: FailureKind::Stopped, limit: stop.limit });
-        let _ = self.events.send(Event::Lost { app: self.app, stop });
+        worker.tell(Event::Lost { app: worker.index, worker: worker.number, stop });
+        worker.settle();
     }
 }
 
-async fn load(index: usize, engine: &dyn Engine, start: &Start) -> Result<Rc<dyn Guest>, LoadError> {
+async fn load(engine: &dyn Engine, start: &Start, worker: &Arc<Worker>) -> Result<Rc<dyn Guest>, LoadError> {
     let modules = FolderModules::new(&start.app.folder);
     let modules =
         modules.map_err(|error| LoadError::new(format!("cannot open the app's folder: {error}")))?;
     let services = Services {
-        log: Rc::new(start.logger.app(start.app.name().as_str(), Some(start.number))),
+        log: Rc::new(start.logger.app(start.app.name().as_str(), Some(worker.number))),
         modules: Rc::new(modules),
         env: start.env.clone().into(),
         limits: start.app.manifest.limits,
-        watch: start.watch.clone(),
-        abandon: Rc::new(Lost { app: index, events: start.events.clone() }),
+        watch: worker.watch.clone(),
+        abandon: Rc::new(Lost(worker.clone())),
     };
-    engine.load(start.app.clone(), services).await
+    worker.is_loading.store(true, Ordering::Relaxed);
+    let loaded = engine.load(start.app.clone(), services).await;
+    worker.is_loading.store(false, Ordering::Relaxed);
+    loaded
 }
 
 /// Drives the guest until it ends; for ever where there is none.
-async fn drive(guest: Option<Rc<dyn Guest>>) -> Stop {
+async fn drive(guest: Option<Rc<dyn Guest>>, worker: &Worker) -> Stop {
     match guest {
-        Some(guest) => poll_fn(|cx| guest.poll(cx)).await,
+        Some(guest) => {
+            poll_fn(|cx| {
+                let polled = guest.poll(cx);
+                worker.in_flight.store(guest.in_flight(), Ordering::Relaxed);
+                polled
+            })
+            .await
+        }
         None => std::future::pending().await,
     }
 }
 
-/// Carries out the host's commands until it says to stop.
-async fn stop_command(
+/// What a command has a worker do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Commanded {
+    /// End, in this way.
+    End(Told),
+    /// Replace the guest.
+    Yield,
+}
+
+/// Carries out the host's commands until one needs more than that.
+async fn commanded(
     commands: &mut mpsc::UnboundedReceiver<Control>,
-    guest: Option<Rc<dyn Guest>>,
-    start: &Start,
-) {
+    guest: Option<&dyn Guest>,
+    worker: &Worker,
+) -> Commanded {
     loop {
         match commands.recv().await {
             Some(Control::Report(done)) => {
-                report(guest.as_deref(), start);
+                report(guest, worker);
                 let _ = done.send(());
             }
-            // A host that is gone wants nothing any more.
-            Some(Control::Stop) | None => return,
-            Some(Control::HandOver) => {
-                start.hands_over.set(true);
-                return;
+            // The command may come late: for a fresh guest, or one that has a request by now.
+            Some(Control::Yield { even_if_busy }) => {
+                let may = guest.is_some_and(|guest| even_if_busy || guest.in_flight() == 0);
+                if may && worker.watch.memory() > FRESH {
+                    return Commanded::Yield;
+                }
             }
+            Some(Control::Retire) => return Commanded::End(Told::Retire),
+            Some(Control::HandOver) => return Commanded::End(Told::HandOver),
+            // A host that is gone wants nothing any more.
+            Some(Control::Stop) | None => return Commanded::End(Told::Stop),
         }
     }
 }
 
-fn report(guest: Option<&dyn Guest>, start: &Start) {
+fn report(guest: Option<&dyn Guest>, worker: &Worker) {
     let usage = guest.map(|guest| (guest.usage(), guest.in_flight())).unwrap_or_default();
-    start.stats.report(usage.0, usage.1 as u64, guest.is_some());
-}
-
-/// Finishes what is in flight: connections first, then what `waitUntil` keeps. The host bounds the time.
-async fn finish(shutdown: &Shutdown, server: tokio::task::JoinHandle<()>, guest: Option<Rc<dyn Guest>>) {
-    shutdown.begin();
-    let drive = std::pin::pin!(drive(guest.clone()));
-    if let Either::Right((_, server)) = select(server, drive).await {
-        // The guest has ended, and with it all that it had in flight.
-        let _ = server.await;
-        return;
-    }
-    if let Some(guest) = guest {
-        poll_fn(|cx| match guest.poll(cx) {
-            Poll::Ready(_) => Poll::Ready(()),
-            Poll::Pending if guest.in_flight() == 0 => Poll::Ready(()),
-            Poll::Pending => Poll::Pending,
-        })
-        .await;
-    }
+    worker.figures.report(usage.0, usage.1 as u64, guest.is_some());
 }

@@ -1,0 +1,400 @@
+//! The watchdog: one thread that looks at the running turns of all workers.
+//!
+//! A guest that computes does not come back to its event loop, so somebody else must see that its time is up. Every
+//! [`LOOK`] the watchdog looks at each worker's turn. One that it saw at the look before is poked: the guest then
+//! looks at its own limits, on its own thread and in the middle of the turn, and stops itself if it is beyond one.
+//! There is thus nothing that could hit the turn after it. A turn that goes on long after it should have stopped (a
+//! built-in function that checks nothing) gets the lowest share of the processor until it ends.
+//!
+//! Costs: a worker says when its event loop wakes and goes to sleep ([`Presence`]), by a store each; on waking, one
+//! load more tells whether the watchdog sleeps, which it does while nobody is awake.
+//!
+//! The same thread keeps the books of the process's memory; see [`crate::ledger`].
+
+mod priority;
+mod turn;
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use nexus_core::Limit;
+use nexus_guest::{Level, StopReason};
+
+use self::turn::Turn;
+use crate::ledger::{Account, Ledger, Relief};
+use crate::log::Logger;
+use crate::metrics::{Shortage, thread_cpu};
+use crate::worker::{Control, Event, Worker};
+
+/// From look to look.
+const LOOK: Duration = Duration::from_millis(2);
+/// From one look at the memory to the next.
+const BOOKS: Duration = Duration::from_millis(50);
+/// With no worker awake for so long the watchdog goes to sleep.
+const QUIET: Duration = Duration::from_millis(50);
+/// How much CPU time a turn may take beyond twice its limit, or after it was told to stop, until it is slowed down.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// A guest that was told to end counts as about to end for so long.
+const ENDING: Duration = Duration::from_millis(500);
+/// A guest that did not end although it seemed idle is not taken for idle again for so long.
+const NOT_IDLE: Duration = Duration::from_secs(2);
+/// How often a worker is reported that should be replaced.
+const REMIND: Duration = Duration::from_secs(1);
+
+/// Watches over all workers of a host.
+pub(crate) struct Watchdog {
+    eyes: Mutex<Vec<Eye>>,
+    is_asleep: AtomicBool,
+    /// The host is gone, and with it everything to watch.
+    is_over: AtomicBool,
+    thread: OnceLock<Thread>,
+    ledger: Ledger,
+    logger: Logger,
+    pokes: AtomicU64,
+    panics: AtomicU64,
+}
+
+/// What the watchdog knows of one worker.
+struct Eye {
+    worker: Arc<Worker>,
+    activity: u64,
+    /// The turn that ran at the last look.
+    turn: Option<Turn>,
+    /// The turn that was slowed down, and the share that its thread had before.
+    slowed: Option<(u64, i32)>,
+    /// When it was told to end for the sake of memory.
+    told: Option<Instant>,
+    /// When the host was told last that it should be replaced.
+    reported: Option<Instant>,
+}
+
+/// A worker's event loop tells here when it wakes and when it goes to sleep.
+#[derive(Clone)]
+pub(crate) struct Presence {
+    worker: Arc<Worker>,
+    watchdog: Arc<Watchdog>,
+}
+
+impl Presence {
+    /// The event loop has something to do.
+    #[inline]
+    pub(crate) fn awake(&self) {
+        // Relaxed: see `Watchdog::sleep`.
+        self.worker.is_awake.store(true, Ordering::Relaxed);
+        if self.watchdog.is_asleep.load(Ordering::Relaxed) {
+            self.watchdog.wake();
+        }
+    }
+
+    /// It waits for something to do.
+    #[inline]
+    pub(crate) fn asleep(&self) {
+        self.worker.is_awake.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Watchdog {
+    /// Starts the watchdog's thread.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(crate) fn start(ledger: Ledger, logger: Logger) -> io::Result<Arc<Self>> {
+        let watchdog = Arc::new(Self {
+            eyes: Mutex::default(),
+            is_asleep: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
+            thread: OnceLock::new(),
+            ledger,
+            logger,
+            pokes: AtomicU64::new(0),
+            panics: AtomicU64::new(0),
+        });
+        let own = watchdog.clone();
+        let thread = std::thread::Builder::new().name("nexus-watchdog".into()).spawn(move || own.guard())?;
+        // Nobody else sets it.
+        let _ = watchdog.thread.set(thread.thread().clone());
+        Ok(watchdog)
+    }
+
+    /// Watches over this worker from now on. Its event loop is to tell when it wakes.
+    pub(crate) fn add(self: &Arc<Self>, worker: &Arc<Worker>) -> Presence {
+        let eye = Eye {
+            worker: worker.clone(),
+            activity: worker.watch.activity(),
+            turn: None,
+            slowed: None,
+            told: None,
+            reported: None,
+        };
+        self.eyes().push(eye);
+        self.wake();
+        Presence { worker: worker.clone(), watchdog: self.clone() }
+    }
+
+    /// The process's memory.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Whether there is memory for one more guest.
+    pub(crate) fn admits_a_guest(&self) -> bool {
+        let eyes = self.eyes();
+        // What a lost one holds is in the ledger already, or soon will be.
+        let living = eyes.iter().filter(|eye| !eye.worker.has_left.load(Ordering::Relaxed));
+        let held = living.fold(0, |sum: u64, eye| sum.saturating_add(eye.worker.watch.memory()));
+        self.ledger.admits(held)
+    }
+
+    /// How often guests were had to look at their limits.
+    pub(crate) fn pokes(&self) -> u64 {
+        self.pokes.load(Ordering::Relaxed)
+    }
+
+    /// How often the watchdog panicked and went on.
+    pub(crate) fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    /// Nothing is to be watched any more: the thread ends.
+    pub(crate) fn end(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.wake();
+    }
+
+    fn eyes(&self) -> MutexGuard<'_, Vec<Eye>> {
+        // What a panic left half done is at most a figure of one worker's.
+        self.eyes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self) {
+        self.is_asleep.store(false, Ordering::Relaxed);
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+
+    /// Keeps the watchdog going: a panic is told, and it goes on. A process that has lost its watchdog all the same must
+    /// not go on with guests that nothing stops.
+    fn guard(&self) {
+        struct Vital;
+        impl Drop for Vital {
+            fn drop(&mut self) {
+                if std::thread::panicking() {
+                    std::process::abort();
+                }
+            }
+        }
+        let _vital = Vital;
+        priority::raise_own();
+        while catch_unwind(AssertUnwindSafe(|| self.run())).is_err() {
+            self.panicked();
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    fn panicked(&self) {
+        // Of those that come again and again, the first ones are told.
+        let count = self.panics.fetch_add(1, Ordering::Relaxed) + 1;
+        if count <= 10 || count.is_power_of_two() {
+            let message = format!("the watchdog panicked and goes on ({count} times so far)");
+            self.logger.host(Level::Error, message, []);
+        }
+    }
+
+    fn run(&self) {
+        let mut busy = Instant::now();
+        let mut books = busy;
+        while !self.is_over.load(Ordering::Relaxed) {
+            let now = Instant::now();
+            if self.look(now) {
+                busy = now;
+                self.is_asleep.store(false, Ordering::Relaxed);
+            }
+            let is_quiet = now.duration_since(busy) >= QUIET;
+            if now.duration_since(books) >= BOOKS || is_quiet {
+                books = now;
+                self.balance(now);
+            }
+            if is_quiet {
+                self.sleep();
+            } else {
+                std::thread::park_timeout(LOOK);
+            }
+        }
+    }
+
+    /// Sleeps until a worker wakes, if none has.
+    ///
+    /// A worker says that it is awake and then looks whether the watchdog sleeps; the watchdog says that it sleeps and
+    /// then looks whether a worker is awake. Without a barrier each could miss the other. A barrier on the worker's
+    /// way would cost every request; so the watchdog waits for one look between the two, the first time, which is
+    /// thousands of times longer than a store takes to be seen.
+    fn sleep(&self) {
+        if self.is_asleep.swap(true, Ordering::Relaxed) {
+            if self.ledger.is_over_budget() {
+                std::thread::park_timeout(BOOKS);
+            } else {
+                std::thread::park();
+            }
+        } else {
+            std::thread::park_timeout(LOOK);
+        }
+    }
+
+    /// Looks at every worker once. Says whether any was awake.
+    fn look(&self, now: Instant) -> bool {
+        let mut is_busy = false;
+        let mut eyes = self.eyes();
+        eyes.retain(|eye| !eye.worker.has_left.load(Ordering::Relaxed));
+        for eye in eyes.iter_mut() {
+            // One worker's panic must not keep the others from being looked at.
+            match catch_unwind(AssertUnwindSafe(|| self.look_at(eye, now))) {
+                Ok(is_awake) => is_busy |= is_awake,
+                Err(_) => {
+                    is_busy = true;
+                    self.panicked();
+                }
+            }
+        }
+        is_busy
+    }
+
+    fn look_at(&self, eye: &mut Eye, now: Instant) -> bool {
+        let activity = eye.worker.watch.activity();
+        let has_moved = std::mem::replace(&mut eye.activity, activity) != activity;
+        let number = eye.worker.watch.turn();
+        if let Some((slowed, share)) = eye.slowed
+            && number != Some(slowed)
+        {
+            eye.slowed = None;
+            self.give_back(&eye.worker, share);
+        }
+        match (number, &mut eye.turn) {
+            (None, turn) => *turn = None,
+            (Some(number), Some(turn)) if turn.number() == number => {
+                self.pokes.fetch_add(1, Ordering::Relaxed);
+                eye.worker.watch.poke();
+                if eye.slowed.is_none() {
+                    eye.slowed = self.weigh(&eye.worker, turn, now);
+                }
+            }
+            (Some(number), turn) => *turn = Some(Turn::new(number, now)),
+        }
+        has_moved || number.is_some() || eye.worker.is_awake.load(Ordering::Relaxed)
+    }
+
+    /// Slows a turn down that is far beyond its limit.
+    fn weigh(&self, worker: &Worker, turn: &mut Turn, now: Instant) -> Option<(u64, i32)> {
+        let thread = worker.watch.thread()?;
+        let limits = &worker.app.manifest.limits;
+        let limit = match worker.is_loading.load(Ordering::Relaxed) {
+            true => limits.time(Limit::Startup).max(limits.time(Limit::Cpu)),
+            false => limits.time(Limit::Cpu),
+        };
+        let allowed = limit * 2 + PATIENCE;
+        if !turn.is_beyond(allowed, now, || thread_cpu(thread)) {
+            return None;
+        }
+        let share = priority::lower(thread).ok()?;
+        worker.interventions.slowed();
+        self.tell(
+            worker,
+            Level::Warn,
+            "a turn does not stop: its thread comes after all others until it does",
+        );
+        Some((turn.number(), share))
+    }
+
+    fn give_back(&self, worker: &Worker, share: i32) {
+        let Some(thread) = worker.watch.thread() else { return };
+        match priority::restore(thread, share) {
+            Ok(()) => self.tell(worker, Level::Info, "the turn that did not stop is over"),
+            // Without the privilege to give it back, another thread takes its place.
+            Err(_) => worker.tell(Event::Slow { app: worker.index, worker: worker.number }),
+        }
+    }
+
+    /// Compares what all guests hold with the budget and acts on it, and has those workers replaced that come near
+    /// their own limit.
+    fn balance(&self, now: Instant) {
+        let mut eyes = self.eyes();
+        let accounts: Vec<Account> = eyes.iter().map(|eye| eye.account(now)).collect();
+        for (index, relief) in self.ledger.balance(&accounts) {
+            if let Some(eye) = eyes.get_mut(index) {
+                self.relieve(eye, relief, now);
+            }
+        }
+        for eye in eyes.iter_mut().filter(|eye| eye.is_full()) {
+            if eye.reported.is_none_or(|last| now.duration_since(last) >= REMIND) {
+                eye.reported = Some(now);
+                eye.worker.tell(Event::Full { app: eye.worker.index, worker: eye.worker.number });
+            }
+        }
+    }
+
+    /// Ends this worker's guest; a fresh one takes its place when there is room.
+    fn relieve(&self, eye: &mut Eye, relief: Relief, now: Instant) {
+        let worker = &eye.worker;
+        eye.told = Some(now);
+        let (held, budget) = (worker.watch.memory() >> 20, self.ledger.budget() >> 20);
+        match relief {
+            Relief::Idle => {
+                worker.interventions.shortage(Shortage::Idle);
+                self.tell(
+                    worker,
+                    Level::Info,
+                    &format!("all guests hold more than {budget} MB: this one ends, for it is idle and holds {held} MB"),
+                );
+                worker.command(Control::Yield { even_if_busy: false });
+            }
+            Relief::Largest => {
+                worker.interventions.shortage(Shortage::Largest);
+                self.tell(
+                    worker,
+                    Level::Warn,
+                    &format!("all guests hold more than {budget} MB: this one is stopped, for it holds the most, {held} MB"),
+                );
+                // Within a turn only the stopper reaches it, between turns only its event loop.
+                if let Some(turn) = &mut eye.turn {
+                    worker.watch.stop(StopReason::Host);
+                    turn.told_to_stop(now, PATIENCE);
+                }
+                worker.command(Control::Yield { even_if_busy: true });
+            }
+        }
+    }
+
+    fn tell(&self, worker: &Worker, level: Level, message: &str) {
+        let app = ("app", worker.app.name().as_str().into());
+        self.logger.host(level, message, [app, ("worker", u64::from(worker.number).into())]);
+    }
+}
+
+impl Eye {
+    fn account(&self, now: Instant) -> Account {
+        let worker = &self.worker;
+        let since_told = self.told.map(|told| now.duration_since(told));
+        Account {
+            memory: worker.watch.memory(),
+            is_idle: self.turn.is_none()
+                && worker.in_flight.load(Ordering::Relaxed) == 0
+                && since_told.is_none_or(|since| since >= NOT_IDLE),
+            is_ending: since_told.is_some_and(|since| since < ENDING),
+        }
+    }
+
+    /// Whether a fresh worker should take the place of this one: it holds 90 % of its limit, between turns. Not if it
+    /// held most of that from the start, for then a fresh one would, too.
+    fn is_full(&self) -> bool {
+        let limit = self.worker.app.manifest.limits.get(Limit::Memory);
+        let memory = self.worker.watch.memory();
+        let at_start = self.worker.memory_at_start.load(Ordering::Relaxed);
+        memory > limit / 10 * 9
+            && memory.saturating_sub(at_start) > limit / 4
+            && self.worker.watch.turn().is_none()
+    }
+}

@@ -1,0 +1,115 @@
+//! What the watchdog knows of a turn that it has seen twice.
+
+use std::time::{Duration, Instant};
+
+/// From here on a turn's CPU time is looked at. Reading a thread's clock costs more than all else of a look.
+const LONG: Duration = Duration::from_millis(10);
+
+/// A turn that was running at a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Turn {
+    number: u64,
+    /// The thread's CPU time when it was first read.
+    base: Option<Duration>,
+    /// The earliest time at which the next reading can tell something.
+    next: Instant,
+    /// Set once it was told to stop: how much CPU time it may take from `base` on.
+    allowed: Option<Duration>,
+}
+
+impl Turn {
+    /// A turn that was seen for the first time.
+    pub(super) fn new(number: u64, now: Instant) -> Self {
+        Self { number, base: None, next: now + LONG, allowed: None }
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// It was told to stop now, and may take this much CPU time until it does.
+    pub(super) fn told_to_stop(&mut self, now: Instant, allowed: Duration) {
+        self.base = None;
+        self.next = now;
+        self.allowed = Some(allowed);
+    }
+
+    /// Whether the turn has taken `allowed` of CPU time since it was first seen, or as much since it was told to stop as
+    /// it was allowed then. Reads the thread's clock by `cpu` as seldom as that can be told: nobody takes more CPU time
+    /// than time passes.
+    pub(super) fn is_beyond(
+        &mut self,
+        allowed: Duration,
+        now: Instant,
+        cpu: impl FnOnce() -> Option<Duration>,
+    ) -> bool {
+        if now < self.next {
+            return false;
+        }
+        let Some(cpu) = cpu() else {
+            self.next = now + LONG;
+            return false;
+        };
+        let base = *self.base.get_or_insert(cpu);
+        let left = self.allowed.unwrap_or(allowed).saturating_sub(cpu.saturating_sub(base));
+        self.next = now + left.max(LONG);
+        left.is_zero()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_turn_is_beyond_its_time_by_cpu_not_by_the_clock_on_the_wall() {
+        let start = Instant::now();
+        let mut turn = Turn::new(1, start);
+        let mut readings = 0;
+        let mut beyond = None;
+        // The thread gets every second millisecond of a CPU.
+        for ms in 0..1000u32 {
+            let is_beyond = turn.is_beyond(200 * MS, start + ms * MS, || {
+                readings += 1;
+                Some(5000 * MS + ms * MS / 2)
+            });
+            if is_beyond {
+                beyond = Some(ms);
+                break;
+            }
+        }
+        // From the first reading after 10 ms on.
+        assert!((410..=420).contains(&beyond.unwrap()), "{beyond:?}");
+        assert!(readings < 12, "{readings}");
+    }
+
+    #[test]
+    fn a_turn_that_waits_is_never_beyond() {
+        let start = Instant::now();
+        let mut turn = Turn::new(1, start);
+        assert!((0..10_000u32).all(|ms| !turn.is_beyond(200 * MS, start + ms * MS, || Some(MS))));
+    }
+
+    #[test]
+    fn one_that_was_told_to_stop_has_less() {
+        let start = Instant::now();
+        let mut turn = Turn::new(1, start);
+        let at = |ms: u32| (start + ms * MS, move || Some(ms * MS));
+        let (now, cpu) = at(50);
+        assert!(!turn.is_beyond(1000 * MS, now, cpu));
+        turn.told_to_stop(start + 60 * MS, 100 * MS);
+        for (ms, beyond) in [(60, false), (150, false), (161, true)] {
+            let (now, cpu) = at(ms);
+            assert_eq!(turn.is_beyond(1000 * MS, now, cpu), beyond, "{ms}");
+        }
+    }
+
+    #[test]
+    fn where_the_clock_cannot_be_read_nothing_is_beyond() {
+        let start = Instant::now();
+        let mut turn = Turn::new(1, start);
+        assert!((0..100u32).all(|ms| !turn.is_beyond(MS, start + ms * 10 * MS, || None)));
+    }
+}
