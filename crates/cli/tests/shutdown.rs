@@ -111,6 +111,7 @@ fn an_idle_host_ends_at_once_also_with_a_long_grace() {
 fn what_is_not_done_within_the_grace_is_cut_off_and_told() {
     for path in ["/pending", "/loop"] {
         let folder = Folder::app(APP);
+        folder.write("app/nexus.toml", "[limits]\ncpu = \"30s\"\n");
         let mut nexus = Start::in_folder(folder.path()).args(&["--grace", "300ms"]).start();
         let mut client = nexus.client("app");
         client.send_request("GET", path, &[], b"");

@@ -257,9 +257,11 @@ impl Host {
     /// is told by [`Host::next`].
     pub async fn started(&mut self) -> Vec<AppState> {
         let all = async {
-            while self.registry.entries.iter().any(|entry| entry.outcome.get().is_none()) {
+            // Each app is told of once; what is left here would be told again by `next`.
+            let mut left = self.registry.entries.len();
+            while left > 0 {
                 match self.told.recv().await {
-                    Some(Told::App(_)) => {}
+                    Some(Told::App(_)) => left -= 1,
                     Some(Told::Spent(spent)) => self.spent = Some(spent),
                     None => break,
                 }

@@ -12,7 +12,7 @@ use nexus_core::{
 };
 use nexus_guest::{Engine, Level};
 use nexus_host::log::{Format, LogConfig, Logger};
-use nexus_host::{AppState, Found, Happening, Host, Options, Seat, Sockets, discover, refuse_conflicts};
+use nexus_host::{AppState, Found, Happening, Host, Options, Sockets, discover, refuse_conflicts};
 
 use super::supervised::{self, End, Place};
 use super::{configuration, table};

@@ -300,9 +300,31 @@ impl Nexus {
         self.child.id()
     }
 
-    /// The process's resident memory in bytes.
+    /// The process that was started: the supervisor, unless there is none.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The supervisor's children that run, by their process ids: the host, or several while one replaces another.
+    pub(crate) fn hosts(&self) -> Vec<u32> {
+        let pid = self.pid();
+        let children =
+            std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        children.split_whitespace().map(|child| child.parse().unwrap()).collect()
+    }
+
+    /// The host, once there is one and no other.
+    #[track_caller]
+    pub(crate) fn host(&self) -> u32 {
+        until("one host", || match self.hosts()[..] {
+            [host] => Some(host),
+            _ => None,
+        })
+    }
+
+    /// The host's resident memory in bytes.
     pub(crate) fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.host())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() * 1024
     }
@@ -310,9 +332,15 @@ impl Nexus {
     /// Sends a signal: `TERM`, `INT`.
     #[track_caller]
     pub(crate) fn signal(&self, name: &str) {
-        // The shell has it built in everywhere; the program is not everywhere.
-        let status = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]).status();
-        assert!(status.unwrap().success());
+        send_signal(name, &self.pid().to_string());
+    }
+
+    /// Ends the host, not the supervisor, by a signal. Gives its process id.
+    #[track_caller]
+    pub(crate) fn kill_host(&self, signal: &str) -> u32 {
+        let host = self.host();
+        send_signal(signal, &host.to_string());
+        host
     }
 
     /// Waits until the process has ended and all that it wrote was read.
@@ -334,6 +362,14 @@ impl Nexus {
         self.signal("TERM");
         self.wait().code()
     }
+}
+
+/// Sends a signal to a process, or to a group of them where a `-` comes before its number.
+#[track_caller]
+pub(crate) fn send_signal(name: &str, to: &str) {
+    // The shell has it built in everywhere; the program is not everywhere.
+    let status = Command::new("sh").args(["-c", &format!("kill -s {name} -- {to}")]).status();
+    assert!(status.unwrap().success());
 }
 
 impl Drop for Nexus {
