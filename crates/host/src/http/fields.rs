@@ -64,7 +64,7 @@ pub(super) fn response_length(status: u16, is_head: bool, body: &Body, guests: O
 pub(super) fn failure_reply(failure: &Failure) -> Reply {
     let mut headers = HeaderList::with_capacity(2, 64);
     headers.push(b"content-type", PLAIN_TEXT);
-    if failure.kind == FailureKind::Overloaded {
+    if matches!(failure.kind, FailureKind::Overloaded | FailureKind::NoMemory) {
         headers.push(b"retry-after", RETRY_AFTER);
     }
     let body = Body::Full(format!("{}\n", failure).into());

@@ -50,6 +50,8 @@ pub(crate) struct Outcome {
     /// Whether the guest's reply went out as a whole. If not, the guest works for nobody any more: the client
     /// went away, the reply's body broke off, or the server answered by itself (413 in the middle of a body).
     pub complete: bool,
+    /// Whether the server broke the response off because the guest gave nothing of its body for too long.
+    pub stalled: bool,
     /// The guest's CPU time for this request so far.
     pub cpu: Duration,
 }
@@ -61,12 +63,13 @@ pub(crate) struct Call {
     reply: PendingReply,
     owner: Option<Rc<dyn CallOwner>>,
     key: u64,
+    stalled: bool,
 }
 
 impl Call {
     /// A call that reports its end to `owner` as `key`.
     pub(crate) fn new(reply: PendingReply, owner: Rc<dyn CallOwner>, key: u64) -> Self {
-        Self { reply, owner: Some(owner), key }
+        Self { reply, owner: Some(owner), key, stalled: false }
     }
 
     /// A handle to fail the call with, unless it has its answer.
@@ -84,6 +87,11 @@ impl Call {
         Pin::new(&mut self.reply).poll(cx)
     }
 
+    /// The guest has given nothing of its reply's body for too long: the end is to follow.
+    pub(super) fn has_stalled(&mut self) {
+        self.stalled = true;
+    }
+
     /// The end: the client got `status` and `bytes_sent` bytes of body; see [`Outcome::complete`].
     pub(super) fn finish(mut self, status: u16, bytes_sent: u64, complete: bool) {
         self.end(Some(status), bytes_sent, complete);
@@ -91,7 +99,8 @@ impl Call {
 
     fn end(&mut self, status: Option<u16>, bytes_sent: u64, complete: bool) {
         if let Some(owner) = self.owner.take() {
-            owner.ended(self.key, Outcome { status, bytes_sent, complete, cpu: self.reply.cpu() });
+            let (stalled, cpu) = (self.stalled, self.reply.cpu());
+            owner.ended(self.key, Outcome { status, bytes_sent, complete, stalled, cpu });
         }
     }
 }

@@ -162,6 +162,17 @@ impl TestService {
                     tokio::time::sleep(SOON).await;
                 });
             }
+            // Begins a stream, reads the body, and then says how long it was.
+            "stream-then-count" => {
+                let (writer, body) = pipe(1024, None);
+                responder.send(Ok(Reply { status: 200, headers: HeaderList::new(), body }));
+                spawn_local(async move {
+                    if let Ok(all) = read_all(request.body).await {
+                        writer.write(all.len().to_string().into());
+                        writer.finish();
+                    }
+                });
+            }
             // Answers at once and reads the body afterwards.
             "later" => {
                 responder.send(Ok(text("early")));

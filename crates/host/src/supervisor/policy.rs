@@ -133,21 +133,21 @@ mod tests {
     #[test]
     fn an_app_that_was_executing_in_three_deaths_within_a_minute_is_set_aside_and_no_other() {
         let mut scene = Scene::new(3);
-        assert_eq!(scene.host(20 * SECOND, true, &[0, 1]).set_aside, []);
-        assert_eq!(scene.host(20 * SECOND, true, &[1]).set_aside, []);
+        assert_eq!(scene.host(20 * SECOND, true, &[0, 1]).set_aside, [0_usize; 0]);
+        assert_eq!(scene.host(20 * SECOND, true, &[1]).set_aside, [0_usize; 0]);
         assert_eq!(scene.host(20 * SECOND, true, &[1, 2]).set_aside, [1]);
         assert_eq!(scene.policy.aside(), [1]);
-        assert_eq!(scene.host(20 * SECOND, true, &[1]).set_aside, [], "told once");
+        assert_eq!(scene.host(20 * SECOND, true, &[1]).set_aside, [0_usize; 0], "told once");
         scene.policy.forgive();
-        assert_eq!(scene.policy.aside(), []);
-        assert_eq!(scene.host(SECOND, true, &[1]).set_aside, []);
+        assert_eq!(scene.policy.aside(), [0_usize; 0]);
+        assert_eq!(scene.host(SECOND, true, &[1]).set_aside, [0_usize; 0]);
     }
 
     #[test]
     fn deaths_further_apart_than_a_minute_are_not_held_together() {
         let mut scene = Scene::new(1);
         for _ in 0..10 {
-            assert_eq!(scene.host(30 * SECOND, true, &[0]).set_aside, []);
+            assert_eq!(scene.host(30 * SECOND, true, &[0]).set_aside, [0_usize; 0]);
         }
     }
 

@@ -349,7 +349,8 @@ impl Service for WorkerService {
             let is_answered = answered.contains(request.id.as_bytes());
             let status = is_answered.then(|| failure.kind.status());
             // What the guest used for it is in its hands.
-            self.tell_end(request, Outcome { status, bytes_sent: 0, complete: false, cpu: Duration::ZERO });
+            let (complete, stalled, cpu) = (false, false, Duration::ZERO);
+            self.tell_end(request, Outcome { status, bytes_sent: 0, complete, stalled, cpu });
         }
     }
 
@@ -380,6 +381,11 @@ impl CallOwner for WorkerService {
         let Some(request) = self.in_flight.borrow_mut().try_remove(slot(key)) else { return };
         if let Some(turn) = request.turn {
             self.queue.forget(turn);
+        }
+        if outcome.stalled {
+            let limit = self.app.manifest.limits.show(Limit::Idle);
+            let message = format!("no byte of the response's body within the idle limit of {limit}");
+            self.log(Some(request.id), Level::Warn, message);
         }
         let ticket = request.ticket;
         self.tell_end(request, outcome);

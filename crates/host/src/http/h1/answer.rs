@@ -2,9 +2,11 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use nexus_guest::{Body, BodyError, BodySource, Failure, Reply};
+use tokio::time::Instant;
 
 use super::super::open::State;
 use super::super::timer::{earlier, within};
@@ -28,6 +30,8 @@ enum Fault {
     Refused(Refusal),
     /// More of the body is coming than is read for nobody.
     Unread,
+    /// Nothing of the response's body is coming.
+    Stalled,
 }
 
 /// How the passing on of a reply's body ended.
@@ -36,6 +40,8 @@ enum Sent {
     All,
     /// The guest's stream failed; what came of it was written.
     Broken,
+    /// The guest's stream gave nothing for too long; what came of it was written.
+    Stalled,
     /// The client has gone, or does not read.
     Gone,
 }
@@ -58,7 +64,7 @@ impl Connection {
                     Some(reply) => reply,
                     None => match self.wait_for_reply(&mut call, &mut upload).await {
                         Ok(reply) => reply,
-                        Err(Fault::Gone | Fault::Unread) => return false,
+                        Err(Fault::Gone | Fault::Unread | Fault::Stalled) => return false,
                         Err(Fault::Refused(refusal)) => {
                             call.finish(refusal.status(), 0, false);
                             if self.write_refusal(refusal, asked.id).await.1 {
@@ -99,10 +105,13 @@ impl Connection {
         };
         let bytes_sent = queued.saturating_sub(self.outbox.remaining() as u64);
         let is_complete = matches!(sent, Sent::All);
+        if matches!(sent, Sent::Stalled) {
+            call.has_stalled();
+        }
         call.finish(status, bytes_sent, is_complete);
         match sent {
             Sent::Gone => false,
-            Sent::Broken => {
+            Sent::Broken | Sent::Stalled => {
                 if is_reset {
                     self.socket.reset_on_close();
                 }
@@ -162,11 +171,14 @@ impl Connection {
         upload: &mut Option<Upload>,
     ) -> Sent {
         let mut end = None;
-        poll_fn(|cx| {
+        let sent = poll_fn(|cx| {
             loop {
                 while end.is_none() && self.outbox.has_room() {
                     match source.poll_chunk(cx) {
-                        Poll::Ready(Some(Ok(chunk))) => end = self.queue(chunk, &mut transfer, queued),
+                        Poll::Ready(Some(Ok(chunk))) => {
+                            self.reply_deadline = None;
+                            end = self.queue(chunk, &mut transfer, queued);
+                        }
                         Poll::Ready(Some(Err(_))) => end = Some(Sent::Broken),
                         Poll::Ready(None) => end = Some(self.queue_end(transfer)),
                         Poll::Pending => break,
@@ -175,7 +187,11 @@ impl Connection {
                 if self.outbox.is_empty() {
                     return match end.take() {
                         Some(end) => Poll::Ready(end),
-                        None => self.poll_beside(upload, cx),
+                        None => {
+                            let timeout = self.server.config.body_timeout;
+                            self.reply_deadline.get_or_insert_with(|| within(timeout));
+                            self.poll_beside(upload, cx)
+                        }
                     };
                 }
                 match self.poll_flush(cx) {
@@ -185,7 +201,9 @@ impl Connection {
                 }
             }
         })
-        .await
+        .await;
+        self.reply_deadline = None;
+        sent
     }
 
     /// Adds a chunk of a stream to the outbox, framed. Says how the stream ends, if that ends it.
@@ -232,13 +250,14 @@ impl Connection {
         loop {
             match self.poll_input(upload, cx) {
                 Poll::Ready(Fault::Gone) => return Poll::Ready(Sent::Gone),
-                Poll::Ready(Fault::Refused(_) | Fault::Unread) => {}
+                Poll::Ready(Fault::Refused(_) | Fault::Unread | Fault::Stalled) => {}
                 Poll::Pending => break,
             }
         }
         loop {
             match self.poll_deadlines(upload, cx) {
                 Poll::Ready(Fault::Gone) => return Poll::Ready(Sent::Gone),
+                Poll::Ready(Fault::Stalled) => return Poll::Ready(Sent::Stalled),
                 Poll::Ready(Fault::Refused(_) | Fault::Unread) => self.body_deadline = None,
                 Poll::Pending => return Poll::Pending,
             }
@@ -298,6 +317,8 @@ impl Connection {
             match self.socket.poll_read(cx, &mut scratch) {
                 Poll::Ready(Ok(count @ 1..)) => {
                     self.body_deadline = None;
+                    // The guest may well read all of a body before it says more.
+                    restart(&mut self.reply_deadline, self.server.config.body_timeout);
                     match body.feed(&scratch[..count]) {
                         Ok(consumed) if body.is_done() => {
                             self.input.append(&scratch[consumed..count]);
@@ -322,17 +343,31 @@ impl Connection {
         }
     }
 
-    /// Ready when the client has taken too long, to send or to read.
+    /// Ready when the client has taken too long, to send or to read, or the guest, to go on with its response.
     fn poll_deadlines(&mut self, upload: &mut Option<Upload>, cx: &mut Context<'_>) -> Poll<Fault> {
-        let deadline = earlier(self.write_deadline, self.body_deadline);
+        // Where the client is waited for, the guest may be waiting for it, too.
+        let of_body = self.body_deadline.or(self.reply_deadline);
+        let deadline = earlier(self.write_deadline, of_body);
         self.timer.poll(deadline, cx).map(|()| {
             if deadline == self.write_deadline {
                 return Fault::Gone;
             }
+            if self.body_deadline.is_none() {
+                return Fault::Stalled;
+            }
+            // The guest is told, and has its time to say something to it.
+            restart(&mut self.reply_deadline, self.server.config.body_timeout);
             if let Some(upload) = upload {
                 upload.fail(BodyError::TimedOut);
             }
             Fault::Refused(Refusal::BodyTimeout(self.server.config.body_timeout))
         })
+    }
+}
+
+/// Begins a deadline anew, if there is one.
+fn restart(deadline: &mut Option<Instant>, timeout: Duration) {
+    if deadline.is_some() {
+        *deadline = Some(within(timeout));
     }
 }

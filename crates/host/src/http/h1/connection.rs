@@ -60,6 +60,8 @@ pub(super) struct Connection {
     pub(super) write_deadline: Option<Instant>,
     /// When the client must have sent something of a body; `None` unless we wait for it.
     pub(super) body_deadline: Option<Instant>,
+    /// When the guest must have given something of its response's body; `None` unless we wait for it.
+    pub(super) reply_deadline: Option<Instant>,
     /// How much of a partial head was parsed in vain.
     tried: usize,
     empty_lines: u8,
@@ -115,6 +117,7 @@ pub(in crate::http) async fn run(
         listening: Listening::new(&server.shutdown),
         write_deadline: None,
         body_deadline: None,
+        reply_deadline: None,
         tried: 0,
         empty_lines: 0,
         is_first: true,

@@ -18,19 +18,25 @@ use tokio::time::Instant;
 use super::super::Refusal;
 use super::super::timer::{Timer, within};
 
-/// Tells the stream that its request's body went wrong.
+/// What the stream knows of its request's body: how far it is, and whether it went wrong.
 #[derive(Default)]
-pub(super) struct Fault {
+pub(super) struct Progress {
+    received: Cell<u64>,
     refusal: Cell<Option<Refusal>>,
     waiting: RefCell<Option<Waker>>,
 }
 
-impl Fault {
+impl Progress {
     fn set(&self, refusal: Refusal) {
         self.refusal.set(Some(refusal));
         if let Some(waker) = self.waiting.borrow_mut().take() {
             waker.wake();
         }
+    }
+
+    /// How many bytes of the body have come.
+    pub(super) fn received(&self) -> u64 {
+        self.received.get()
     }
 
     /// Ready once the body went wrong in a way that is the client's fault.
@@ -51,12 +57,12 @@ pub(super) struct RequestBody {
     timeout: Duration,
     timer: Timer,
     deadline: Option<Instant>,
-    fault: Rc<Fault>,
+    progress: Rc<Progress>,
     is_over: bool,
 }
 
 impl RequestBody {
-    pub(super) fn new(incoming: Incoming, max_body: u64, timeout: Duration, fault: Rc<Fault>) -> Self {
+    pub(super) fn new(incoming: Incoming, max_body: u64, timeout: Duration, progress: Rc<Progress>) -> Self {
         Self {
             incoming,
             received: 0,
@@ -64,7 +70,7 @@ impl RequestBody {
             timeout,
             timer: Timer::default(),
             deadline: None,
-            fault,
+            progress,
             is_over: false,
         }
     }
@@ -84,9 +90,10 @@ impl BodySource for RequestBody {
                     // Trailers are not passed on.
                     let Ok(data) = frame.into_data() else { continue };
                     self.received += data.len() as u64;
+                    self.progress.received.set(self.received);
                     if self.received > self.max_body {
                         let limit = self.max_body;
-                        self.fault.set(Refusal::BodyTooLarge(limit));
+                        self.progress.set(Refusal::BodyTooLarge(limit));
                         return self.fail(BodyError::TooLarge { limit });
                     }
                     if !data.is_empty() {
@@ -100,7 +107,7 @@ impl BodySource for RequestBody {
                     if self.timer.poll(Some(deadline), cx).is_pending() {
                         return Poll::Pending;
                     }
-                    self.fault.set(Refusal::BodyTimeout(self.timeout));
+                    self.progress.set(Refusal::BodyTimeout(self.timeout));
                     return self.fail(BodyError::TimedOut);
                 }
             }
@@ -115,12 +122,12 @@ impl BodySource for RequestBody {
 
 /// Waits for `reply`, or for the body's fault.
 pub(super) async fn unless_faulty<T>(
-    fault: &Fault,
+    progress: &Progress,
     mut reply: impl FnMut(&mut Context<'_>) -> Poll<T>,
 ) -> Result<T, Refusal> {
     poll_fn(|cx| match reply(cx) {
         Poll::Ready(reply) => Poll::Ready(Ok(reply)),
-        Poll::Pending => fault.poll(cx).map(Err),
+        Poll::Pending => progress.poll(cx).map(Err),
     })
     .await
 }

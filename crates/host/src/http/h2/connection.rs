@@ -21,8 +21,8 @@ use super::super::listener::Server;
 use super::super::shutdown::Listening;
 use super::super::timer::{Timer, within};
 use super::super::{Refused, fields, forwarded};
-use super::body::{Fault, RequestBody, unless_faulty};
-use super::reply::{self, ReplyBody};
+use super::body::{Progress, RequestBody, unless_faulty};
+use super::reply::{self, Idle, ReplyBody};
 use super::request;
 
 /// The flow control windows, in bytes: what a client may send of one body, and of all, before a guest reads.
@@ -35,6 +35,11 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// So many times the limit of a head is read: what is beyond the limit gets a response that names it, what is beyond
 /// this, hyper's own, which has no text. (HTTP/2 counts 32 bytes a field besides its name and value.)
 const HEAD_FACTOR: usize = 4;
+
+/// A client that gives up so many streams within this time, and more than it lets be served, is closed: each has cost it
+/// nearly nothing, and us a request.
+const MAX_GIVEN_UP: u32 = 100;
+const GIVEN_UP_WITHIN: Duration = Duration::from_secs(10);
 
 /// Runs hyper's tasks on the connection's own thread.
 #[derive(Clone)]
@@ -57,18 +62,57 @@ pub(super) struct Streams {
     sending: Cell<usize>,
     /// When a client last took something in.
     taken: Cell<Instant>,
+    /// How many streams the client has given up, and how many came to their end, since a while.
+    given_up: Cell<u32>,
+    ended: Cell<u32>,
+    since: Cell<Instant>,
+}
+
+impl Streams {
+    fn new() -> Rc<Self> {
+        let now = Cell::new(Instant::now());
+        Rc::new(Self {
+            open: Cell::new(0),
+            sending: Cell::new(0),
+            taken: now.clone(),
+            given_up: Cell::new(0),
+            ended: Cell::new(0),
+            since: now,
+        })
+    }
+
+    fn gives_up(&self) {
+        let now = Instant::now();
+        if now - self.since.get() > GIVEN_UP_WITHIN {
+            self.since.set(now);
+            self.given_up.set(0);
+            self.ended.set(0);
+        }
+        self.given_up.set(self.given_up.get() + 1);
+    }
+
+    /// Whether the client opens streams for nothing but to give them up.
+    fn are_abused(&self) -> bool {
+        self.given_up.get() > MAX_GIVEN_UP && self.given_up.get() > self.ended.get()
+    }
 }
 
 /// One stream among a connection's [`Streams`].
 pub(super) struct Stream {
     streams: Rc<Streams>,
     is_sending: bool,
+    has_ended: bool,
 }
 
 impl Stream {
     pub(super) fn new(streams: &Rc<Streams>) -> Self {
         streams.open.set(streams.open.get() + 1);
-        Self { streams: streams.clone(), is_sending: false }
+        Self { streams: streams.clone(), is_sending: false, has_ended: false }
+    }
+
+    /// The stream comes to its end by the server, and not by the client.
+    pub(super) fn ends(&mut self) {
+        self.has_ended = true;
     }
 
     /// hyper asks for the next piece: there is room in the client's window.
@@ -93,6 +137,10 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.asked();
+        match self.has_ended {
+            true => self.streams.ended.set(self.streams.ended.get().saturating_add(1)),
+            false => self.streams.gives_up(),
+        }
         self.streams.open.set(self.streams.open.get() - 1);
     }
 }
@@ -100,8 +148,7 @@ impl Drop for Stream {
 /// Serves HTTP/2 on `socket`, of which `read` was already read, until it is closed.
 pub(in crate::http) async fn run(socket: Socket, read: Vec<u8>, peer: ClientAddress, server: Rc<Server>) {
     let config = &server.config;
-    let streams =
-        Rc::new(Streams { open: Cell::new(0), sending: Cell::new(0), taken: Cell::new(Instant::now()) });
+    let streams = Streams::new();
     let service = {
         let (server, streams) = (server.clone(), streams.clone());
         service_fn(move |request| serve(request, peer, server.clone(), streams.clone()))
@@ -125,7 +172,7 @@ pub(in crate::http) async fn run(socket: Socket, read: Vec<u8>, peer: ClientAddr
     let mut idle_deadline = Some(within(config.first_byte_timeout));
     poll_fn(|cx| {
         loop {
-            if connection.as_mut().poll(cx).is_ready() {
+            if connection.as_mut().poll(cx).is_ready() || streams.are_abused() {
                 return Poll::Ready(());
             }
             if !is_closing && listening.poll(cx).is_ready() {
@@ -165,12 +212,13 @@ async fn serve(
     server: Rc<Server>,
     streams: Rc<Streams>,
 ) -> Result<Response<ReplyBody>, Infallible> {
-    let stream = Stream::new(&streams);
+    let mut stream = Stream::new(&streams);
     let config = &server.config;
     let (parts, incoming) = request.into_parts();
     let head = match request::read(&parts, config) {
         Ok(head) => head,
         Err(refusal) => {
+            stream.ends();
             let id = request::id(&parts).unwrap_or_else(|| server.service.next_request_id());
             let (response, bytes) = reply::refuse(&refusal, id, &streams);
             let line = request::line(&parts);
@@ -193,11 +241,11 @@ async fn serve(
             url.insert("http".len(), 's');
         }
     }
-    let fault = Rc::new(Fault::default());
+    let progress = Rc::new(Progress::default());
     let body = if incoming.is_end_stream() {
         Body::Empty
     } else {
-        let body = RequestBody::new(incoming, config.max_body, config.body_timeout, fault.clone());
+        let body = RequestBody::new(incoming, config.max_body, config.body_timeout, progress.clone());
         Body::Stream(Box::new(body))
     };
     let id = head.id.unwrap_or_else(|| server.service.next_request_id());
@@ -212,14 +260,16 @@ async fn serve(
     });
     let reply = match call.try_take() {
         Some(reply) => reply,
-        None => match unless_faulty(&fault, |cx| call.poll_reply(cx)).await {
+        None => match unless_faulty(&progress, |cx| call.poll_reply(cx)).await {
             Ok(reply) => reply,
             Err(refusal) => {
+                stream.ends();
                 call.finish(refusal.status(), 0, false);
                 return Ok(reply::refuse(&refusal, id, &streams).0);
             }
         },
     };
     let reply = reply.unwrap_or_else(|failure| fields::failure_reply(&failure));
-    Ok(reply::respond(reply, call, id, is_head, stream))
+    let idle = Idle::new(config.body_timeout, progress);
+    Ok(reply::respond(reply, call, id, is_head, stream, idle))
 }

@@ -3,14 +3,18 @@
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use nexus_guest::{Body, BodyError, BodySource, Reply, RequestId};
+use tokio::time::Instant;
 
+use super::super::timer::{Timer, within};
 use super::super::{Call, Refusal, fields};
+use super::body::Progress;
 use super::connection::{Stream, Streams};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -28,6 +32,40 @@ pub(super) struct ReplyBody {
     sent: u64,
     is_complete: bool,
     stream: Stream,
+    /// Minds the guest's stream; `None` where there is none.
+    idle: Option<Idle>,
+}
+
+/// Tells when nothing of a request's and its response's body has moved for too long.
+pub(super) struct Idle {
+    timeout: Duration,
+    timer: Timer,
+    deadline: Option<Instant>,
+    upload: Rc<Progress>,
+    /// How far the request's body was when the deadline was set.
+    received: u64,
+}
+
+impl Idle {
+    pub(super) fn new(timeout: Duration, upload: Rc<Progress>) -> Self {
+        Self { timeout, timer: Timer::default(), deadline: None, upload, received: 0 }
+    }
+
+    /// Ready if the guest was waited for for too long.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            // The guest may well read all of a body before it says more.
+            let received = self.upload.received();
+            if self.deadline.is_none() || received != self.received {
+                self.received = received;
+                self.deadline = Some(within(self.timeout));
+            }
+            ready!(self.timer.poll(self.deadline, cx));
+            if self.upload.received() == self.received {
+                return Poll::Ready(());
+            }
+        }
+    }
 }
 
 enum Source {
@@ -42,7 +80,8 @@ pub(super) fn respond(
     call: Call,
     id: RequestId,
     is_head: bool,
-    stream: Stream,
+    mut stream: Stream,
+    idle: Idle,
 ) -> Response<ReplyBody> {
     let Reply { status, headers, body } = reply;
     // Interim and unknown statuses are none that a guest can end a request with.
@@ -75,8 +114,12 @@ pub(super) fn respond(
         Body::Stream(source) => Source::Stream(source),
     };
     let is_complete = matches!(source, Source::Nothing);
+    if is_complete {
+        stream.ends();
+    }
     let call = Some(call);
-    response.map(|()| ReplyBody { source, left: length, call, status, sent: 0, is_complete, stream })
+    let idle = matches!(source, Source::Stream(_)).then_some(idle);
+    response.map(|()| ReplyBody { source, left: length, call, status, sent: 0, is_complete, stream, idle })
 }
 
 /// The response to a request that is refused, before or after a guest has seen it. Gives the length of its body, too.
@@ -85,8 +128,11 @@ pub(super) fn refuse(refusal: &Refusal, id: RequestId, streams: &Rc<Streams>) ->
     let text = Bytes::from(format!("{refusal}\n"));
     let length = text.len() as u64;
     let source = Source::Full(text);
-    let stream = Stream::new(streams);
-    let body = ReplyBody { source, left: None, call: None, status, sent: 0, is_complete: false, stream };
+    let mut stream = Stream::new(streams);
+    // Whoever does not wait for it has been told all the same.
+    stream.ends();
+    let (left, call, idle) = (None, None, None);
+    let body = ReplyBody { source, left, call, status, sent: 0, is_complete: false, stream, idle };
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
     if let Ok(text) = HeaderValue::from_bytes(fields::PLAIN_TEXT) {
@@ -138,6 +184,21 @@ impl ReplyBody {
     }
 }
 
+impl ReplyBody {
+    /// Waits for the guest, and not for ever.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(idle) = &mut self.idle else { return Poll::Pending };
+        ready!(idle.poll(cx));
+        self.source = Source::Nothing;
+        self.idle = None;
+        self.stream.ends();
+        if let Some(call) = &mut self.call {
+            call.has_stalled();
+        }
+        Poll::Ready(Some(Err(BodyError::TimedOut)))
+    }
+}
+
 impl http_body::Body for ReplyBody {
     type Data = Bytes;
     type Error = BodyError;
@@ -147,7 +208,13 @@ impl http_body::Body for ReplyBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.stream.asked();
-        let chunk = ready!(self.poll_chunk(cx));
+        let Poll::Ready(chunk) = self.poll_chunk(cx) else { return self.poll_idle(cx) };
+        if matches!(chunk, None | Some(Err(_))) || self.is_complete {
+            self.stream.ends();
+        }
+        if let Some(idle) = &mut self.idle {
+            idle.deadline = None;
+        }
         if let Some(Ok(bytes)) = &chunk {
             self.sent += bytes.len() as u64;
             self.stream.gave();

@@ -223,6 +223,63 @@ fn a_client_that_does_not_read_is_closed_after_a_while() {
 }
 
 #[test]
+fn a_guest_that_gives_nothing_of_its_response_is_given_up_after_a_while() {
+    let config = ServerConfig { body_timeout: 3 * SOON, ..ServerConfig::default() };
+    with_server(config, async |harness| {
+        let mut client = connect(harness).await;
+        let mut response = get(&mut client, "/stream").await;
+        let (writer, _responder) = harness.service.streams.borrow_mut().pop().unwrap();
+        for _ in 0..4 {
+            tokio::time::sleep(SOON).await;
+            writer.write("part".into());
+            assert_eq!(response.frame().await.unwrap().unwrap().into_data().unwrap(), "part");
+        }
+        assert!(response.frame().await.unwrap().is_err());
+        let outcome = harness.service.outcome().await;
+        assert!(outcome.stalled && !outcome.complete, "{outcome:?}");
+        // Its client sends all the while.
+        let (upload, body) = upload(None);
+        let asked = request("POST", "/stream-then-count", &[], body);
+        let response = client.send_request(asked).await.unwrap();
+        for _ in 0..6 {
+            tokio::time::sleep(SOON).await;
+            upload.write("x".into());
+        }
+        upload.finish();
+        assert_eq!(text(response).await, "6");
+    });
+}
+
+#[test]
+fn a_refusal_names_its_limit_and_its_id() {
+    let config = ServerConfig { max_body: 1000, max_head: 2048, max_url: 100, ..ServerConfig::default() };
+    with_server(config, async |harness| {
+        let mut client = connect(harness).await;
+        let long = "x".repeat(2000);
+        for (path, field, status, limit) in [
+            ("/hello", ("content-length", "1001"), 413, "(limit: body 1000 B)"),
+            (&*format!("/{}", "u".repeat(100)), ("a", "b"), 414, "(limit: url 100 B)"),
+            ("/hello", ("x", &*long), 431, "(limit: headers 2 KB)"),
+        ] {
+            let (_writer, body) = upload(None);
+            let fields = [field, ("x-request-id", "mine")];
+            let response = client.send_request(request("POST", path, &fields, body)).await.unwrap();
+            assert_eq!(response.status().as_u16(), status);
+            assert_eq!(response.headers()["x-request-id"], "mine");
+            let length: usize = response.headers()["content-length"].to_str().unwrap().parse().unwrap();
+            let body = text(response).await;
+            assert!(body.ends_with(&format!("{limit}\n")) && body.len() == length, "{body}");
+            let refused = harness.service.refusals.borrow_mut().pop().unwrap();
+            assert_eq!(
+                (refused.id.as_str(), &*refused.line.method, &*refused.line.path),
+                ("mine", "POST", path)
+            );
+        }
+        assert_eq!(text(get(&mut client, "/hello").await).await, "hello");
+    });
+}
+
+#[test]
 fn the_preface_may_come_in_pieces_and_a_silent_peer_is_closed() {
     let config = ServerConfig { first_byte_timeout: SOON, linger_timeout: SOON, ..ServerConfig::default() };
     with_server(config, async |harness| {

@@ -2,6 +2,7 @@
 
 mod abandoned;
 mod clients;
+mod floods;
 mod framing;
 mod http2;
 mod refusals;
