@@ -40,6 +40,7 @@ def parser():
     install_ = add("install", install, "install nexus as a folder that can be moved")
     install_.add_argument("prefix", metavar="PREFIX", help="the folder; it gets bin/nexus and lib/nexus/")
     add("bench", bench, "measure nexus against workerd, Deno, Bun and bare hyper; see ./x bench --help", add_help=False)
+    add("bench-limits", bench_limits, "measure whether limits hold; see ./x bench-limits --help", add_help=False)
     add("ci", ci, "check what continuous integration checks")
     return top
 
@@ -47,7 +48,7 @@ def parser():
 def main(arguments):
     """Runs the command that `arguments` names; returns the exit code."""
     command, rest = arguments[:1], arguments[1:]
-    if command == ["bench"] or command in (["serve"], ["test"]) and rest not in (["-h"], ["--help"]):
+    if command in (["bench"], ["bench-limits"]) or command in (["serve"], ["test"]) and rest not in (["-h"], ["--help"]):
         # What follows is for the program behind the command.
         options = parser().parse_args(command)
         options.args = rest
@@ -115,6 +116,12 @@ def install(options):
 
 def bench(options):
     from bench import main as benchmark
+
+    return benchmark.main(options.args)
+
+
+def bench_limits(options):
+    from bench.limits import main as benchmark
 
     return benchmark.main(options.args)
 

@@ -1,0 +1,6 @@
+// Loops, so that each request ends its guest.
+export default {
+  fetch() {
+    for (;;);
+  },
+};

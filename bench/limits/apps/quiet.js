@@ -1,0 +1,6 @@
+// Answers, and does nothing else.
+export function quiet() {
+  return new Response("quiet\n");
+}
+
+export default { fetch: quiet };
