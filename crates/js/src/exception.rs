@@ -47,17 +47,18 @@ pub(crate) fn describe(scope: &mut v8::PinScope<'_, '_>, exception: v8::Local<'_
 
 fn describe_one(scope: &mut v8::PinScope<'_, '_>, exception: v8::Local<'_, v8::Value>) -> Described {
     if !exception.is_native_error() {
-        let text = if exception.is_string() {
-            exception.to_rust_string_lossy(scope)
+        let text = if let Ok(string) = v8::Local::<v8::String>::try_from(exception) {
+            text(scope, string)
         } else {
             detail(scope, exception)
         };
         return Described { message: text, stack: None };
     }
-    let message = exception.to_string(scope).map(|text| text.to_rust_string_lossy(scope));
+    let message = exception.to_string(scope).map(|string| text(scope, string));
     let message = message.unwrap_or_else(|| "Error".into());
-    let stack = property(scope, exception, "stack").filter(|stack| stack.is_string());
-    let stack = stack.map(|stack| stack.to_rust_string_lossy(scope));
+    let stack = property(scope, exception, "stack");
+    let stack = stack.and_then(|stack| v8::Local::<v8::String>::try_from(stack).ok());
+    let stack = stack.map(|string| text(scope, string));
     let stack =
         stack.map(|stack| stack.strip_prefix(&message).unwrap_or(&stack).trim_start_matches('\n').to_owned());
     Described { message, stack: stack.filter(|stack| !stack.is_empty()) }
@@ -65,9 +66,14 @@ fn describe_one(scope: &mut v8::PinScope<'_, '_>, exception: v8::Local<'_, v8::V
 
 fn detail(scope: &mut v8::PinScope<'_, '_>, value: v8::Local<'_, v8::Value>) -> String {
     match value.to_detail_string(scope) {
-        Some(text) => text.to_rust_string_lossy(scope),
+        Some(string) => text(scope, string),
         None => "value".into(),
     }
+}
+
+/// What is read of a string that the guest made: more than is kept, so that the cut is told.
+fn text(isolate: &v8::Isolate, string: v8::Local<'_, v8::String>) -> String {
+    prefix(isolate, string, 2 * MAX_TEXT)
 }
 
 fn property<'s>(
@@ -93,9 +99,8 @@ pub(crate) fn prefix(isolate: &v8::Isolate, string: v8::Local<'_, v8::String>, m
 fn shorten(text: &mut String) {
     if text.len() > MAX_TEXT {
         let end = text.floor_char_boundary(MAX_TEXT);
-        let cut = text.len() - end;
         text.truncate(end);
-        text.push_str(&format!("… ({cut} more bytes)"));
+        text.push_str("… (cut)");
     }
 }
 

@@ -209,7 +209,7 @@ impl JsGuest {
         if self.state.rejections.borrow().is_empty() {
             return false;
         }
-        let rejections = self.state.rejections.borrow_mut().take();
+        let (rejections, more) = self.state.rejections.borrow_mut().take();
         for rejection in rejections {
             if self.state.evaluation.borrow().as_ref() == Some(&rejection.promise) {
                 // The load itself reports this one.
@@ -220,6 +220,10 @@ impl JsGuest {
             let described = describe(scope, value);
             let message = format!("Uncaught (in promise) {}", described.message);
             self.state.log(rejection.scope, Level::Error, message, described.stack);
+        }
+        if more > 0 {
+            let message = format!("{more} more promises were rejected with nobody to hear it");
+            self.state.log(ScopeKey::GUEST, Level::Error, message, None);
         }
         true
     }

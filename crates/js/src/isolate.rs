@@ -93,15 +93,19 @@ unsafe extern "C" fn promise_rejected(message: v8::PromiseRejectMessage<'_>) {
     v8::callback_scope!(unsafe scope, &message);
     let state = State::of(scope);
     let promise = message.get_promise();
-    let hash = promise.get_identity_hash().get();
-    let promise = v8::Global::new(scope, promise);
     match message.get_event() {
         v8::PromiseRejectEvent::PromiseRejectWithNoHandler => {
-            let Some(value) = message.get_value() else { return };
+            let Some(value) = message.get_value().filter(|_| state.rejections.borrow_mut().has_room()) else {
+                return;
+            };
+            let hash = promise.get_identity_hash().get();
+            let promise = v8::Global::new(scope, promise);
             let (value, key) = (v8::Global::new(scope, value), State::current(scope));
             state.rejections.borrow_mut().add(hash, promise, value, key);
         }
         v8::PromiseRejectEvent::PromiseHandlerAddedAfterReject => {
+            let hash = promise.get_identity_hash().get();
+            let promise = v8::Global::new(scope, promise);
             state.rejections.borrow_mut().remove(hash, &promise);
         }
         _ => {}

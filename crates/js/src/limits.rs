@@ -8,6 +8,7 @@
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::time::Duration;
 
 use nexus_core::Limit;
@@ -36,7 +37,7 @@ struct Account {
 
 /// What a guest spends and holds.
 pub(crate) struct Accounts {
-    pub(crate) memory: Memory,
+    pub(crate) memory: Rc<Memory>,
     meter: Meter,
     turn: Cell<Account>,
     /// Spent on loading the app so far; `None` once that is over.
@@ -47,7 +48,7 @@ pub(crate) struct Accounts {
 impl Accounts {
     pub(crate) fn new(memory: u64) -> Self {
         Self {
-            memory: Memory::new(memory),
+            memory: Rc::new(Memory::new(memory)),
             meter: Meter::new(),
             turn: Cell::new(Account { before: 0, limit: u64::MAX, which: Limit::Cpu }),
             startup: Cell::new(Some(0)),

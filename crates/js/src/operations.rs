@@ -1,5 +1,6 @@
 //! Operations: what a guest waits for outside of JavaScript, each with the promise that it settles.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -24,6 +25,8 @@ pub(crate) enum Outcome {
     Text(Bytes),
     /// A rejection with a `TypeError`.
     TypeError(String),
+    /// A rejection with a `RangeError`.
+    RangeError(String),
 }
 
 impl Outcome {
@@ -32,8 +35,10 @@ impl Outcome {
         self,
         scope: &mut v8::PinScope<'s, '_>,
     ) -> Result<v8::Local<'s, v8::Value>, v8::Local<'s, v8::Value>> {
-        let too_large =
-            |scope: &mut v8::PinScope<'s, '_>| type_error(scope, "the value is too large for JavaScript");
+        let too_large = |scope: &mut v8::PinScope<'s, '_>| {
+            let message = ops::no_room(scope);
+            range_error(scope, &message)
+        };
         match self {
             Outcome::Null => Ok(v8::null(scope).into()),
             Outcome::Number(n) => Ok(v8::Integer::new_from_unsigned(scope, n).into()),
@@ -43,26 +48,34 @@ impl Outcome {
             },
             Outcome::Text(bytes) => {
                 let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+                if !ops::has_room(scope, text.len() * 2) {
+                    return Err(too_large(scope));
+                }
                 match v8::String::new_from_utf8(scope, text, v8::NewStringType::Normal) {
                     Some(string) => Ok(string.into()),
                     None => Err(too_large(scope)),
                 }
             }
-            Outcome::TypeError(message) => Err(type_error(scope, &message)),
+            Outcome::TypeError(message) => {
+                let message = message_string(scope, &message);
+                Err(v8::Exception::type_error(scope, message))
+            }
+            Outcome::RangeError(message) => Err(range_error(scope, &message)),
         }
     }
 }
 
-fn type_error<'s>(scope: &mut v8::PinScope<'s, '_>, message: &str) -> v8::Local<'s, v8::Value> {
-    let message = v8::String::new(scope, message).unwrap_or_else(|| v8::String::empty(scope));
-    v8::Exception::type_error(scope, message)
+fn message_string<'s>(scope: &mut v8::PinScope<'s, '_>, message: &str) -> v8::Local<'s, v8::String> {
+    v8::String::new(scope, message).unwrap_or_else(|| v8::String::empty(scope))
 }
 
-/// Cancels an operation that its scope owns.
-pub(crate) struct Handle {
-    id: u64,
-    abort: AbortHandle,
+fn range_error<'s>(scope: &mut v8::PinScope<'s, '_>, message: &str) -> v8::Local<'s, v8::Value> {
+    let message = message_string(scope, message);
+    v8::Exception::range_error(scope, message)
 }
+
+/// The operations of a request, by their numbers: what cancels them.
+pub(crate) type Handles = HashMap<u64, AbortHandle>;
 
 /// A finished operation.
 pub(crate) struct Finished {
@@ -82,34 +95,27 @@ pub(crate) struct Operations {
 }
 
 impl Operations {
-    /// Starts an operation. The handle goes into its scope's list; see [`Operations::cancel`].
+    /// Starts an operation. What is given goes into its scope's [`Handles`]; see [`Operations::cancel`].
     pub(crate) fn start(
         &mut self,
         scope: ScopeKey,
         resolver: v8::Global<v8::PromiseResolver>,
         future: impl Future<Output = Outcome> + 'static,
-    ) -> Handle {
+    ) -> (u64, AbortHandle) {
         self.last += 1;
         let id = self.last;
         let (abort, registration) = AbortHandle::new_pair();
         let future = async move { Finished { id, scope, resolver, outcome: future.await } };
         self.running.push(Abortable::new(Box::pin(future), registration));
         self.live += 1;
-        Handle { id, abort }
+        (id, abort)
     }
 
     /// Cancels these operations: they are dropped before the loop polls anything again.
-    pub(crate) fn cancel(&mut self, handles: &mut Vec<Handle>) {
+    pub(crate) fn cancel(&mut self, handles: &mut Handles) {
         self.live = self.live.saturating_sub(handles.len());
-        for handle in handles.drain(..) {
-            handle.abort.abort();
-        }
-    }
-
-    /// Takes a finished operation off its scope's list.
-    pub(crate) fn forget(handles: &mut Vec<Handle>, id: u64) {
-        if let Some(index) = handles.iter().position(|handle| handle.id == id) {
-            handles.swap_remove(index);
+        for (_, abort) in handles.drain() {
+            abort.abort();
         }
     }
 

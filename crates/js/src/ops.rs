@@ -5,6 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use nexus_core::Limit;
 use nexus_guest::StopReason;
 
 use crate::state::State;
@@ -72,16 +73,51 @@ pub(crate) fn throw_range_error(scope: &mut v8::PinScope<'_, '_>, message: &str)
     }
 }
 
-/// A JavaScript string as UTF-8, lone surrogates replaced by U+FFFD (a USVString of Web IDL). Anything
-/// but a string is the empty string: conversions are JavaScript's matter, for they can run guest code.
-pub(crate) fn to_rust_string(scope: &mut v8::PinScope<'_, '_>, value: v8::Local<'_, v8::Value>) -> String {
-    match v8::Local::<v8::String>::try_from(value) {
-        Ok(string) => string.to_rust_string_lossy(scope),
-        Err(_) => String::new(),
+/// What an op may take without asking, in bytes.
+const FREE: usize = 256 * 1024;
+
+/// Whether the guest may have this many bytes more, in V8's memory or the host's; see [`has_room`]. Throws a
+/// `RangeError` if not.
+pub(crate) fn room(scope: &mut v8::PinScope<'_, '_>, bytes: usize) -> bool {
+    has_room(scope, bytes) || {
+        let message = no_room(scope);
+        throw_range_error(scope, &message);
+        false
     }
 }
 
-/// Appends a string's UTF-8 to `out`; lone surrogates become U+FFFD.
+/// Whether the guest may have this many bytes more, in V8's memory or the host's. Each op asks before it makes
+/// something whose size is in the guest's hands: of large things V8 makes what it can and ends the process, or the
+/// thread, if it cannot.
+pub(crate) fn has_room(isolate: &mut v8::Isolate, bytes: usize) -> bool {
+    bytes <= FREE || State::of(isolate).has_room(isolate, bytes)
+}
+
+/// Why there is no room.
+pub(crate) fn no_room(isolate: &v8::Isolate) -> String {
+    let limit = State::of(isolate).services.limits.show(Limit::Memory);
+    format!("this takes more memory than the app's limit leaves ({limit})")
+}
+
+/// A JavaScript string as UTF-8, lone surrogates replaced by U+FFFD (a USVString of Web IDL). Anything
+/// but a string is the empty string: conversions are JavaScript's matter, for they can run guest code. `None`, with an
+/// exception pending, if it and what is made of it (up to twelve times as many bytes as it has characters) do not fit
+/// into the guest's memory.
+pub(crate) fn to_rust_string(
+    scope: &mut v8::PinScope<'_, '_>,
+    value: v8::Local<'_, v8::Value>,
+) -> Option<String> {
+    let Ok(string) = v8::Local::<v8::String>::try_from(value) else { return Some(String::new()) };
+    room(scope, string.length() * 12).then(|| string.to_rust_string_lossy(scope))
+}
+
+/// The bytes of a string's UTF-8, at least: exact only where that matters.
+pub(crate) fn utf8_size(scope: &mut v8::PinScope<'_, '_>, string: v8::Local<'_, v8::String>) -> usize {
+    let most = string.length() * 3;
+    if most <= FREE { most } else { string.utf8_length(scope) }
+}
+
+/// Appends a string's UTF-8 to `out`; lone surrogates become U+FFFD. There is [`room`] for its [`utf8_size`].
 pub(crate) fn write_utf8(
     scope: &mut v8::PinScope<'_, '_>,
     string: v8::Local<'_, v8::String>,
@@ -91,7 +127,7 @@ pub(crate) fn write_utf8(
     match view.data() {
         v8::ValueViewData::OneByte(bytes) if bytes.is_ascii() => out.extend_from_slice(bytes),
         v8::ValueViewData::OneByte(bytes) => {
-            out.reserve(bytes.len() * 2);
+            out.reserve(bytes.len() + bytes.iter().filter(|byte| !byte.is_ascii()).count());
             out.extend(bytes.iter().flat_map(|&b| {
                 let mut utf8 = [0; 2];
                 let length = char::from(b).encode_utf8(&mut utf8).len();
@@ -99,7 +135,7 @@ pub(crate) fn write_utf8(
             }));
         }
         v8::ValueViewData::TwoByte(units) => {
-            out.reserve(units.len() * 3);
+            out.reserve(if units.len() <= FREE / 3 { units.len() * 3 } else { units.len() });
             for c in char::decode_utf16(units.iter().copied()) {
                 let c = c.unwrap_or(char::REPLACEMENT_CHARACTER);
                 out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
@@ -130,11 +166,14 @@ pub(crate) fn latin1_string<'s>(scope: &mut v8::PinScope<'s, '_>, bytes: &[u8]) 
         .unwrap_or_else(|| v8::String::empty(scope))
 }
 
-/// A `Uint8Array` with a copy of these bytes, in a buffer of its own.
+/// A `Uint8Array` with a copy of these bytes, in a buffer of its own. `None` if there is no room for it.
 pub(crate) fn uint8_array<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     bytes: &[u8],
 ) -> Option<v8::Local<'s, v8::Uint8Array>> {
+    if !has_room(scope, bytes.len()) {
+        return None;
+    }
     let buffer = v8::ArrayBuffer::new(scope, bytes.len());
     if let Some(data) = buffer.data() {
         // SAFETY: the buffer was just made with this length, nobody else sees it yet, and its store is
@@ -144,7 +183,16 @@ pub(crate) fn uint8_array<'s>(
     v8::Uint8Array::new(scope, buffer, 0, bytes.len())
 }
 
-/// Appends the bytes of a view or a buffer to `out`; `false` if it is neither.
+/// The number of bytes of a view or a buffer; 0 if it is neither.
+pub(crate) fn byte_length(value: v8::Local<'_, v8::Value>) -> usize {
+    if let Ok(view) = v8::Local::<v8::ArrayBufferView>::try_from(value) {
+        view.byte_length()
+    } else {
+        v8::Local::<v8::ArrayBuffer>::try_from(value).map_or(0, |buffer| buffer.byte_length())
+    }
+}
+
+/// Appends the bytes of a view or a buffer to `out`; `false` if it is neither. There is [`room`] for them.
 pub(crate) fn read_bytes(value: v8::Local<'_, v8::Value>, out: &mut Vec<u8>) -> bool {
     if let Ok(view) = v8::Local::<v8::ArrayBufferView>::try_from(value) {
         let length = view.byte_length();

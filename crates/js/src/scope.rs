@@ -5,13 +5,14 @@
 //! operations, the signal, scratch bytes. So nothing that a handler forgets outlives its request.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use bumpalo::Bump;
 use bytes::Bytes;
 use nexus_guest::{Body, BodySource, BodyWriter, ClientAddress, HeaderList, Request, RequestId, Responder};
 
-use crate::operations::Handle;
+use crate::operations::Handles;
 use crate::timers::TimerId;
 
 /// Names a request scope within its guest. It fits V8's small integers, for it is the value of V8's
@@ -57,8 +58,10 @@ pub(crate) struct RequestScope {
     before_tail: u64,
     /// The request's `AbortSignal`, once the guest has asked for it.
     pub(crate) signal: Option<v8::Global<v8::Object>>,
-    pub(crate) timers: Vec<TimerId>,
-    pub(crate) operations: Vec<Handle>,
+    pub(crate) timers: HashSet<TimerId>,
+    pub(crate) operations: Handles,
+    /// What it has logged, in bytes.
+    pub(crate) logged: u64,
     /// Scratch bytes; reset, not freed, with the scope.
     pub(crate) arena: Bump,
 }
@@ -109,6 +112,8 @@ pub(crate) struct Scopes {
 
 /// How many released scopes are kept.
 const SPARE: usize = 64;
+/// A scope whose tables of timers or operations are larger is not kept.
+const SPARE_TABLE: usize = 64;
 /// A spare arena is kept only while it is at most this large, in bytes.
 const SPARE_ARENA: usize = 64 * 1024;
 
@@ -159,8 +164,9 @@ impl Scopes {
                 tail: false,
                 before_tail: 0,
                 signal: None,
-                timers: Vec::new(),
-                operations: Vec::new(),
+                timers: HashSet::new(),
+                operations: Handles::new(),
+                logged: 0,
                 arena: Bump::new(),
             }),
         };
@@ -197,8 +203,13 @@ impl Scopes {
         scope.aborted = false;
         scope.tail = false;
         scope.before_tail = 0;
+        scope.logged = 0;
+        // Empty by now, but it may have been large.
         scope.timers.clear();
         scope.operations.clear();
+        if scope.timers.capacity() > SPARE_TABLE || scope.operations.capacity() > SPARE_TABLE {
+            return;
+        }
         if self.spare.len() < SPARE && scope.arena.allocated_bytes() <= SPARE_ARENA {
             scope.arena.reset();
             self.spare.push(scope);

@@ -26,6 +26,8 @@ use crate::scope::{RequestScope, ScopeKey, Scopes};
 use crate::timers::{TimerId, Timers};
 use crate::web::response::KeptHeaders;
 
+/// What a log line takes besides its text, in bytes.
+const LINE: u64 = 16;
 /// The most bytes that one piece of scratch takes from a request's arena.
 const MAX_SCRATCH: usize = 4 * 1024;
 /// An arena of this many bytes lends no more: a long request may need scratch very often.
@@ -214,10 +216,38 @@ impl State {
         self.handle.waker.register(waker);
     }
 
-    /// Writes a line to the guest's log, in the name of this request.
-    pub(crate) fn log(&self, key: ScopeKey, level: Level, message: String, stack: Option<String>) {
+    /// Writes a line to the guest's log, in the name of this request, as far as that may still log. Who makes long
+    /// lines asks [`State::log_room`] first.
+    pub(crate) fn log(&self, key: ScopeKey, level: Level, mut message: String, mut stack: Option<String>) {
+        let room = self.log_room(key);
+        if room == 0 {
+            return;
+        }
         let request = self.request_id(key);
+        // What a line takes besides its text counts too: empty lines are not for nothing.
+        let mut left = room.saturating_sub(LINE);
+        for text in std::iter::once(&mut message).chain(&mut stack) {
+            text.truncate(text.floor_char_boundary(usize::try_from(left).unwrap_or(usize::MAX)));
+            left -= text.len() as u64;
+        }
+        let spent = room - left;
+        if self.with_scope(key, |scope| scope.logged += spent).is_none() {
+            self.guest_log.set(self.guest_log.get() + spent);
+        }
         self.services.log.log(LogRecord { level, request, message, stack });
+        if left == 0 {
+            let limit = self.services.limits.show(Limit::Log);
+            let what = if request.is_some() { "request" } else { "turn" };
+            let message =
+                format!("this {what} has logged as much as it may ({limit}): what follows is dropped");
+            self.services.log.log(LogRecord { level: Level::Warn, request, message, stack: None });
+        }
+    }
+
+    /// How many bytes this request may still log. Evaluation and each turn of the guest itself have as much.
+    pub(crate) fn log_room(&self, key: ScopeKey) -> u64 {
+        let logged = self.with_scope(key, |scope| scope.logged).unwrap_or(self.guest_log.get());
+        self.services.limits.get(Limit::Log).saturating_sub(logged)
     }
 
     pub(crate) fn request_id(&self, key: ScopeKey) -> Option<RequestId> {
@@ -255,7 +285,8 @@ impl State {
         }
     }
 
-    /// Starts an operation for the running request and returns its promise. An operation that belongs to a request
+    /// Starts an operation for the running request and returns its promise, which is rejected with a `RangeError` if the
+    /// guest has too many. An operation that belongs to a request
     /// which is over is not started: its promise stays pending, like all that is cancelled.
     pub(crate) fn spawn<'s>(
         &self,
@@ -265,38 +296,51 @@ impl State {
     ) -> Option<v8::Local<'s, v8::Promise>> {
         let resolver = v8::PromiseResolver::new(scope)?;
         let promise = resolver.get_promise(scope);
+        if self.operations.borrow().len() >= self.services.limits.size(Limit::Operations) {
+            let message = self.services.limits.show(Limit::Operations);
+            let message = v8::String::new(
+                scope,
+                &format!("the app has as many operations under way as it may: {message}"),
+            )?;
+            let error = v8::Exception::range_error(scope, message);
+            resolver.reject(scope, error);
+            return Some(promise);
+        }
         let resolver = v8::Global::new(scope, resolver);
         if key == ScopeKey::GUEST {
             self.operations.borrow_mut().start(key, resolver, future);
         } else {
             self.with_scope(key, |owner| {
-                let handle = self.operations.borrow_mut().start(key, resolver, future);
-                owner.operations.push(handle);
+                let (id, abort) = self.operations.borrow_mut().start(key, resolver, future);
+                owner.operations.insert(id, abort);
             });
         }
         self.wake();
         Some(promise)
     }
 
-    /// Starts a timer for the running request; 0 if that is over.
+    /// Starts a timer for the running request: its number, 0 if the request is over, `None` if the guest has too many.
     pub(crate) fn start_timer(
         &self,
         callback: v8::Global<v8::Function>,
         key: ScopeKey,
         delay: Duration,
         repeat: bool,
-    ) -> TimerId {
+    ) -> Option<TimerId> {
+        if self.timers.borrow().len() >= self.services.limits.size(Limit::Timers) {
+            return None;
+        }
         if key == ScopeKey::GUEST {
             self.wake();
-            return self.timers.borrow_mut().start(callback, key, delay, repeat);
+            return Some(self.timers.borrow_mut().start(callback, key, delay, repeat));
         }
         let id = self.with_scope(key, |scope| {
             let id = self.timers.borrow_mut().start(callback, key, delay, repeat);
-            scope.timers.push(id);
+            scope.timers.insert(id);
             id
         });
         self.wake();
-        id.unwrap_or(0)
+        Some(id.unwrap_or(0))
     }
 
     /// Stops a timer, if it has not fired for the last time.
@@ -309,11 +353,7 @@ impl State {
 
     /// Takes a timer off its scope's list.
     pub(crate) fn forget_timer(&self, key: ScopeKey, id: TimerId) {
-        self.with_scope(key, |scope| {
-            if let Some(index) = scope.timers.iter().position(|&timer| timer == id) {
-                scope.timers.swap_remove(index);
-            }
-        });
+        self.with_scope(key, |scope| scope.timers.remove(&id));
     }
 
     /// Answers a request. Gives whether anybody still wants the answer.
@@ -361,7 +401,7 @@ impl State {
         }
         if !scope.timers.is_empty() {
             let mut timers = self.timers.borrow_mut();
-            for id in scope.timers.drain(..) {
+            for id in scope.timers.drain() {
                 timers.stop(id);
             }
         }

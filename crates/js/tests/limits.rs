@@ -251,3 +251,111 @@ fn nothing_that_a_guest_allocates_in_one_step_ends_the_process() {
         survives(attack);
     }
 }
+
+#[test]
+fn one_timer_or_operation_too_many_is_refused_and_the_guest_goes_on() {
+    let source = handler(
+        "let set = 0; try { for (;;) { setTimeout(() => {}, 1e6); set++; } } catch (error) { return new Response(`${set} ${error}`); }",
+    );
+    let outcome = run(&[(Limit::Timers, 100)], &source, &["/", "/"]);
+    assert_eq!(outcome.text_of(0), "100 RangeError: the app has as many timers as it may: 100");
+    // The first request's went with it.
+    assert_eq!(outcome.text_of(1), outcome.text_of(0));
+    let source = handler(
+        "const results = await Promise.allSettled(Array.from({ length: 150 }, () => import('./index.js')));
+         const failed = results.filter((result) => result.status === 'rejected');
+         return new Response(`${failed.length} ${failed[0].reason}`);",
+    );
+    let outcome = run(&[(Limit::Operations, 100)], &source, &["/"]);
+    assert_eq!(outcome.text(), "50 RangeError: the app has as many operations under way as it may: 100");
+}
+
+#[test]
+fn many_timers_start_and_end_without_a_search_among_them() {
+    let source = handler(
+        "const ids = []; for (let i = 0; i < 500000; i++) ids.push(setTimeout(() => {}, 1e6));
+         for (const id of ids) clearTimeout(id); return new Response('done');",
+    );
+    let limits = [(Limit::Timers, 1_000_000), (Limit::Cpu, 60_000), (Limit::Memory, 1 << 30)];
+    let outcome = run(&limits, &source, &["/"]);
+    assert_eq!((outcome.text(), outcome.usage.timers), ("done", 0));
+}
+
+#[test]
+fn what_a_request_logs_beyond_its_limit_is_dropped_and_a_line_says_so() {
+    let source = format!(
+        "console.log('e'.repeat(2000)); {}",
+        handler(
+            "for (let i = 0; i < 300; i++) console.log('line', i); console.log('x'.repeat(1e8)); return new Response('done');"
+        )
+    );
+    let outcome = run(&[(Limit::Log, 1024), (Limit::Cpu, 10_000)], &source, &["/", "/"]);
+    assert_eq!(outcome.stop, None);
+    let told = "this request has logged as much as it may (1 KB): what follows is dropped";
+    let messages = outcome.messages();
+    assert_eq!(messages.iter().filter(|message| **message == told).count(), 2, "{messages:?}");
+    assert!(messages[1].starts_with("this turn has logged as much"), "{messages:?}");
+    assert!(outcome.log.iter().map(|record| record.message.len()).sum::<usize>() < 4000);
+    let one = run(
+        &[(Limit::Log, 1024), (Limit::Cpu, 10_000)],
+        &handler("console.log('x'.repeat(1e8)); return new Response('done');"),
+        &["/"],
+    );
+    assert_eq!((one.log.len(), one.messages()[1]), (2, told));
+}
+
+#[test]
+fn what_the_host_makes_of_large_values_is_refused_where_it_would_pass_the_memory_limit() {
+    for attack in [
+        "new TextEncoder().encode(text)",
+        "new TextDecoder().decode(bytes)",
+        "new TextDecoder('utf-16le').decode(bytes)",
+        "btoa(text)",
+        "atob(text)",
+        "new URL('http://a/' + text)",
+        "new URLSearchParams('%41' + text)",
+        "Reflect.set(new URL('http://a/'), 'search', text)",
+        "(await new Response(bytes).text()).length",
+        "await new Response(text).arrayBuffer()",
+    ] {
+        let source = handler(&format!(
+            "const text = 'a'.repeat(3e7), bytes = new Uint8Array(3e7).fill(97); text.charCodeAt(1);
+             try {{ const made = {attack}; return new Response('made'); }} catch (error) {{ return new Response(String(error)); }}",
+        ));
+        let outcome = run(&with_memory(64), &source, &["/"]);
+        match &outcome.stop {
+            // What JavaScript itself makes before it comes to that.
+            Some(stop) => {
+                assert_eq!((stop.reason, outcome.abandoned), (StopReason::Memory, false), "{attack}")
+            }
+            None => assert_eq!(
+                outcome.text(),
+                "RangeError: this takes more memory than the app's limit leaves (64 MB)",
+                "{attack}"
+            ),
+        }
+    }
+}
+
+#[test]
+fn bodies_that_wait_for_their_clients_count() {
+    // Nobody reads before all are there.
+    let source = handler("return new Response('x'.repeat(1e7));");
+    let outcome = run(&with_memory(64), &source, &["/&/&/&/&/&/&/&/&/&/"]);
+    let made = outcome.replies.iter().filter(|reply| matches!(reply, Ok((200, _)))).count();
+    assert!((3..8).contains(&made), "{made}");
+    let told = "this takes more memory than the app's limit leaves (64 MB)";
+    assert!(outcome.messages().iter().any(|message| message.contains(told)), "{:?}", outcome.messages());
+}
+
+#[test]
+fn rejections_without_end_are_counted_not_kept() {
+    let source = handler(
+        "for (let i = 0; i < 5000; i++) Promise.reject(i); const late = []; for (let i = 0; i < 2000; i++) late.push(Promise.reject(i));
+         for (const promise of late) promise.catch(() => {}); return new Response('done');",
+    );
+    let outcome = run(&[(Limit::Log, 1 << 20), (Limit::Cpu, 10_000)], &source, &["/"]);
+    assert_eq!(outcome.text(), "done");
+    assert_eq!(outcome.log.len(), 1001);
+    assert_eq!(outcome.messages()[1000], "4000 more promises were rejected with nobody to hear it");
+}

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use nexus_guest::{FailureKind, Level, Responder};
 
 use super::{JsGuest, TAIL, call_reported};
-use crate::operations::Operations;
 use crate::scope::ScopeKey;
 
 /// How many turns one poll takes at most, before connections get their share of the thread.
@@ -70,7 +69,7 @@ impl JsGuest {
     pub(super) fn operation_turn(&self, cx: &mut Context<'_>) -> bool {
         let finished = self.state.operations.borrow_mut().poll_finished(cx);
         let Some(finished) = finished else { return false };
-        self.state.with_scope(finished.scope, |scope| Operations::forget(&mut scope.operations, finished.id));
+        self.state.with_scope(finished.scope, |scope| scope.operations.remove(&finished.id));
         self.turn(finished.scope, |scope| {
             let resolver = v8::Local::new(scope, &finished.resolver);
             match finished.outcome.into_value(scope) {

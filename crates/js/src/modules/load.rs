@@ -1,5 +1,6 @@
 //! Loading: from a specifier to a module with all that it imports, and to its evaluation.
 
+use nexus_core::Limit;
 use nexus_guest::{LoadError, ModulePath, SourceExcerpt};
 
 use super::request::{Kind, attributes};
@@ -156,6 +157,10 @@ fn source_line(state: &State, path: &ModulePath, line: u32) -> Option<String> {
 fn compile(scope: Scope<'_, '_, '_>, path: &ModulePath, kind: Kind) -> Result<v8::Global<v8::Module>, Fault> {
     let state = State::of(scope);
     let bytes = state.services.modules.read(path).map_err(|error| LoadError::new(error.0))?;
+    // As text it takes two bytes a character, at most.
+    if !crate::ops::has_room(scope, bytes.len() * 2) {
+        return Err(LoadError::new(format!("\"{path}\" is too large: {}", crate::ops::no_room(scope))).into());
+    }
     v8::tc_scope!(let scope, scope);
     let module = match kind {
         Kind::JavaScript => compile_source(scope, path, &bytes)?,
@@ -275,6 +280,9 @@ fn evaluate_synthetic<'s>(
     Some(resolver.get_promise(scope).into())
 }
 
+/// The longest specifier of an `import()`, in characters.
+const MAX_SPECIFIER: usize = 4096;
+
 /// An `import()` that is to be carried out.
 pub(crate) struct ImportJob {
     resolver: v8::Global<v8::PromiseResolver>,
@@ -295,6 +303,21 @@ pub(crate) fn dynamic_import<'s>(
     import_attributes: v8::Local<'s, v8::FixedArray>,
 ) -> Option<v8::Local<'s, v8::Promise>> {
     let resolver = v8::PromiseResolver::new(scope)?;
+    let state = State::of(scope);
+    let refused = if specifier.length() > MAX_SPECIFIER {
+        Some("import(): the specifier is too long".to_owned())
+    } else if state.imports.borrow().len() >= state.services.limits.size(Limit::Operations) {
+        let limit = state.services.limits.show(Limit::Operations);
+        Some(format!("the app has as many operations under way as it may: {limit}"))
+    } else {
+        None
+    };
+    if let Some(message) = refused {
+        let message = v8::String::new(scope, &message)?;
+        let error = v8::Exception::range_error(scope, message);
+        resolver.reject(scope, error);
+        return Some(resolver.get_promise(scope));
+    }
     let job = ImportJob {
         resolver: v8::Global::new(scope, resolver),
         referrer: if resource_name.is_string() {
@@ -306,7 +329,7 @@ pub(crate) fn dynamic_import<'s>(
         attributes: attributes(scope, import_attributes, 2),
         scope: State::current(scope),
     };
-    State::of(scope).imports.borrow_mut().push_back(job);
+    state.imports.borrow_mut().push_back(job);
     Some(resolver.get_promise(scope))
 }
 

@@ -2,6 +2,8 @@
 
 use nexus_guest::ModulePath;
 
+use crate::exception::prefix;
+
 /// The type of a module (Import Attributes, `with { type: … }`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
@@ -49,6 +51,11 @@ impl Kind {
     }
 }
 
+/// How much is read of an import's attributes: how many, and how many bytes of each key and value. What is cut is
+/// nothing that is supported.
+const MAX_ATTRIBUTES: usize = 16;
+const MAX_TEXT: usize = 1024;
+
 /// The attributes of an import, from V8's flat array; `step` is 3 for static imports (key, value, offset) and 2 for
 /// dynamic ones.
 pub(crate) fn attributes(
@@ -58,9 +65,11 @@ pub(crate) fn attributes(
 ) -> Vec<(String, String)> {
     let text = |scope: &mut v8::PinScope<'_, '_>, index: usize| {
         let value = array.get(scope, index).and_then(|data| v8::Local::<v8::String>::try_from(data).ok());
-        value.map(|string| string.to_rust_string_lossy(scope)).unwrap_or_default()
+        value.map(|string| prefix(scope, string, MAX_TEXT)).unwrap_or_default()
     };
-    (0..array.length() / step).map(|i| (text(scope, i * step), text(scope, i * step + 1))).collect()
+    (0..(array.length() / step).min(MAX_ATTRIBUTES))
+        .map(|i| (text(scope, i * step), text(scope, i * step + 1)))
+        .collect()
 }
 
 #[cfg(test)]

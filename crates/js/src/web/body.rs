@@ -121,11 +121,17 @@ fn op_body_read_all<'s>(
         Readable::End => set_outcome(scope, rv, outcome(Bytes::new())),
         Readable::All(bytes) => set_outcome(scope, rv, outcome(bytes)),
         Readable::Later(source) => {
+            let (memory, no_room) = (state.accounts.memory.clone(), ops::no_room(scope));
             let read = async move {
-                let mut whole = BytesMut::new();
+                // Counted while it is gathered; then it becomes the guest's.
+                let (mut whole, mut share) = (BytesMut::new(), memory.hold());
                 loop {
                     match next_chunk(&source).await {
-                        Some(Ok(chunk)) => whole.extend_from_slice(&chunk),
+                        Some(Ok(chunk)) if memory.has_room(chunk.len() as u64) => {
+                            share.grow(chunk.len());
+                            whole.extend_from_slice(&chunk);
+                        }
+                        Some(Ok(_)) => return Outcome::RangeError(no_room),
                         Some(Err(error)) => return failed(&error),
                         None => return outcome(whole.freeze()),
                     }
@@ -154,6 +160,9 @@ fn op_utf8_encode<'s>(
 ) {
     let Ok(string) = v8::Local::<v8::String>::try_from(args.get(0)) else { return };
     let length = string.utf8_length(scope);
+    if !ops::room(scope, length * 2) {
+        return;
+    }
     let key = State::current(scope);
     let array = State::of(scope).with_scratch(key, length, |bytes| {
         let written = string.write_utf8_v2(scope, bytes, v8::WriteFlags::kReplaceInvalidUtf8, None);
@@ -171,6 +180,9 @@ fn op_utf8_decode<'s>(
     rv: v8::ReturnValue<'s, v8::Value>,
 ) {
     let Ok(view) = v8::Local::<v8::ArrayBufferView>::try_from(args.get(0)) else { return };
+    if !ops::room(scope, view.byte_length() * 3) {
+        return;
+    }
     let key = State::current(scope);
     State::of(scope).with_scratch(key, view.byte_length(), |bytes| {
         let copied = view.copy_contents(bytes);

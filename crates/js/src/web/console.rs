@@ -2,7 +2,8 @@
 
 use nexus_guest::Level;
 
-use crate::ops::{self, arg_u32, to_rust_string};
+use crate::exception::prefix;
+use crate::ops::{self, arg_u32};
 use crate::state::State;
 
 pub(crate) const OPS: &[ops::Op] = ops::ops![
@@ -34,9 +35,17 @@ fn op_console_log<'s>(
     if !state.services.log.wants(level) {
         return;
     }
-    let message = to_rust_string(scope, args.get(1));
-    let stack = args.get(2).is_string().then(|| to_rust_string(scope, args.get(2)));
-    state.log(State::current(scope), level, message, stack);
+    let key = State::current(scope);
+    let room = usize::try_from(state.log_room(key)).unwrap_or(usize::MAX);
+    if room == 0 {
+        return;
+    }
+    let text = |index| {
+        let text = v8::Local::<v8::String>::try_from(args.get(index)).ok()?;
+        Some(prefix(scope, text, room))
+    };
+    let (message, stack) = (text(1).unwrap_or_default(), text(2));
+    state.log(key, level, message, stack);
 }
 
 /// `consoleWants(level)`: whether such a line would be written at all.
@@ -45,7 +54,9 @@ fn op_console_wants<'s>(
     args: v8::FunctionCallbackArguments<'s>,
     mut rv: v8::ReturnValue<'s, v8::Value>,
 ) {
-    rv.set_bool(State::of(scope).services.log.wants(level(arg_u32(&args, 0))));
+    let state = State::of(scope);
+    let wanted = state.services.log.wants(level(arg_u32(&args, 0)));
+    rv.set_bool(wanted && state.log_room(State::current(scope)) > 0);
 }
 
 /// `valueKind(value)`: what V8 made the value as, whatever its prototype says.

@@ -7,7 +7,11 @@ use std::rc::Rc;
 use encoding_rs::{CoderResult, Decoder, DecoderResult, Encoding};
 
 use super::base64;
-use crate::ops::{self, arg_u32, latin1_string, throw_range_error, throw_type_error, to_rust_string};
+use crate::memory::Share;
+use crate::ops::{
+    self, arg_u32, byte_length, latin1_string, room, throw_range_error, throw_type_error, to_rust_string,
+};
+use crate::state::State;
 
 pub(crate) const OPS: &[ops::Op] = ops::ops![
     encodeUtf8 => op_encode_utf8,
@@ -66,6 +70,9 @@ fn op_encode_utf8<'s>(
 ) {
     let Ok(string) = v8::Local::<v8::String>::try_from(args.get(0)) else { return };
     let length = string.utf8_length(scope);
+    if !room(scope, length) {
+        return;
+    }
     let buffer = v8::ArrayBuffer::new(scope, length);
     if let Some(data) = buffer.data() {
         // SAFETY: the store was just made with this length, zeroed, and nobody else sees it yet.
@@ -107,6 +114,10 @@ fn op_decode_utf8<'s>(
     mut rv: v8::ReturnValue<'s, v8::Value>,
 ) {
     let (fatal, keep_bom) = (args.get(1).is_true(), args.get(2).is_true());
+    // Two bytes a character are the most that V8 takes.
+    if !room(scope, byte_length(args.get(0)) * 2) {
+        return;
+    }
     let found = with_bytes(args.get(0), |bytes| {
         let bytes = if keep_bom { bytes } else { bytes.strip_prefix(BOM).unwrap_or(bytes) };
         if fatal && Encoding::utf8_valid_up_to(bytes) < bytes.len() {
@@ -127,17 +138,20 @@ fn op_encoding_name<'s>(
     args: v8::FunctionCallbackArguments<'s>,
     mut rv: v8::ReturnValue<'s, v8::Value>,
 ) {
-    let label = to_rust_string(scope, args.get(0));
+    let Some(label) = to_rust_string(scope, args.get(0)) else { return };
     if let Some(encoding) = Encoding::for_label_no_replacement(label.as_bytes()) {
         rv.set(latin1_string(scope, encoding.name().to_ascii_lowercase().as_bytes()).into());
     }
 }
 
+/// What an open decoder takes of the host's memory, about.
+const DECODER: usize = 512;
+
 /// The decoders of unfinished streams of one isolate.
 #[derive(Default)]
 struct Decoders {
     last: u32,
-    open: HashMap<u32, (Decoder, v8::Weak<v8::Object>)>,
+    open: HashMap<u32, (Decoder, v8::Weak<v8::Object>, Share)>,
 }
 
 fn decoders(isolate: &mut v8::Isolate) -> Rc<RefCell<Decoders>> {
@@ -157,7 +171,7 @@ fn op_decoder_open<'s>(
     mut rv: v8::ReturnValue<'s, v8::Value>,
 ) {
     let Ok(holder) = v8::Local::<v8::Object>::try_from(args.get(0)) else { return };
-    let name = to_rust_string(scope, args.get(1));
+    let Some(name) = to_rust_string(scope, args.get(1)) else { return };
     let Some(encoding) = Encoding::for_label(name.as_bytes()) else { return };
     let decoder = if args.get(2).is_true() {
         encoding.new_decoder_without_bom_handling()
@@ -182,7 +196,9 @@ fn op_decoder_open<'s>(
         }
     });
     let weak = v8::Weak::with_finalizer(scope, holder, finalizer);
-    decoders.borrow_mut().open.insert(id, (decoder, weak));
+    let mut share = State::of(scope).accounts.memory.hold();
+    share.grow(DECODER);
+    decoders.borrow_mut().open.insert(id, (decoder, weak, share));
     rv.set(v8::Number::new(scope, f64::from(id)).into());
 }
 
@@ -195,13 +211,17 @@ fn op_decoder_write<'s>(
 ) {
     let id = arg_u32(&args, 0);
     let (fatal, last) = (args.get(2).is_true(), args.get(3).is_true());
+    // Three bytes a byte here, and two in V8.
+    if !room(scope, byte_length(args.get(1)) * 5) {
+        return;
+    }
     let decoders = decoders(scope);
     let taken = decoders.borrow_mut().open.remove(&id);
-    let Some((mut decoder, weak)) = taken else { return };
+    let Some((mut decoder, weak, share)) = taken else { return };
     let text = with_bytes(args.get(1), |bytes| decode(&mut decoder, bytes, fatal, last)).flatten();
     let Some(text) = text else { return };
     if !last {
-        decoders.borrow_mut().open.insert(id, (decoder, weak));
+        decoders.borrow_mut().open.insert(id, (decoder, weak, share));
     }
     if let Some(string) = utf8_string(scope, text.as_bytes()) {
         rv.set(string.into());
@@ -239,6 +259,9 @@ fn op_atob<'s>(
     mut rv: v8::ReturnValue<'s, v8::Value>,
 ) {
     let Ok(string) = v8::Local::<v8::String>::try_from(args.get(0)) else { return };
+    if !room(scope, string.length() * 4) {
+        return;
+    }
     let decoded = match v8::ValueView::new(scope, string).data() {
         v8::ValueViewData::OneByte(bytes) => base64::decode_forgiving(bytes),
         v8::ValueViewData::TwoByte(units) => units
@@ -259,6 +282,9 @@ fn op_btoa<'s>(
     mut rv: v8::ReturnValue<'s, v8::Value>,
 ) {
     let Ok(string) = v8::Local::<v8::String>::try_from(args.get(0)) else { return };
+    if !room(scope, string.length() * 4) {
+        return;
+    }
     let encoded = match v8::ValueView::new(scope, string).data() {
         v8::ValueViewData::OneByte(bytes) => Some(base64::encode(bytes)),
         // V8 keeps some strings in two bytes that would fit in one.

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use nexus_guest::{Body, BodyError, BodySource, FailureKind, HeaderList, Level, PipeState, Reply, pipe};
 
-use crate::exception::describe;
+use crate::exception::{describe, prefix};
 use crate::operations::Outcome;
 use crate::ops::{self, arg_u32, throw_type_error};
 use crate::scope::{Incoming, ScopeKey};
@@ -33,6 +33,7 @@ const PIPE: usize = 64 * 1024;
 /// The most header fields of a response, and their size in bytes.
 const MAX_FIELDS: u32 = 4096;
 const MAX_HEAD: usize = 1024 * 1024;
+const LARGE_HEAD: &str = "the response's header fields are larger than 1 MB";
 
 /// Reads the header fields from the op's arguments from `first` on: either a list (name, value, …) or the names and values
 /// themselves. `None` with an exception pending if a field is not one: JavaScript has checked them, but in the guest's own
@@ -76,6 +77,10 @@ fn add_field(
     if let (Ok(name), Ok(value)) =
         (v8::Local::<v8::String>::try_from(name), v8::Local::<v8::String>::try_from(value))
     {
+        if name.length() + value.length() > MAX_HEAD {
+            throw_type_error(scope, LARGE_HEAD);
+            return None;
+        }
         headers.push_with(|buffer| {
             let start = buffer.len();
             ops::write_latin1(scope, name, buffer);
@@ -86,7 +91,7 @@ fn add_field(
         });
     }
     if headers.byte_length() > MAX_HEAD {
-        throw_type_error(scope, "the response's header fields are larger than 1 MB");
+        throw_type_error(scope, LARGE_HEAD);
         return None;
     }
     if !fine {
@@ -148,9 +153,13 @@ fn op_respond<'s>(
     let body = if value.is_null() {
         Body::Empty
     } else if let Ok(string) = v8::Local::<v8::String>::try_from(value) {
+        let size = ops::utf8_size(scope, string);
+        if !ops::room(scope, size) {
+            return;
+        }
         let mut bytes = Vec::new();
         ops::write_utf8(scope, string, &mut bytes);
-        Body::Full(bytes.into())
+        Body::Full(state.accounts.memory.body(bytes))
     } else if value.is_true() {
         let (writer, body) = pipe(PIPE, None);
         if !state.wants_answer(key) {
@@ -160,9 +169,12 @@ fn op_respond<'s>(
         state.with_scope(key, |scope| scope.outgoing = Some(Rc::new(writer)));
         body
     } else {
+        if !ops::room(scope, ops::byte_length(value)) {
+            return;
+        }
         let mut bytes = Vec::new();
         ops::read_bytes(value, &mut bytes);
-        Body::Full(bytes.into())
+        Body::Full(state.accounts.memory.body(bytes))
     };
     rv.set_bool(state.answer(key, Ok(Reply { status, headers, body })));
 }
@@ -204,6 +216,9 @@ fn op_respond_with_request_body<'s>(
     rv.set_bool(state.answer(key, Ok(Reply { status, headers, body })));
 }
 
+/// The longest name of a class that is told, in bytes.
+const MAX_NAME: usize = 200;
+
 /// A value's kind, for a message: `undefined`, `null`, `a string`, `an object (Array)`.
 fn kind_of(scope: &mut v8::PinScope<'_, '_>, value: v8::Local<'_, v8::Value>) -> String {
     if value.is_null_or_undefined() {
@@ -212,7 +227,7 @@ fn kind_of(scope: &mut v8::PinScope<'_, '_>, value: v8::Local<'_, v8::Value>) ->
     let kind = value.type_of(scope).to_rust_string_lossy(scope);
     match v8::Local::<v8::Object>::try_from(value) {
         Ok(object) if kind == "object" => {
-            format!("an object ({})", object.get_constructor_name().to_rust_string_lossy(scope))
+            format!("an object ({})", prefix(scope, object.get_constructor_name(), MAX_NAME))
         }
         _ => format!("a {kind}"),
     }
@@ -255,9 +270,12 @@ fn op_reply_write(
         rv.set_int32(2);
         return;
     };
+    if !ops::room(scope, ops::byte_length(args.get(1))) {
+        return;
+    }
     let mut bytes = Vec::new();
     ops::read_bytes(args.get(1), &mut bytes);
-    rv.set_int32(number(writer.write(bytes.into())));
+    rv.set_int32(number(writer.write(state.accounts.memory.body(bytes))));
 }
 
 fn number(state: PipeState) -> i32 {
@@ -342,7 +360,7 @@ fn op_log_exception(
     _rv: v8::ReturnValue<'_, v8::Value>,
 ) {
     let described = describe(scope, args.get(0));
-    let place = ops::to_rust_string(scope, args.get(1));
+    let Some(place) = ops::to_rust_string(scope, args.get(1)) else { return };
     let message =
         if place.is_empty() { described.message } else { format!("{place}: {}", described.message) };
     State::of(scope).log(State::current(scope), Level::Error, message, described.stack);
@@ -354,7 +372,7 @@ fn op_load_lazy<'s>(
     args: v8::FunctionCallbackArguments<'s>,
     mut rv: v8::ReturnValue<'s, v8::Value>,
 ) {
-    let file = ops::to_rust_string(scope, args.get(0));
+    let Some(file) = ops::to_rust_string(scope, args.get(0)) else { return };
     if let Some(function) = crate::isolate::lazy_file(scope, &file) {
         rv.set(function);
     }

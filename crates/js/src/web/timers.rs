@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use nexus_core::Limit;
+
 use crate::ops::{self, arg_u32};
 use crate::state::State;
 
@@ -10,7 +12,7 @@ pub(crate) const OPS: &[ops::Op] = ops::ops![
     timerStop => op_timer_stop,
 ];
 
-/// `timerStart(callback, milliseconds, repeat)`: the timer's number.
+/// `timerStart(callback, milliseconds, repeat)`: the timer's number. Throws a `RangeError` if the guest has too many.
 fn op_timer_start<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
@@ -20,8 +22,14 @@ fn op_timer_start<'s>(
     let callback = v8::Global::new(scope, callback);
     let delay = Duration::from_millis(u64::from(arg_u32(&args, 1)));
     let key = State::current(scope);
-    let id = State::of(scope).start_timer(callback, key, delay, args.get(2).is_true());
-    rv.set_uint32(id);
+    let state = State::of(scope);
+    match state.start_timer(callback, key, delay, args.get(2).is_true()) {
+        Some(id) => rv.set_uint32(id),
+        None => {
+            let limit = state.services.limits.show(Limit::Timers);
+            ops::throw_range_error(scope, &format!("the app has as many timers as it may: {limit}"));
+        }
+    }
 }
 
 fn op_timer_stop(

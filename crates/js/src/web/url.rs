@@ -93,11 +93,11 @@ fn op_url_parse<'s>(
             return;
         }
     }
-    let input = to_rust_string(scope, args.get(0));
+    let Some(input) = to_rust_string(scope, args.get(0)) else { return };
     let parsed = if base.is_undefined() {
         Url::parse(&input)
     } else {
-        let base = to_rust_string(scope, base);
+        let Some(base) = to_rust_string(scope, base) else { return };
         Url::parse(&base).and_then(|base| base.join(&input))
     };
     match parsed {
@@ -112,8 +112,8 @@ fn op_url_set<'s>(
     args: v8::FunctionCallbackArguments<'s>,
     mut rv: v8::ReturnValue<'s, v8::Value>,
 ) {
-    let href = to_rust_string(scope, args.get(0));
-    let value = to_rust_string(scope, args.get(2));
+    let Some(href) = to_rust_string(scope, args.get(0)) else { return };
+    let Some(value) = to_rust_string(scope, args.get(2)) else { return };
     rv.set_bool(true);
     let Ok(mut url) = Url::parse(&href) else { return };
     set(&mut url, arg_u32(&args, 1), &value);
@@ -152,7 +152,7 @@ fn op_form_decode<'s>(
     args: v8::FunctionCallbackArguments<'s>,
     mut rv: v8::ReturnValue<'s, v8::Value>,
 ) {
-    let text = to_rust_string(scope, args.get(0));
+    let Some(text) = to_rust_string(scope, args.get(0)) else { return };
     let decoded = percent_decode(text.as_bytes());
     if let Some(string) = v8::String::new(scope, &String::from_utf8_lossy(&decoded)) {
         rv.set(string.into());
@@ -165,7 +165,7 @@ fn op_form_encode<'s>(
     args: v8::FunctionCallbackArguments<'s>,
     mut rv: v8::ReturnValue<'s, v8::Value>,
 ) {
-    let text = to_rust_string(scope, args.get(0));
+    let Some(text) = to_rust_string(scope, args.get(0)) else { return };
     let encoded: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
     rv.set(latin1_string(scope, encoded.as_bytes()).into());
 }

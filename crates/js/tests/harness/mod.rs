@@ -137,6 +137,14 @@ impl Outcome {
         }
     }
 
+    /// The body of the reply with this number.
+    pub(crate) fn text_of(&self, number: usize) -> &str {
+        match &self.replies[number] {
+            Ok((200, text)) => text,
+            _ => panic!("no text: {self:?}"),
+        }
+    }
+
     pub(crate) fn messages(&self) -> Vec<&str> {
         self.log.iter().map(|record| record.message.as_str()).collect()
     }
