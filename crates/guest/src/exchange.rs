@@ -59,6 +59,8 @@ pub enum FailureKind {
     TimedOut,
     /// The app has no guest that could take the request: 503.
     Unavailable,
+    /// The host's process has no memory for a guest of the app: 503, and the client may try again later.
+    NoMemory,
     /// Too many requests are in flight or wait: 503, and the client may try again later.
     Overloaded,
 }
@@ -70,7 +72,10 @@ impl FailureKind {
             FailureKind::Threw | FailureKind::NotAResponse | FailureKind::Hung => 500,
             FailureKind::NotFound => 404,
             FailureKind::NoHandler => 501,
-            FailureKind::Stopped | FailureKind::Unavailable | FailureKind::Overloaded => 503,
+            FailureKind::Stopped
+            | FailureKind::Unavailable
+            | FailureKind::NoMemory
+            | FailureKind::Overloaded => 503,
             FailureKind::TimedOut => 504,
         }
     }
@@ -86,6 +91,7 @@ impl FailureKind {
             FailureKind::Stopped => "the app was stopped while it handled this request",
             FailureKind::TimedOut => "the app did not respond in time",
             FailureKind::Unavailable => "the app is not available",
+            FailureKind::NoMemory => "the host has no memory left for the app",
             FailureKind::Overloaded => "the app has too many requests",
         }
     }

@@ -32,6 +32,8 @@ use crate::worker::{self, Birth, Control, Event, Start, Worker};
 
 /// A worker is not replaced for its memory before it has served for so long: what fills at once would fill again.
 const MIN_SERVICE: Duration = Duration::from_secs(1);
+/// After one that was to take over could not be loaded, the next attempt waits this long.
+const NO_RELIEF: Duration = Duration::from_secs(30);
 /// After a thread could not be had, the next attempt waits this long.
 const NO_THREAD: Duration = Duration::from_secs(1);
 
@@ -58,7 +60,8 @@ struct Crew {
 struct Member {
     worker: Arc<Worker>,
     role: Role,
-    since: Instant,
+    /// From when on it may be replaced for its memory.
+    may_be_relieved: Instant,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,7 +169,7 @@ impl Registry {
         let number = self.last_number.fetch_add(1, Ordering::Relaxed) + 1;
         let watch = Arc::new(self.seat.watch(entry.place));
         let worker = worker::start(&entry.start, number, birth, watch)?;
-        crew.members.push(Member { worker, role: Role::Coming, since: Instant::now() });
+        crew.members.push(Member { worker, role: Role::Coming, may_be_relieved: Instant::now() });
         Ok(())
     }
 
@@ -221,7 +224,13 @@ impl Registry {
                 self.ensure(entry);
             }
             Event::Ended { worker, error, .. } => {
-                let _ = entry.crew().remove(worker);
+                let mut crew = entry.crew();
+                let _ = crew.remove(worker);
+                if error.is_some() {
+                    let next = Instant::now() + NO_RELIEF;
+                    crew.members.iter_mut().for_each(|member| member.may_be_relieved = next);
+                }
+                drop(crew);
                 if let Some(error) = error {
                     if entry.outcome.get().is_some() {
                         let message = format!("the fresh worker cannot take over: {error}");
@@ -262,7 +271,7 @@ impl Registry {
         for member in &mut crew.members {
             if member.worker.number == number {
                 member.role = Role::Serving;
-                member.since = Instant::now();
+                member.may_be_relieved = Instant::now() + MIN_SERVICE;
             } else if member.role == Role::Serving {
                 member.role = Role::Draining;
                 member.worker.command(Control::Retire);
@@ -277,7 +286,7 @@ impl Registry {
             return;
         }
         let Some(member) = crew.find(number) else { return };
-        if why == Replaced::Memory && member.since.elapsed() < MIN_SERVICE {
+        if why == Replaced::Memory && Instant::now() < member.may_be_relieved {
             return;
         }
         let held = member.worker.watch.memory() >> 20;

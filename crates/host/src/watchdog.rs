@@ -66,6 +66,8 @@ struct Eye {
     turn: Option<Turn>,
     /// The turn that was slowed down, and the share that its thread had before.
     slowed: Option<(u64, i32)>,
+    /// Whether the thread could not be given its share back.
+    is_slow: bool,
     /// When it was told to end for the sake of memory.
     told: Option<Instant>,
     /// When the host was told last that it should be replaced.
@@ -127,6 +129,7 @@ impl Watchdog {
             activity: worker.watch.activity(),
             turn: None,
             slowed: None,
+            is_slow: false,
             told: None,
             reported: None,
         };
@@ -271,7 +274,7 @@ impl Watchdog {
             && number != Some(slowed)
         {
             eye.slowed = None;
-            self.give_back(&eye.worker, share);
+            eye.is_slow |= !self.give_back(&eye.worker, share);
         }
         match (number, &mut eye.turn) {
             (None, turn) => *turn = None,
@@ -309,13 +312,15 @@ impl Watchdog {
         Some((turn.number(), share))
     }
 
-    fn give_back(&self, worker: &Worker, share: i32) {
-        let Some(thread) = worker.watch.thread() else { return };
-        match priority::restore(thread, share) {
-            Ok(()) => self.tell(worker, Level::Info, "the turn that did not stop is over"),
-            // Without the privilege to give it back, another thread takes its place.
-            Err(_) => worker.tell(Event::Slow { app: worker.index, worker: worker.number }),
+    /// Gives a thread its share of the processor back; says whether that could be done.
+    fn give_back(&self, worker: &Worker, share: i32) -> bool {
+        let is_restored =
+            worker.watch.thread().is_some_and(|thread| priority::restore(thread, share).is_ok());
+        if is_restored {
+            self.tell(worker, Level::Info, "the turn that did not stop is over");
         }
+        // Without the privilege to raise a share, a fresh thread has to take over.
+        is_restored
     }
 
     /// Compares what all guests hold with the budget and acts on it, and has those workers replaced that come near
@@ -328,10 +333,16 @@ impl Watchdog {
                 self.relieve(eye, relief, now);
             }
         }
-        for eye in eyes.iter_mut().filter(|eye| eye.is_full()) {
+        for eye in eyes.iter_mut() {
+            let (app, worker) = (eye.worker.index, eye.worker.number);
+            let event = match eye.is_slow {
+                true => Event::Slow { app, worker },
+                false if eye.is_full() => Event::Full { app, worker },
+                false => continue,
+            };
             if eye.reported.is_none_or(|last| now.duration_since(last) >= REMIND) {
                 eye.reported = Some(now);
-                eye.worker.tell(Event::Full { app: eye.worker.index, worker: eye.worker.number });
+                eye.worker.tell(event);
             }
         }
     }

@@ -203,7 +203,7 @@ impl Life<'_> {
                         return Err(End::Failed(message));
                     }
                 }
-                self.answer_without_guest(Place::Absent);
+                self.answer_without_guest(Place::NoMemory);
                 wait = ROOM;
                 continue;
             }
@@ -272,19 +272,9 @@ impl Life<'_> {
 
     /// Serves until the guest has ended or the worker is told to end.
     async fn serve(&mut self, guest: Option<Rc<dyn Guest>>) -> Result<Stop, Told> {
-        let drive = pin!(drive(guest.clone(), self.worker));
-        let told = pin!(commanded(self.commands, guest.as_deref(), self.worker));
-        match select(drive, told).await {
-            Either::Left((stop, _)) => Ok(stop),
-            Either::Right((Commanded::Yield, _)) => {
-                let detail = "the process is short of memory".to_owned();
-                Ok(Stop { reason: StopReason::Host, limit: None, detail })
-            }
-            Either::Right((Commanded::End(told), _)) => {
-                self.past.told = Some(told);
-                Err(told)
-            }
-        }
+        let done = until_stopped(self.commands, guest, self.worker).await;
+        self.past.told = done.as_ref().err().copied();
+        done
     }
 
     /// Finishes what is in flight: connections first, then what `waitUntil` keeps. If the worker retires, for as long as
@@ -300,14 +290,7 @@ impl Life<'_> {
             // Nobody will come for those who wait.
             service.guest_is(Place::Absent);
         }
-        // It is ending already, whatever else it is told; but it goes on to report.
-        let reports = pin!(async {
-            loop {
-                commanded(commands, guest.as_deref(), worker).await;
-            }
-        });
-        let work = pin!(finished(&service, worker, server, guest.clone()));
-        let work = select(work, reports);
+        let work = finished(&service, worker, commands, server, guest);
         match told {
             Told::Stop | Told::HandOver => {
                 work.await;
@@ -327,28 +310,56 @@ impl Life<'_> {
 async fn finished(
     service: &WorkerService,
     worker: &Worker,
+    commands: &mut mpsc::UnboundedReceiver<Control>,
     server: Option<JoinHandle<()>>,
-    guest: Option<Rc<dyn Guest>>,
+    mut guest: Option<Rc<dyn Guest>>,
 ) {
-    let server = async {
+    let mut server = pin!(async {
         if let Some(server) = server {
             let _ = server.await;
         }
-    };
-    if let Either::Right((stop, server)) = select(pin!(server), pin!(drive(guest.clone(), worker))).await {
-        // The guest has ended, and with it all that it had in flight.
-        ended(service, worker, &stop);
-        service.guest_is(Place::Absent);
-        server.await;
-        return;
+    });
+    loop {
+        let stopped = pin!(until_stopped(commands, guest.clone(), worker));
+        match select(server.as_mut(), stopped).await {
+            Either::Left(_) => break,
+            Either::Right((Ok(stop), _)) => {
+                // The guest has ended, and with it all that it had in flight.
+                guest = None;
+                ended(service, worker, &stop);
+                service.guest_is(Place::Absent);
+            }
+            // It is ending already.
+            Either::Right((Err(_), _)) => {}
+        }
     }
     if let Some(guest) = guest {
-        poll_fn(|cx| match guest.poll(cx) {
-            Poll::Ready(_) => Poll::Ready(()),
-            Poll::Pending if guest.in_flight() == 0 => Poll::Ready(()),
-            Poll::Pending => Poll::Pending,
-        })
-        .await;
+        let is_done = pin!(poll_fn(|_| match guest.in_flight() {
+            0 => Poll::Ready(()),
+            _ => Poll::Pending,
+        }));
+        let stopped =
+            pin!(async { while until_stopped(commands, Some(guest.clone()), worker).await.is_err() {} });
+        // In this order: the guest's loop first, and then a look at what it left.
+        select(stopped, is_done).await;
+    }
+}
+
+/// Drives the guest until it has ended or must, unless the worker is told to end before.
+async fn until_stopped(
+    commands: &mut mpsc::UnboundedReceiver<Control>,
+    guest: Option<Rc<dyn Guest>>,
+    worker: &Worker,
+) -> Result<Stop, Told> {
+    let drive = pin!(drive(guest.clone(), worker));
+    let commanded = pin!(commanded(commands, guest.as_deref(), worker));
+    match select(drive, commanded).await {
+        Either::Left((stop, _)) => Ok(stop),
+        Either::Right((Commanded::End(told), _)) => Err(told),
+        Either::Right((Commanded::Yield, _)) => {
+            let detail = "the process is short of memory".to_owned();
+            Ok(Stop { reason: StopReason::Host, limit: None, detail })
+        }
     }
 }
 

@@ -47,6 +47,8 @@ pub(super) enum Place {
     Ready(Rc<dyn Guest>),
     /// It could not be loaded again; or the app has none.
     Absent,
+    /// The process has no memory for it.
+    NoMemory,
 }
 
 /// Serves a worker's connections with its guest.
@@ -98,7 +100,7 @@ impl WorkerService {
     /// Puts the worker's guest into its place. Those who waited for it follow.
     pub(super) fn guest_is(&self, place: Place) {
         self.generation.set(self.generation.get() + 1);
-        let is_absent = matches!(place, Place::Absent);
+        let is_absent = matches!(place, Place::Absent | Place::NoMemory);
         let _before = std::mem::replace(&mut *self.place.borrow_mut(), place);
         if is_absent {
             for waiting in self.queue.take_all() {
@@ -113,7 +115,7 @@ impl WorkerService {
         let guest = match &*self.place.borrow() {
             Place::Ready(guest) if self.queue.enter() => guest.clone(),
             Place::Ready(_) | Place::Loading => return self.wait(request, responder, key),
-            Place::Absent => return self.refuse_without_guest(&responder),
+            Place::Absent | Place::NoMemory => return self.refuse_without_guest(&responder),
         };
         self.hand_over(&guest, request, responder, key);
     }
@@ -142,8 +144,12 @@ impl WorkerService {
     }
 
     fn refuse_without_guest(&self, responder: &Responder) {
-        // An app of static files only has no guest to miss.
-        let kind = if self.app.main.is_some() { FailureKind::Unavailable } else { FailureKind::NotFound };
+        let kind = match &*self.place.borrow() {
+            // An app of static files only has no guest to miss.
+            _ if self.app.main.is_none() => FailureKind::NotFound,
+            Place::NoMemory => FailureKind::NoMemory,
+            _ => FailureKind::Unavailable,
+        };
         responder.send(Err(kind.into()));
     }
 
@@ -156,7 +162,7 @@ impl WorkerService {
         }
         let guest = match &*self.place.borrow() {
             Place::Ready(guest) => guest.clone(),
-            Place::Loading | Place::Absent => return,
+            Place::Loading | Place::Absent | Place::NoMemory => return,
         };
         guest.abort(ticket);
     }
@@ -200,7 +206,7 @@ impl WorkerService {
     fn admit_next(&self) -> bool {
         let guest = match &*self.place.borrow() {
             Place::Ready(guest) => guest.clone(),
-            Place::Loading | Place::Absent => return false,
+            Place::Loading | Place::Absent | Place::NoMemory => return false,
         };
         let Some(Waiting { request, responder, key, .. }) = self.queue.admit() else { return false };
         match self.find(key) {

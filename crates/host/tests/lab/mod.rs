@@ -6,8 +6,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,10 @@ use futures_util::future::LocalBoxFuture;
 use nexus_core::{App, HostConfig, Limit};
 use nexus_guest::{
     Abandon, Body, BodyWriter, Engine, Guest, HeaderList, Level, LoadError, Reply, Request, Responder,
-    Services, Stop, StopReason, Stopper, Ticket, Usage, pipe,
+    Services, Stop, StopReason, Stopper, Ticket, Usage, Watch, pipe,
 };
 use nexus_host::log::{Format, LogConfig, Logger};
-use nexus_host::{Host, Options, discover};
+use nexus_host::{Happening, Host, Options, discover};
 use serde_json::Value;
 
 /// Longer than anything takes that a test waits for.
@@ -47,6 +47,40 @@ pub(crate) struct Lab {
     pub(crate) aborted: Mutex<Vec<Ticket>>,
     /// Whether guests may be loaded, beyond the first.
     pub(crate) loading_waits: AtomicBool,
+    /// How often guests were poked.
+    pub(crate) pokes: AtomicUsize,
+    /// Whether the next poke panics.
+    pub(crate) poke_panics: AtomicBool,
+    /// How often guests were told to stop.
+    pub(crate) stops: AtomicUsize,
+    /// The thread of the guest that took the last request.
+    pub(crate) thread: AtomicI32,
+    /// What the host told after its start.
+    pub(crate) happenings: Mutex<Vec<Happening>>,
+    admin: OnceLock<String>,
+}
+
+impl Lab {
+    /// A metric of the host's, by its name with its labels.
+    #[track_caller]
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let page = Client::connect(self.admin.get().unwrap()).get("metrics").body;
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{name} is not in\n{page}")).parse().unwrap()
+    }
+}
+
+struct LabStopper(Arc<Lab>);
+
+impl Stopper for LabStopper {
+    fn stop(&self, _reason: StopReason) {
+        self.0.stops.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn poke(&self) {
+        self.0.pokes.fetch_add(1, Ordering::SeqCst);
+        assert!(!self.0.poke_panics.swap(false, Ordering::SeqCst), "on purpose");
+    }
 }
 
 /// The engine of a [`Lab`].
@@ -76,7 +110,9 @@ impl Engine for LabEngine {
             }
             lab.loaded.fetch_add(1, Ordering::SeqCst);
             let memory = services.limits.get(Limit::Memory);
-            let guest = LabGuest { lab, abandon: services.abandon, memory, inner: RefCell::default() };
+            let Services { watch, abandon, .. } = services;
+            watch.attach(Arc::new(LabStopper(lab.clone())));
+            let guest = LabGuest { lab, watch, abandon, memory, inner: RefCell::default() };
             Ok(Rc::new(guest) as Rc<dyn Guest>)
         })
     }
@@ -84,6 +120,7 @@ impl Engine for LabEngine {
 
 struct LabGuest {
     lab: Arc<Lab>,
+    watch: Arc<Watch>,
     abandon: Rc<dyn Abandon>,
     memory: u64,
     inner: RefCell<Inner>,
@@ -103,9 +140,36 @@ fn reply(text: &str) -> Reply {
     Reply { status: 200, headers, body: Body::Full(text.to_owned().into()) }
 }
 
+impl Drop for LabGuest {
+    fn drop(&mut self) {
+        self.watch.detach();
+        self.lab.held.fetch_sub(self.inner.get_mut().held.len(), Ordering::SeqCst);
+    }
+}
+
+impl LabGuest {
+    /// A turn that goes on until `is_over`.
+    fn turn(&self, mut is_over: impl FnMut() -> bool) {
+        self.watch.begin_turn();
+        while !is_over() {
+            std::hint::spin_loop();
+        }
+        self.watch.end_turn();
+    }
+}
+
+/// The CPU time of the current thread.
+fn cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
+}
+
 impl Guest for LabGuest {
     fn request(&self, request: Request, responder: Responder) -> Ticket {
         let path = request.url.splitn(4, '/').nth(3).unwrap().to_owned();
+        let number = path.split('/').nth(1).and_then(|number| number.parse().ok()).unwrap_or(0);
+        let thread = rustix::thread::gettid().as_raw_nonzero().get();
+        self.lab.thread.store(thread, Ordering::SeqCst);
         self.lab.seen.lock().unwrap().push(path.clone());
         let mut inner = self.inner.borrow_mut();
         inner.tickets += 1;
@@ -138,6 +202,7 @@ impl Guest for LabGuest {
             }
             "stop" => {
                 inner.held.push(responder);
+                self.lab.held.fetch_add(1, Ordering::SeqCst);
                 let limit = Some((Limit::Cpu, 50));
                 inner.stop = Some(Stop { reason: StopReason::Cpu, limit, detail: "on request".into() });
                 if let Some(waker) = &inner.waker {
@@ -151,6 +216,28 @@ impl Guest for LabGuest {
                 loop {
                     std::thread::park();
                 }
+            }
+            // Holds so many megabytes from here on.
+            "grow" => {
+                self.turn(|| {
+                    self.watch.set_memory(number << 20);
+                    true
+                });
+                responder.send(Ok(reply("grown")));
+            }
+            // A turn that ends when it has been poked so often, or has taken half a minute of CPU time.
+            "spin" => {
+                let before = self.lab.pokes.load(Ordering::SeqCst) as u64;
+                let enough = || self.lab.pokes.load(Ordering::SeqCst) as u64 >= before + number;
+                let end = cpu() + TOO_LONG;
+                self.turn(|| enough() || cpu() > end);
+                responder.send(Ok(reply(if enough() { "poked" } else { "forgotten" })));
+            }
+            // A turn that takes so many milliseconds of CPU time.
+            "burn" => {
+                let end = cpu() + Duration::from_millis(number);
+                self.turn(|| cpu() > end);
+                responder.send(Ok(reply("burnt")));
             }
             other => responder.send(Ok(reply(other))),
         }
@@ -166,7 +253,7 @@ impl Guest for LabGuest {
         inner.waker = Some(cx.waker().clone());
         match inner.stop.take() {
             Some(stop) => {
-                self.lab.held.store(0, Ordering::SeqCst);
+                self.lab.held.fetch_sub(inner.held.len(), Ordering::SeqCst);
                 inner.held.clear();
                 inner.streams.clear();
                 Poll::Ready(stop)
@@ -176,7 +263,8 @@ impl Guest for LabGuest {
     }
 
     fn in_flight(&self) -> usize {
-        0
+        let inner = self.inner.borrow();
+        inner.held.len() + inner.streams.len()
     }
 
     fn usage(&self) -> Usage {
@@ -184,12 +272,7 @@ impl Guest for LabGuest {
     }
 
     fn stopper(&self) -> Arc<dyn Stopper> {
-        struct Deaf;
-        impl Stopper for Deaf {
-            fn stop(&self, _reason: StopReason) {}
-            fn poke(&self) {}
-        }
-        Arc::new(Deaf)
+        Arc::new(LabStopper(self.lab.clone()))
     }
 }
 
@@ -238,21 +321,35 @@ impl Drop for Temp {
 
 /// Serves an app with this manifest and runs `test` beside it, with the app's address.
 pub(crate) fn with_app(manifest: &str, test: impl FnOnce(&Lab, &Log, &str) + Send + 'static) {
+    with_apps(|_| {}, &[("app", manifest)], |lab, log, addresses| test(lab, log, &addresses[0]));
+}
+
+/// Serves apps with these names and manifests and runs `test` beside them, with their addresses. Gives how many workers
+/// had not ended when the host was stopped.
+pub(crate) fn with_apps(
+    configure: impl FnOnce(&mut HostConfig),
+    apps: &[(&str, &str)],
+    test: impl FnOnce(&Lab, &Log, &[String]) + Send + 'static,
+) -> usize {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let temp = Temp(std::env::temp_dir().join(format!("nexus-lab-{}-{number}", std::process::id())));
-    std::fs::create_dir_all(temp.0.join("app")).unwrap();
-    std::fs::write(temp.0.join("app/index.js"), "").unwrap();
-    std::fs::write(temp.0.join("app/nexus.toml"), manifest).unwrap();
+    for (app, manifest) in apps {
+        std::fs::create_dir_all(temp.0.join(app)).unwrap();
+        std::fs::write(temp.0.join(app).join("index.js"), "").unwrap();
+        std::fs::write(temp.0.join(app).join("nexus.toml"), manifest).unwrap();
+    }
     let mut config = HostConfig::default();
     config.listen.port = 0;
+    config.admin = Some("127.0.0.1:0".parse().unwrap());
     config.log.access = true;
+    configure(&mut config);
     let log = Log::default();
     let format = LogConfig { format: Format::Json, level: Level::Debug, color: false };
     let engine = LabEngine::default();
     let apps = discover(&temp.0, &config).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    let left = runtime.block_on(async {
         let mut host = Host::start(Options {
             config,
             apps,
@@ -262,20 +359,23 @@ pub(crate) fn with_app(manifest: &str, test: impl FnOnce(&Lab, &Log, &str) + Sen
             build: Vec::new(),
         })
         .unwrap();
-        let url = host.started().await[0].serving.clone().unwrap();
-        let address = url.strip_prefix("http://").unwrap().to_owned();
+        let address = |url: &str| url.strip_prefix("http://").unwrap().to_owned();
+        let states = host.started().await;
+        let addresses: Vec<_> = states.iter().map(|state| address(state.serving.as_ref().unwrap())).collect();
         let lab = engine.0.clone();
-        let mut testing = tokio::task::spawn_blocking(move || test(&lab, &log, &address));
+        lab.admin.set(address(host.admin_url().unwrap())).unwrap();
+        let of_test = lab.clone();
+        let mut testing = tokio::task::spawn_blocking(move || test(&of_test, &log, &addresses));
         loop {
             tokio::select! {
                 result = &mut testing => break result.unwrap(),
-                // The host does what it has to while somebody waits for its news.
-                _ = host.next() => {}
+                happening = host.next() => lab.happenings.lock().unwrap().push(happening),
             }
         }
-        host.stop(Duration::from_millis(500)).await;
+        host.stop(Duration::from_millis(500)).await
     });
     runtime.shutdown_background();
+    left
 }
 
 /// A connection.
