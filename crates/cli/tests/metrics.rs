@@ -63,12 +63,23 @@ fn the_page_counts_what_happened() {
         ("nexus_cold_start_seconds_count{app=\"app\"}", 1.0),
         ("nexus_guest_stops_total{app=\"app\",reason=\"memory\"}", 0.0),
         ("nexus_heap_limit_bytes{app=\"app\"}", 128.0 * 1024.0 * 1024.0),
+        ("nexus_guest_stops_total{app=\"app\",reason=\"cpu\"}", 0.0),
+        ("nexus_lost_workers_total{app=\"app\"}", 0.0),
+        ("nexus_lost_workers_memory_bytes{app=\"app\"}", 0.0),
+        ("nexus_draining_workers{app=\"app\"}", 0.0),
+        ("nexus_slowed_turns_total{app=\"app\"}", 0.0),
+        ("nexus_worker_replacements_total{app=\"app\",reason=\"memory\"}", 0.0),
+        ("nexus_memory_shortages_total{app=\"app\",action=\"largest\"}", 0.0),
+        ("nexus_watchdog_panics_total", 0.0),
         ("nexus_log_lines_dropped_total", 0.0),
     ] {
         assert_eq!(samples.get(name), Some(&value), "{name}\n{text}");
     }
     for name in [
         "nexus_heap_used_bytes{app=\"app\"}",
+        "nexus_guest_memory_bytes{app=\"app\"}",
+        "nexus_memory_budget_bytes",
+        "nexus_memory_held_bytes",
         "nexus_cold_start_seconds_sum{app=\"app\"}",
         "nexus_request_duration_seconds_sum{app=\"app\"}",
         "process_resident_memory_bytes",
@@ -140,4 +151,18 @@ fn the_admin_address_answers_while_every_worker_is_busy() {
     assert_eq!(nexus.admin_get("/health").status, 200);
     assert_eq!(nexus.metric("nexus_app_up{app=\"app\"}"), 1.0);
     assert_eq!(nexus.metric("nexus_connections{app=\"app\"}"), 1.0);
+}
+
+#[test]
+fn stops_are_counted_by_app_and_reason() {
+    let folder =
+        Folder::new(&[("app/index.js", "export default { fetch() { for (;;); } }"), ("idle/index.js", APP)]);
+    let nexus = Nexus::serve(folder.path());
+    for _ in 0..3 {
+        assert_eq!(nexus.get("app", "/").status, 503);
+    }
+    nexus.await_metric("nexus_guest_stops_total{app=\"app\",reason=\"cpu\"}", 3.0);
+    assert_eq!(nexus.metric("nexus_guest_stops_total{app=\"app\",reason=\"memory\"}"), 0.0);
+    assert_eq!(nexus.metric("nexus_guest_stops_total{app=\"idle\",reason=\"cpu\"}"), 0.0);
+    assert!(nexus.metric("nexus_watchdog_pokes_total") > 0.0);
 }

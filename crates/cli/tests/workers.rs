@@ -3,7 +3,7 @@
 
 mod harness;
 
-use harness::{Folder, Nexus};
+use harness::{Folder, Nexus, Start};
 
 const APP: &str = r#"
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -34,13 +34,14 @@ export default {
 };
 "#;
 
-const STOPPED: (u16, &str) = (503, "the app was stopped while it handled this request\n");
+const STOPPED: (u16, &str) =
+    (503, "the app was stopped while it handled this request (limit: memory 32 MB)\n");
 
 fn serve() -> (Folder, Nexus) {
     let folder = Folder::new(&[
         ("app/index.js", APP),
         ("neighbour/index.js", APP),
-        ("nexus-host.toml", "[workers]\nmemory = \"32 MB\"\n"),
+        ("nexus-host.toml", "[defaults.limits]\nmemory = \"32 MB\"\ncpu = \"1 m\"\n"),
     ]);
     let nexus = Nexus::serve(folder.path());
     (folder, nexus)
@@ -128,7 +129,7 @@ fn a_neighbour_goes_on_while_a_guest_is_stopped_again_and_again() {
 fn requests_that_come_while_a_guest_is_replaced_wait_for_the_next_one() {
     let folder = Folder::new(&[
         ("app/index.js", &format!("await new Promise((resolve) => setTimeout(resolve, 300));\n{APP}")),
-        ("nexus-host.toml", "[workers]\nmemory = \"32 MB\"\n"),
+        ("nexus-host.toml", "[defaults.limits]\nmemory = \"32 MB\"\ncpu = \"1 m\"\n"),
     ]);
     let nexus = Nexus::serve(folder.path());
     let mut clients: Vec<_> = (0..10).map(|_| nexus.client("app")).collect();
@@ -155,4 +156,86 @@ fn an_app_that_cannot_be_loaded_any_more_answers_503_and_is_tried_again() {
     folder.write("app/index.js", APP);
     harness::until("the app to be back", || (client.get("/count").status == 200).then_some(()));
     assert_eq!(nexus.get("neighbour", "/count").text(), "1");
+}
+
+/// Keeps a megabyte for each request to `/keep`, or a hundred to `/keep/100`.
+const KEEPER: &str = r#"
+const kept = [];
+export default {
+  fetch(request) {
+    const [, what, number] = new URL(request.url).pathname.split("/");
+    if (what === "keep") for (let n = 0; n < Number(number ?? 1); n++) kept.push(new Uint8Array(1 << 20).fill(n));
+    if (what === "array") new Array(1e8).fill(1.5);
+    return new Response(String(kept.length));
+  },
+};
+"#;
+
+#[test]
+fn a_worker_near_its_memory_limit_is_relieved_without_a_failed_request() {
+    let folder = Folder::new(&[
+        ("app/index.js", KEEPER),
+        ("nexus-host.toml", "[defaults.limits]\nmemory = \"64 MB\"\ncpu = \"1 m\"\n"),
+    ]);
+    let nexus = Nexus::serve(folder.path());
+    let mut old = nexus.client("app");
+    // From 57.6 MB on the worker is full.
+    assert_eq!(old.get("/keep/58").text(), "58");
+    let fresh = harness::until("a fresh worker", || {
+        let answer = nexus.get("app", "/count");
+        assert_eq!(answer.status, 200);
+        (answer.text() == "0").then_some(answer)
+    });
+    assert_eq!(fresh.header("connection"), None);
+    let last = old.get("/count");
+    assert_eq!((last.text().as_str(), last.header("connection")), ("58", Some("close")));
+    nexus.await_metric("nexus_worker_replacements_total{app=\"app\",reason=\"memory\"}", 1.0);
+    nexus.await_metric("nexus_draining_workers{app=\"app\"}", 0.0);
+    assert_eq!(nexus.metric("nexus_guest_stops_total{app=\"app\",reason=\"memory\"}"), 0.0);
+    assert!(nexus.metric("nexus_guest_memory_bytes{app=\"app\"}") < 20e6);
+}
+
+#[test]
+fn a_worker_that_v8_cannot_give_back_is_lost_and_its_app_is_there_at_once() {
+    let folder = Folder::new(&[
+        ("app/index.js", KEEPER),
+        ("neighbour/index.js", KEEPER),
+        ("nexus-host.toml", "[defaults.limits]\nmemory = \"64 MB\"\ncpu = \"1 m\"\n"),
+    ]);
+    let mut nexus = Nexus::serve(folder.path());
+    let host = nexus.host();
+    let mut neighbour = nexus.client("neighbour");
+    assert_eq!(neighbour.get("/keep").text(), "1");
+    let answer = nexus.get("app", "/array");
+    assert_eq!(answer.text(), "the app was stopped while it handled this request (limit: memory 64 MB)\n");
+    harness::until("it is back", || (nexus.get("app", "/count").text() == "0").then_some(()));
+    assert_eq!(neighbour.get("/count").text(), "1");
+    assert_eq!(nexus.host(), host, "the process is the same");
+    assert_eq!(nexus.metric("nexus_guest_stops_total{app=\"app\",reason=\"memory\"}"), 1.0);
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
+fn a_process_at_its_memory_budget_ends_its_idle_guests() {
+    let apps: Vec<String> = (0..5).map(|number| format!("app{number}")).collect();
+    let files: Vec<_> = apps.iter().map(|app| format!("{app}/index.js")).collect();
+    let mut files: Vec<_> = files.iter().map(|file| (file.as_str(), KEEPER)).collect();
+    files.push(("nexus-host.toml", "[defaults.limits]\ncpu = \"1 m\"\n"));
+    let folder = Folder::new(&files);
+    let nexus = Start::in_folder(folder.path()).args(&["--memory", "120MB"]).start();
+    assert_eq!(nexus.metric("nexus_memory_budget_bytes"), 120.0 * 1024.0 * 1024.0);
+    for app in &apps {
+        assert_eq!(nexus.get(app, "/keep/50").text(), "50");
+    }
+    harness::until("they hold less", || {
+        (nexus.metric("nexus_memory_held_bytes") < 120.0 * 1024.0 * 1024.0).then_some(())
+    });
+    let ended = |app: &String| {
+        nexus.metric(&format!("nexus_memory_shortages_total{{app=\"{app}\",action=\"idle\"}}"))
+    };
+    let sum: f64 = apps.iter().map(ended).sum();
+    assert!((3.0..=4.0).contains(&sum), "two of 50 MB fit, and one had to go at a time: {sum}");
+    for app in &apps {
+        assert_eq!(nexus.get(app, "/count").status, 200);
+    }
 }
