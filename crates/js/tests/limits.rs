@@ -359,3 +359,62 @@ fn rejections_without_end_are_counted_not_kept() {
     assert_eq!(outcome.log.len(), 1001);
     assert_eq!(outcome.messages()[1000], "4000 more promises were rejected with nobody to hear it");
 }
+
+/// A module with one memory of one page, exported as `m`, with these limits.
+fn module_with_memory(limits: &str) -> String {
+    format!("new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 5, {limits}, 7, 5, 1, 1, 109, 2, 0])")
+}
+
+#[test]
+fn no_guest_gets_memory_that_threads_could_share() {
+    let (own, shared) = (module_with_memory("4, 1, 1, 1, 1"), module_with_memory("4, 1, 3, 1, 1"));
+    for (attack, told) in [
+        ("typeof SharedArrayBuffer", "undefined"),
+        ("new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true })", "TypeError"),
+        ("new WebAssembly.Memory({ initial: 1, maximum: 1, get shared() { return 1; } })", "TypeError"),
+        ("new WebAssembly.Module(SHARED)", "CompileError"),
+        ("await WebAssembly.compile(SHARED)", "CompileError"),
+        ("await WebAssembly.instantiate(SHARED.buffer)", "CompileError"),
+        ("await WebAssembly.instantiate(new DataView(SHARED.buffer))", "CompileError"),
+        // Ways to V8's own constructors.
+        (
+            "(await WebAssembly.instantiate(OWN)).instance.exports.m.constructor === WebAssembly.Memory",
+            "true",
+        ),
+        ("(await WebAssembly.compile(OWN)).constructor === WebAssembly.Module", "true"),
+        ("(await WebAssembly.instantiate(OWN)).module.constructor === WebAssembly.Module", "true"),
+        ("WebAssembly.Memory.prototype.constructor === WebAssembly.Memory", "true"),
+        ("new (class extends WebAssembly.Memory {})({ initial: 1, maximum: 1, shared: true })", "TypeError"),
+        ("Reflect.construct(WebAssembly.Module, [SHARED], Object)", "CompileError"),
+        ("Atomics.wait", "undefined"),
+        // What a guest patches before it is first used is not what looks.
+        (
+            "(Uint8Array.prototype.slice = () => OWN, Reflect.construct = () => 1, new WebAssembly.Module(SHARED))",
+            "CompileError",
+        ),
+        (
+            "(Object.defineProperty(Uint8Array.prototype, 'constructor', { value: { [Symbol.species]: function () { return OWN; } } }), new WebAssembly.Module(SHARED))",
+            "CompileError",
+        ),
+        // All else works.
+        ("new WebAssembly.Memory({ initial: 1, maximum: 2, shared: false }).grow(1)", "1"),
+        ("WebAssembly.Module.exports(new WebAssembly.Module(OWN))[0].kind", "memory"),
+        ("new WebAssembly.Instance(new WebAssembly.Module(OWN)).exports.m.buffer.byteLength", "65536"),
+        ("await WebAssembly.instantiate(await WebAssembly.compile(OWN))", "[object WebAssembly.Instance]"),
+        ("WebAssembly.validate(OWN) && WebAssembly.Module.name + WebAssembly.Memory.length", "Module1"),
+        ("new WebAssembly.Module(new Uint8Array(4))", "CompileError"),
+        ("new WebAssembly.Module()", "TypeError"),
+        ("WebAssembly.Module(OWN)", "TypeError"),
+        ("String(WebAssembly)", "[object WebAssembly]"),
+    ] {
+        let attack = attack.replace("SHARED", &shared).replace("OWN", &own);
+        let source = handler(&format!(
+            "try {{ return new Response(String({attack})); }} catch (error) {{ return new Response(error.name); }}"
+        ));
+        let outcome = run(&[(Limit::Cpu, 10_000)], &source, &["/"]);
+        match outcome.load_error {
+            Some(error) => assert!(error.message.starts_with(told), "{attack}: {error:?}"),
+            None => assert_eq!(outcome.text(), told, "{attack} {:?}", outcome.messages()),
+        }
+    }
+}

@@ -12,6 +12,7 @@ mod structured_clone;
 mod timers;
 mod url;
 pub(crate) mod url_canonical;
+mod wasm;
 
 use crate::ops::Op;
 
@@ -26,6 +27,7 @@ pub(crate) const OPS: &[&[Op]] = &[
     structured_clone::OPS,
     timers::OPS,
     url::OPS,
+    wasm::OPS,
 ];
 
 include!(concat!(env!("OUT_DIR"), "/lazy.rs"));

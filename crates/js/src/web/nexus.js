@@ -46,5 +46,10 @@
   delete Atomics.wait;
   delete Atomics.waitAsync;
   delete globalThis.console;
+  // V8 puts WebAssembly into each context anew, and not into the one of the snapshot. See wasm.js.
+  nexus.takeWebAssembly = () => {
+    nexus.nativeWebAssembly = globalThis.WebAssembly;
+    nexus.lazy(["wasm.js"], ["WebAssembly"]);
+  };
   return nexus;
 })

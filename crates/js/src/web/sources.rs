@@ -74,4 +74,6 @@ pub(crate) const LAZY: &[(&[&str], &[&str])] = &[
         ],
     ),
     (&["structured_clone.js"], &["structuredClone"]),
+    // Its name is defined when an isolate is made.
+    (&["wasm.js"], &[]),
 ];
