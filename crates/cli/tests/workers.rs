@@ -211,6 +211,9 @@ fn a_worker_that_v8_cannot_give_back_is_lost_and_its_app_is_there_at_once() {
     harness::until("it is back", || (nexus.get("app", "/count").text() == "0").then_some(()));
     assert_eq!(neighbour.get("/count").text(), "1");
     assert_eq!(nexus.host(), host, "the process is the same");
+    assert_eq!(nexus.metric("nexus_lost_workers_total{app=\"app\"}"), 1.0);
+    let held = nexus.metric("nexus_lost_workers_memory_bytes{app=\"app\"}");
+    assert!(held > 64e6 && nexus.metric("nexus_memory_held_bytes") > held);
     assert_eq!(nexus.metric("nexus_guest_stops_total{app=\"app\",reason=\"memory\"}"), 1.0);
     assert_eq!(nexus.stop(), Some(0));
 }

@@ -311,11 +311,7 @@ impl Registry {
         drop(crew);
         let held = member.worker.watch.memory();
         entry.start.interventions.lost(held);
-        let message = format!(
-            "a worker's thread is lost, with {} MB: the guest was stopped within what cannot be stopped: {}",
-            held >> 20,
-            stop.detail
-        );
+        let message = format!("a worker's thread is lost, with {} MB: {}", held >> 20, stop.detail);
         self.tell(entry, Level::Error, message);
         self.watchdog.ledger().lose(held)
     }

@@ -36,7 +36,8 @@ const LOOK: Duration = Duration::from_millis(2);
 const BOOKS: Duration = Duration::from_millis(50);
 /// With no worker awake for so long the watchdog goes to sleep.
 const QUIET: Duration = Duration::from_millis(50);
-/// How much CPU time a turn may take beyond twice its limit, or after it was told to stop, until it is slowed down.
+/// How much CPU time a turn may take beyond twice its limit, above its memory limit, or after it was told to stop, until
+/// it is slowed down.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// A guest that was told to end counts as about to end for so long.
 const ENDING: Duration = Duration::from_millis(500);
@@ -295,6 +296,8 @@ impl Watchdog {
         let thread = worker.watch.thread()?;
         let limits = &worker.app.manifest.limits;
         let limit = match worker.is_loading.load(Ordering::Relaxed) {
+            // Its guest was stopped, as soon as that could be.
+            _ if worker.watch.memory() > limits.get(Limit::Memory) => Duration::ZERO,
             true => limits.time(Limit::Startup).max(limits.time(Limit::Cpu)),
             false => limits.time(Limit::Cpu),
         };

@@ -86,6 +86,18 @@ fn a_turn_far_beyond_its_limit_comes_last_until_it_ends() {
 }
 
 #[test]
+fn a_turn_above_its_memory_limit_comes_last_however_much_time_it_may_take() {
+    with_app("[limits]\ncpu = \"1 m\"\nmemory = \"32 MB\"\n", |lab, _, address| {
+        let mut client = Client::connect(address);
+        assert_eq!(client.get("burn/400").body, "burnt");
+        assert_eq!(lab.metric("nexus_slowed_turns_total{app=\"app\"}"), 0.0);
+        client.get("grow/33");
+        assert_eq!(client.get("burn/400").body, "burnt");
+        assert_eq!(lab.metric("nexus_slowed_turns_total{app=\"app\"}"), 1.0);
+    });
+}
+
+#[test]
 fn a_turn_within_twice_its_limit_keeps_its_share() {
     with_app("[limits]\ncpu = \"1 s\"\n", |lab, _, address| {
         assert_eq!(Client::connect(address).get("burn/400").body, "burnt");

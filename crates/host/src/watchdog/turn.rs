@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 /// From here on a turn's CPU time is looked at. Reading a thread's clock costs more than all else of a look.
 const LONG: Duration = Duration::from_millis(10);
 
+/// At least this often the clock is read, for what a turn is allowed may become less.
+const SELDOM: Duration = Duration::from_millis(100);
+
 /// A turn that was running at a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Turn {
@@ -35,8 +38,8 @@ impl Turn {
     }
 
     /// Whether the turn has taken `allowed` of CPU time since it was first seen, or as much since it was told to stop as
-    /// it was allowed then. Reads the thread's clock by `cpu` as seldom as that can be told: nobody takes more CPU time
-    /// than time passes.
+    /// it was allowed then. Reads the thread's clock by `cpu` hardly more often than that can be told: nobody takes more
+    /// CPU time than time passes.
     pub(super) fn is_beyond(
         &mut self,
         allowed: Duration,
@@ -52,7 +55,7 @@ impl Turn {
         };
         let base = *self.base.get_or_insert(cpu);
         let left = self.allowed.unwrap_or(allowed).saturating_sub(cpu.saturating_sub(base));
-        self.next = now + left.max(LONG);
+        self.next = now + left.clamp(LONG, SELDOM);
         left.is_zero()
     }
 }
