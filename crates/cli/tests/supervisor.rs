@@ -368,7 +368,7 @@ fn hosts_that_die_before_they_serve_are_given_up() {
         Folder::app("await new Promise((resolve) => setTimeout(resolve, 3_600_000)); export default {};");
     let mut nexus = Nexus::serve(folder.path());
     let mut last = 0;
-    while nexus.runs() {
+    while !nexus.has_ended() {
         // Each one once, and only those that are there: the last one's successor never comes.
         if let [host] = nexus.hosts()[..]
             && host != last

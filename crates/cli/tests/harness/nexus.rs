@@ -351,9 +351,16 @@ impl Nexus {
         status
     }
 
-    /// Whether it still runs.
+    /// Whether it still runs, on the host that it started with.
     pub(crate) fn runs(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
+        let mut deaths = self.messages("the host died");
+        deaths.retain(|line| line["kind"] == "host");
+        !self.has_ended() && deaths.is_empty()
+    }
+
+    /// Whether the process that was started has ended, the supervisor, that is.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Has it stop and gives its exit code.
