@@ -160,12 +160,12 @@ fn an_object_that_is_no_response_is_told_to_be_an_object_and_an_error_response_t
 #[test]
 fn a_response_that_does_not_come_in_time_is_a_504() {
     let folder = Folder::app(APP);
-    folder.write("app/nexus.toml", "[http]\nresponse_timeout = \"200 ms\"\n");
+    folder.write("app/nexus.toml", "[limits]\nwall = \"200 ms\"\n");
     let nexus = Nexus::serve(folder.path());
     let mut client = nexus.client("app");
     let response = client.get("/pending");
-    assert_failure(&response, 504, "the app did not respond in time");
-    let line = nexus.message("no response within the response_timeout of 200 ms");
+    assert_failure(&response, 504, "the app did not respond in time (limit: wall 200 ms)");
+    let line = nexus.message("no response within the wall limit of 200 ms");
     assert_eq!(line["request_id"].as_str(), response.header("x-request-id"));
     assert_eq!(client.get("/ok").text(), "ok");
     // The endless loop of timers was this request's, and ended with it.
@@ -173,9 +173,9 @@ fn a_response_that_does_not_come_in_time_is_a_504() {
 }
 
 #[test]
-fn the_time_that_a_streaming_body_takes_is_not_bounded_by_the_response_timeout() {
+fn the_time_that_a_streaming_body_takes_is_not_bounded_by_the_wall_limit() {
     let folder = Folder::app(APP);
-    folder.write("app/nexus.toml", "[http]\nresponse_timeout = \"100 ms\"\n");
+    folder.write("app/nexus.toml", "[limits]\nwall = \"100 ms\"\n");
     let nexus = Nexus::serve(folder.path());
     let mut client = nexus.client("app");
     client.send_request("GET", "/streams", &[], b"");

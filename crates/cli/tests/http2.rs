@@ -179,14 +179,49 @@ fn a_client_that_does_not_read_holds_the_guest_back_and_not_its_other_requests()
 
 #[test]
 fn failures_and_refusals_have_their_statuses() {
-    with_app("[http]\nmax_body = 1000\n", async |nexus, client| {
+    with_app("[limits]\nbody = 1000\n", async |nexus, client| {
         let response = client.request("GET", "/throw", none()).await;
         let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
         assert_eq!(response.status(), 500);
         assert_eq!(text(response).await, "the app failed to handle this request\n");
         assert_eq!(nexus.message("on purpose")["request_id"], id);
-        assert_eq!(client.request("POST", "/echo", bytes(vec![b'x'; 1001])).await.status(), 413);
+        let response = client.request("POST", "/echo", bytes(vec![b'x'; 1001])).await;
+        assert_eq!(response.status(), 413);
+        assert_eq!(response.headers()["x-request-id"].len(), 32);
+        assert_eq!(text(response).await, "the request's body is too large (limit: body 1000 B)\n");
         assert_eq!(client.request("GET", "/", none()).await.status(), 200, "and the connection goes on");
+    });
+}
+
+#[test]
+fn requests_that_find_no_place_and_no_room_get_503_each_for_itself() {
+    with_app("[limits]\nrequests = 2\nqueue = 3\n", async |nexus, client| {
+        let waiting: Vec<_> = (0..2).map(|_| tokio::spawn(client.request("GET", "/wait", none()))).collect();
+        while nexus.messages("waiting").len() < 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let others: Vec<_> = (0..10).map(|_| tokio::spawn(client.request("GET", "/", none()))).collect();
+        // Three wait, seven are refused.
+        while others.iter().filter(|other| other.is_finished()).count() < 7 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        // Their client gives up, and the next have their places.
+        for one in &waiting {
+            one.abort();
+        }
+        let mut statuses = Vec::new();
+        for other in others {
+            let response = other.await.unwrap();
+            let status = response.status().as_u16();
+            if status == 503 {
+                assert_eq!(response.headers()["retry-after"], "1");
+                assert_eq!(text(response).await, "the app has too many requests (limit: queue 3)\n");
+            }
+            statuses.push(status);
+        }
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 200, 200, 503, 503, 503, 503, 503, 503, 503]);
+        nexus.await_nothing_held("app");
     });
 }
 

@@ -191,6 +191,48 @@ fn the_access_log_adds_a_line_a_request() {
 }
 
 #[test]
+fn requests_that_no_guest_sees_have_their_lines_and_ids_too() {
+    let folder = Folder::app(APP);
+    folder.write(
+        "app/nexus.toml",
+        "[limits]\nbody = 10\nheaders = \"1 KB\"\nurl = 100\nrequests = 1\nqueue = 0\n",
+    );
+    let nexus = Start::in_folder(folder.path()).args(&["--access-log"]).start();
+    let mut pending = nexus.client("app");
+    pending.send_request("GET", "/pending", &[], b"");
+    nexus.message("pending");
+    let long = "x".repeat(2000);
+    for (status, method, path, request) in [
+        (400, "GET", "/no-host", "GET /no-host HTTP/1.1\r\n\r\n".to_owned()),
+        (400, "", "", "\x16\x03\x01\r\n\r\n".into()),
+        (408, "GET", "/slow?a", "GET /slow?a HTTP/1.1\r\nHost:".into()),
+        (
+            413,
+            "PUT",
+            "/large",
+            "PUT /large HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\nX-Request-Id: mine\r\n\r\n".into(),
+        ),
+        (414, "GET", &*format!("/{}", &long[..1023]), format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n")),
+        (431, "GET", "/", format!("GET / HTTP/1.1\r\nHost: a\r\nX: {long}\r\n\r\n")),
+        (503, "GET", "/full", "GET /full HTTP/1.1\r\nHost: a\r\n\r\n".into()),
+    ] {
+        let mut client = nexus.client("app");
+        client.send(&request);
+        let response = client.response();
+        assert_eq!(response.status, status, "{request:.60}");
+        let id = response.header("x-request-id").unwrap();
+        assert_eq!(id == "mine", status == 413);
+        let line = nexus.line(id, |line| line["kind"] == "access" && line["request_id"] == id);
+        assert_eq!((&line["status"], &line["app"]), (&status.into(), &"app".into()));
+        assert_eq!((line["method"].as_str(), line["path"].as_str()), (Some(method), Some(path)));
+        assert_eq!((&line["bytes"], &line["complete"]), (&response.body.len().into(), &true.into()));
+        assert!(line["client"].as_str().unwrap().starts_with("127.0.0.1"), "{line}");
+        let took = line["duration_ms"].as_f64().unwrap();
+        assert!(status != 408 || took >= 10_000.0, "{line}");
+    }
+}
+
+#[test]
 fn without_it_requests_have_no_lines() {
     let (_folder, mut nexus) = serve(&[]);
     assert_eq!(nexus.get("app", "/").status, 200);
@@ -201,6 +243,7 @@ fn without_it_requests_have_no_lines() {
 #[test]
 fn a_flood_of_lines_blocks_nobody_and_what_is_dropped_is_counted_and_told() {
     let folder = Folder::new(&[("noisy/index.js", APP), ("quiet/index.js", APP)]);
+    folder.write("noisy/nexus.toml", "[limits]\ncpu = \"60 s\"\nlog = \"1 GB\"\n");
     let nexus = Nexus::serve(folder.path());
     nexus.address("noisy");
     nexus.admin();
