@@ -70,7 +70,7 @@ fn attach(isolate: &mut v8::OwnedIsolate) -> Option<v8::Global<v8::Context>> {
     let registry = v8::Global::new(scope, registry);
     scope.set_slot(Registry(registry));
     let receiver = v8::undefined(scope).into();
-    internal_function(scope, "takeWebAssembly")?.call(scope, receiver, &[])?;
+    internal_function(scope, "takeLate")?.call(scope, receiver, &[])?;
     Some(v8::Global::new(scope, context))
 }
 

@@ -46,8 +46,9 @@
   delete Atomics.wait;
   delete Atomics.waitAsync;
   delete globalThis.console;
-  // V8 puts WebAssembly into each context anew, and not into the one of the snapshot. See wasm.js.
-  nexus.takeWebAssembly = () => {
+  // V8 puts these into each context anew, and not into the one of the snapshot. See wasm.js and structured_clone.js.
+  nexus.takeLate = () => {
+    nexus.builtins.clonable.views.Float16Array = globalThis.Float16Array;
     nexus.nativeWebAssembly = globalThis.WebAssembly;
     nexus.lazy(["wasm.js"], ["WebAssembly"]);
   };

@@ -1,16 +1,17 @@
-//! Native of `structured_clone.js`: V8's own serialiser, there and back.
+//! Natives of `structured_clone.js`: what only V8 knows of a value.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::rc::Rc;
-
-use v8::{ValueDeserializerHelper, ValueSerializerHelper};
 
 use crate::ops;
 
-pub(crate) const OPS: &[ops::Op] = ops::ops![structuredClone => op_structured_clone];
+pub(crate) const OPS: &[ops::Op] = ops::ops![
+    isPlainObject => op_is_plain_object,
+    isDetachable => op_is_detachable,
+];
 
-/// Keeps what V8 cannot clone, for JavaScript to throw it as a `DataCloneError`.
-struct Delegate(Rc<RefCell<Option<String>>>);
+/// Hears from V8's serialiser whether a value is an object without more to it. It reads none of its properties.
+struct Delegate(Rc<Cell<bool>>);
 
 impl v8::ValueSerializerImpl for Delegate {
     fn throw_data_clone_error<'s>(
@@ -18,84 +19,55 @@ impl v8::ValueSerializerImpl for Delegate {
         scope: &mut v8::PinScope<'s, '_>,
         message: v8::Local<'s, v8::String>,
     ) {
-        *self.0.borrow_mut() = Some(message.to_rust_string_lossy(scope));
         // The serialiser stops at an exception, whichever it is.
         let error = v8::Exception::error(scope, message);
         scope.throw_exception(error);
     }
 
-    fn get_wasm_module_transfer_id(
+    fn has_custom_host_object(&self, _isolate: &v8::Isolate) -> bool {
+        true
+    }
+
+    fn is_host_object<'s>(
         &self,
-        scope: &mut v8::PinScope<'_, '_>,
-        _module: v8::Local<'_, v8::WasmModuleObject>,
-    ) -> Option<u32> {
-        *self.0.borrow_mut() = Some("a WebAssembly.Module cannot be cloned".into());
-        let undefined = v8::undefined(scope).into();
-        scope.throw_exception(undefined);
-        None
+        _scope: &mut v8::PinScope<'s, '_>,
+        _object: v8::Local<'s, v8::Object>,
+    ) -> Option<bool> {
+        Some(true)
+    }
+
+    fn write_host_object<'s>(
+        &self,
+        _scope: &mut v8::PinScope<'s, '_>,
+        _object: v8::Local<'s, v8::Object>,
+        _serializer: &dyn v8::ValueSerializerHelper,
+    ) -> Option<bool> {
+        self.0.set(true);
+        Some(true)
     }
 }
 
-impl v8::ValueDeserializerImpl for Delegate {}
-
-/// `structuredClone(value, buffers)`: the clone in an array, or, as a string, what cannot be cloned. Exceptions of
-/// the guest's own getters pass through. The buffers are detached, their bytes the clone's.
-fn op_structured_clone<'s>(
+/// `isPlainObject(object)`: whether it is an ordinary object: no promise, proxy, formatter or anything else with slots of
+/// its own. Of something that is no other kind that `valueKind` knows.
+fn op_is_plain_object<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
     mut rv: v8::ReturnValue<'s, v8::Value>,
 ) {
-    let refused = Rc::new(RefCell::new(None));
+    let plain = Rc::new(Cell::new(false));
     let context = scope.get_current_context();
-    let mut buffers = Vec::new();
-    if let Ok(list) = v8::Local::<v8::Array>::try_from(args.get(1)) {
-        for index in 0..list.length() {
-            let item = list.get_index(scope, index);
-            let Some(Ok(buffer)) = item.map(v8::Local::<v8::ArrayBuffer>::try_from) else { continue };
-            if buffer.was_detached() || !buffer.is_detachable() {
-                *refused.borrow_mut() = Some("an ArrayBuffer is detached already, or cannot be".to_owned());
-            }
-            buffers.push(buffer);
-        }
-    }
+    v8::tc_scope!(let scope, scope);
+    let serializer = v8::ValueSerializer::new(scope, Box::new(Delegate(plain.clone())));
+    serializer.write_value(context, args.get(0));
+    rv.set_bool(plain.get());
+}
 
-    let mut bytes = None;
-    if refused.borrow().is_none() {
-        v8::tc_scope!(let scope, scope);
-        let serializer = v8::ValueSerializer::new(scope, Box::new(Delegate(refused.clone())));
-        for (id, buffer) in (0..).zip(&buffers) {
-            serializer.transfer_array_buffer(id, *buffer);
-        }
-        serializer.write_header();
-        if serializer.write_value(context, args.get(0)) == Some(true) {
-            bytes = Some(serializer.release());
-        } else if refused.borrow().is_none() {
-            scope.rethrow();
-            return;
-        }
-    }
-    let Some(bytes) = bytes else {
-        let message = refused.borrow_mut().take().unwrap_or_default();
-        if let Some(message) = v8::String::new(scope, &message) {
-            rv.set(message.into());
-        }
-        return;
-    };
-
-    let deserializer = v8::ValueDeserializer::new(scope, Box::new(Delegate(refused)), &bytes);
-    for (id, buffer) in (0..).zip(&buffers) {
-        // A getter may have detached it meanwhile: then the clone gets an empty one.
-        let store = buffer.get_backing_store();
-        if buffer.detach(None) != Some(true) {
-            continue;
-        }
-        let moved = v8::ArrayBuffer::with_backing_store(scope, &store);
-        deserializer.transfer_array_buffer(id, moved);
-    }
-    if deserializer.read_header(context) != Some(true) {
-        return;
-    }
-    if let Some(clone) = deserializer.read_value(context) {
-        rv.set(v8::Array::new_with_elements(scope, &[clone]).into());
-    }
+/// `isDetachable(buffer)`: whether it can be transferred.
+fn op_is_detachable<'s>(
+    _scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    let buffer = v8::Local::<v8::ArrayBuffer>::try_from(args.get(0));
+    rv.set_bool(buffer.is_ok_and(|buffer| buffer.is_detachable() && !buffer.was_detached()));
 }

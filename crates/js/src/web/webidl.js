@@ -278,6 +278,29 @@
     symbol: methods(Symbol.prototype, ["toString", "valueOf"]),
     bigint: methods(BigInt.prototype, ["valueOf"]),
     functionText: uncurryThis(Function.prototype.toString),
+    keys: Object.keys,
+    isEnumerable: uncurryThis(Object.prototype.propertyIsEnumerable),
+    // For structured_clone.js.
+    clonable: {
+      __proto__: null,
+      Object, Date, RegExp, Map, Set, ArrayBuffer,
+      errors: { __proto__: null, Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError },
+      views: {
+        __proto__: null, DataView, Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array,
+        BigInt64Array, BigUint64Array, Float32Array, Float64Array,
+      },
+      typedBuffer, typedOffset, typedBytes: typedLength, dataBuffer, dataOffset, dataBytes: dataLength,
+      isResizable: getter(ArrayBuffer.prototype, "resizable"),
+      maxLength: getter(ArrayBuffer.prototype, "maxByteLength"),
+      setBytes: uncurryThis(Bytes.prototype.set),
+      mapSet: uncurryThis(Map.prototype.set),
+      setAdd: uncurryThis(Set.prototype.add),
+      source: getter(RegExp.prototype, "source"),
+      flags: [
+        ["d", "hasIndices"], ["g", "global"], ["i", "ignoreCase"], ["m", "multiline"], ["s", "dotAll"], ["u", "unicode"],
+        ["v", "unicodeSets"], ["y", "sticky"],
+      ].map(([letter, name]) => ({ __proto__: null, letter, get: getter(RegExp.prototype, name) })),
+    },
   };
 
   nexus.webidl = {
