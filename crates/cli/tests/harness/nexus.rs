@@ -295,9 +295,10 @@ impl Nexus {
         }
     }
 
-    /// The id of the process that was started.
+    /// The id of the process that runs the apps.
+    #[track_caller]
     pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+        self.host()
     }
 
     /// The process that was started: the supervisor, unless there is none.
