@@ -32,6 +32,7 @@ fn no_more_than_the_limit_are_in_the_guest_and_the_others_follow_in_order() {
             })
             .collect();
         assert!(!lab.seen.lock().unwrap().iter().any(|path| path.starts_with("turn")), "no place is free");
+        until("all are counted", || lab.metric("nexus_requests_waiting{app=\"app\"}") == 20.0);
         // One that leaves makes a place, which all others use in turn.
         drop(first.remove(0));
         for (number, client) in waiting.iter_mut().enumerate() {

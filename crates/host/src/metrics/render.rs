@@ -63,6 +63,7 @@ fn render_apps(page: &mut Page, apps: &[AppSum]) {
     page.each("nexus_timers", GAUGE, "Timers that have not fired.", apps, |app| app.usage.timers);
     page.each("nexus_operations", GAUGE, "Operations under way.", apps, |app| app.usage.operations);
     page.each("nexus_requests_in_flight", GAUGE, "Requests that are not over.", apps, |app| app.in_flight);
+    page.each("nexus_requests_waiting", GAUGE, "Requests that wait for their turn.", apps, |app| app.waiting);
     page.each("nexus_connections", GAUGE, "Open connections.", apps, |app| app.connections);
 
     page.family("nexus_requests_total", COUNTER, "Requests that were answered, by status class.");
@@ -294,6 +295,7 @@ mod tests {
             2,
             true,
         );
+        worker.waiting(8);
         stats.cold_start(Duration::from_millis(3));
         stats.stopped(StopReason::Memory);
         stats.refused(413);
@@ -339,6 +341,7 @@ mod tests {
         assert_eq!(value(&page, "nexus_app_up", &[odd]), 0.0);
         assert_eq!(value(&page, "nexus_connections", &[hello]), 6.0);
         assert_eq!(value(&page, "nexus_requests_in_flight", &[hello]), 2.0);
+        assert_eq!(value(&page, "nexus_requests_waiting", &[hello]), 8.0);
         assert_eq!(value(&page, "nexus_heap_used_bytes", &[hello]), 1000.0);
         assert_eq!(value(&page, "nexus_heap_limit_bytes", &[hello]), 2000.0);
         assert_eq!(value(&page, "nexus_request_scopes", &[hello]), 3.0);

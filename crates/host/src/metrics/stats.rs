@@ -131,6 +131,7 @@ pub(crate) struct WorkerStats {
     timers: Gauge,
     operations: Gauge,
     in_flight: Gauge,
+    waiting: Gauge,
     /// 1 if there is a guest.
     guests: Gauge,
     thread: Arc<ThreadClock>,
@@ -156,6 +157,11 @@ impl WorkerStats {
         self.guests.set(u64::from(has_guest));
     }
 
+    /// How many requests wait for a place in the guest, or for the guest.
+    pub(crate) fn waiting(&self, requests: u64) {
+        self.waiting.set(requests);
+    }
+
     /// The thread's CPU time in nanoseconds; 0 where the system does not tell it.
     pub(super) fn cpu_nanos(&self) -> u64 {
         self.thread.nanos()
@@ -168,6 +174,7 @@ impl WorkerStats {
         sum.usage.timers += self.timers.get();
         sum.usage.operations += self.operations.get();
         sum.in_flight += self.in_flight.get();
+        sum.waiting += self.waiting.get();
         sum.isolates += self.guests.get();
     }
 }
@@ -218,13 +225,14 @@ mod tests {
         let (one, two) = (AppStats::default(), AppStats::default());
         let worker = WorkerStats::default();
         worker.report(Usage { heap_used: 5, heap_limit: 9, scopes: 1, timers: 2, operations: 3 }, 4, true);
+        worker.waiting(5);
         one.ended(Some(200), MS, 10, MS, true);
         one.ended(None, MS, 0, MS, false);
         two.ended(Some(204), MS, 1, MS, true);
         two.ended(Some(500), MS, 0, MS, false);
         two.ended(Some(999), MS, 0, MS, true);
         let a = sum(&[(&one, &worker), (&two, &worker)]);
-        assert_eq!((a.isolates, a.connections, a.memory, a.in_flight), (2, 6, 14, 8));
+        assert_eq!((a.isolates, a.connections, a.memory, a.in_flight, a.waiting), (2, 6, 14, 8, 10));
         assert_eq!(a.requests, [0, 2, 0, 0, 1]);
         assert_eq!((a.aborted, a.bytes_sent, a.latency.count()), (2, 11, 3));
         assert_eq!(a.usage, Usage { heap_used: 10, heap_limit: 18, scopes: 2, timers: 4, operations: 6 });

@@ -18,6 +18,8 @@ pub(crate) struct AppSum {
     /// What its guests hold as seen from outside, in bytes.
     pub(super) memory: u64,
     pub(super) in_flight: u64,
+    /// Requests that wait for a place in the guest.
+    pub(super) waiting: u64,
     pub(super) connections: u64,
     pub(super) cpu_nanos: u64,
     /// By status class, 1xx to 5xx.

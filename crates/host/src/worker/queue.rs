@@ -62,6 +62,11 @@ impl Queue {
         is_free
     }
 
+    /// How many wait.
+    pub(super) fn length(&self) -> usize {
+        self.length.get()
+    }
+
     /// Gives a place back.
     #[inline]
     pub(super) fn leave(&self) {

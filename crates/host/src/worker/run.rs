@@ -257,7 +257,7 @@ impl Life<'_> {
 
     /// Does something unless the worker is told to end meanwhile. There is no guest.
     async fn unless_told<T>(&mut self, work: impl Future<Output = T>) -> Result<T, End> {
-        let told = pin!(commanded(self.commands, None, self.worker));
+        let told = pin!(commanded(&self.service, self.commands, None, self.worker));
         match select(pin!(work), told).await {
             Either::Left((done, _)) => Ok(done),
             Either::Right((commanded, _)) => {
@@ -272,7 +272,7 @@ impl Life<'_> {
 
     /// Serves until the guest has ended or the worker is told to end.
     async fn serve(&mut self, guest: Option<Rc<dyn Guest>>) -> Result<Stop, Told> {
-        let done = until_stopped(self.commands, guest, self.worker).await;
+        let done = until_stopped(&self.service, self.commands, guest, self.worker).await;
         self.past.told = done.as_ref().err().copied();
         done
     }
@@ -320,7 +320,7 @@ async fn finished(
         }
     });
     loop {
-        let stopped = pin!(until_stopped(commands, guest.clone(), worker));
+        let stopped = pin!(until_stopped(service, commands, guest.clone(), worker));
         match select(server.as_mut(), stopped).await {
             Either::Left(_) => break,
             Either::Right((Ok(stop), _)) => {
@@ -338,8 +338,9 @@ async fn finished(
             0 => Poll::Ready(()),
             _ => Poll::Pending,
         }));
-        let stopped =
-            pin!(async { while until_stopped(commands, Some(guest.clone()), worker).await.is_err() {} });
+        let stopped = pin!(async {
+            while until_stopped(service, commands, Some(guest.clone()), worker).await.is_err() {}
+        });
         // In this order: the guest's loop first, and then a look at what it left.
         select(stopped, is_done).await;
     }
@@ -347,12 +348,13 @@ async fn finished(
 
 /// Drives the guest until it has ended or must, unless the worker is told to end before.
 async fn until_stopped(
+    service: &WorkerService,
     commands: &mut mpsc::UnboundedReceiver<Control>,
     guest: Option<Rc<dyn Guest>>,
     worker: &Worker,
 ) -> Result<Stop, Told> {
     let drive = pin!(drive(guest.clone(), worker));
-    let commanded = pin!(commanded(commands, guest.as_deref(), worker));
+    let commanded = pin!(commanded(service, commands, guest.as_deref(), worker));
     match select(drive, commanded).await {
         Either::Left((stop, _)) => Ok(stop),
         Either::Right((Commanded::End(told), _)) => Err(told),
@@ -486,6 +488,7 @@ enum Commanded {
 
 /// Carries out the host's commands until one needs more than that.
 async fn commanded(
+    service: &WorkerService,
     commands: &mut mpsc::UnboundedReceiver<Control>,
     guest: Option<&dyn Guest>,
     worker: &Worker,
@@ -493,7 +496,7 @@ async fn commanded(
     loop {
         match commands.recv().await {
             Some(Control::Report(done)) => {
-                report(guest, worker);
+                report(guest, worker, service.waiting());
                 let _ = done.send(());
             }
             // The command may come late: for a fresh guest, or one that has a request by now.
@@ -511,7 +514,8 @@ async fn commanded(
     }
 }
 
-fn report(guest: Option<&dyn Guest>, worker: &Worker) {
+fn report(guest: Option<&dyn Guest>, worker: &Worker, waiting: usize) {
     let usage = guest.map(|guest| (guest.usage(), guest.in_flight())).unwrap_or_default();
     worker.figures.report(usage.0, usage.1 as u64, guest.is_some());
+    worker.figures.waiting(waiting as u64);
 }

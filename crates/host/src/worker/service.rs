@@ -179,6 +179,11 @@ impl WorkerService {
         self.deadlines.add(due, key, |key| self.find(key).is_some());
     }
 
+    /// How many requests wait for a place in the guest, or for the guest.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.length()
+    }
+
     /// Lets those that wait follow when there is a place, and fails those whose time is up; never ends.
     pub(super) async fn enforce_deadlines(&self) {
         join(self.enforce_wall(), self.serve_queue()).await;
