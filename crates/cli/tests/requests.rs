@@ -129,7 +129,7 @@ fn what_wait_until_keeps_has_no_place() {
     for _ in 0..5 {
         assert_eq!(nexus.get("app", "/tail").text(), "tail");
     }
-    assert_eq!(nexus.messages("tail").len(), 5);
+    until("all are kept", || (nexus.messages("tail").len() == 5).then_some(()));
     assert_eq!(nexus.get("app", "/open").text(), "open");
     nexus.await_nothing_held("app");
 }
