@@ -22,6 +22,8 @@ use crate::state::State;
 
 /// What a guest gets once beyond its heap's limit, so that stopping it does not itself run out of memory.
 const HEADROOM: usize = 64 * 1024 * 1024;
+/// After a turn of so many nanoseconds the heap is measured: it may have grown much without a collection.
+const LONG: u64 = 1_000_000;
 /// How many frames of the guest's stack are told when it is stopped, and the longest name among them, in bytes.
 const MAX_FRAMES: usize = 16;
 const MAX_NAME: usize = 200;
@@ -112,11 +114,13 @@ impl State {
     /// The turn is over: it is charged, and the guest stopped if that was too much.
     pub(crate) fn end_turn(&self, isolate: &mut v8::Isolate, key: ScopeKey) {
         let accounts = &self.accounts;
+        let mut cpu = accounts.meter.end();
         accounts.memory.set_external(external(isolate));
-        if accounts.memory.is_high() {
+        if cpu >= LONG || accounts.memory.is_high() {
+            accounts.meter.begin();
             self.examine(isolate);
+            cpu += accounts.meter.end();
         }
-        let cpu = accounts.meter.end();
         self.services.watch.set_memory(accounts.memory.total());
         self.services.watch.end_turn();
         self.with_scope(key, |scope| {
@@ -265,13 +269,47 @@ unsafe extern "C" fn collected(
 /// # Safety
 /// V8 calls it on the thread that ran out of memory.
 unsafe extern "C" fn out_of_memory(location: *const c_char, _details: &v8::OomDetails) {
+    // SAFETY: where V8 gives a location, it is one of its own constants.
+    let location = (!location.is_null()).then(|| unsafe { CStr::from_ptr(location) });
+    park(&location.map(CStr::to_string_lossy).unwrap_or_default());
+}
+
+thread_local! {
+    /// Whether V8 has found itself broken on this thread.
+    static BROKEN: Cell<bool> = const { Cell::new(false) };
+}
+
+unsafe extern "C" {
+    /// `v8::base::SetPrintStackTrace`: what V8 calls right before it ends the process, whatever the reason. The crate has
+    /// no name for it.
+    #[link_name = "_ZN2v84base18SetPrintStackTraceEPFvvE"]
+    fn set_print_stack_trace(print: extern "C" fn());
+}
+
+/// Has V8 tell before it ends the process, for the process. After V8's initialization, which sets its own.
+pub(crate) fn hear_of_the_end() {
+    v8::V8::set_fatal_error_handler(|_file: &str, _line: i32, _message: &str| BROKEN.set(true));
+    // SAFETY: V8 keeps the pointer and calls it without arguments; nothing runs JavaScript before `initialize` is over.
+    unsafe { set_print_stack_trace(ending) };
+}
+
+/// V8 is about to end the process. If one of its own checks failed, going on would not be safe. In all other cases a
+/// guest has asked for more than there is or can be (`split` of a string into more characters than an array may have,
+/// say), which V8 itself counts as harmless: then it is as if it were out of memory.
+extern "C" fn ending() {
+    if BROKEN.get() {
+        eprintln!("{}", std::backtrace::Backtrace::force_capture());
+        return;
+    }
+    park("it asked for more than V8 can make");
+}
+
+/// Tells the host that the guest ended in the middle of its turn, and never returns.
+fn park(what: &str) -> ! {
     let told = catch_unwind(AssertUnwindSafe(|| {
         let state = RUNNING.get();
         // SAFETY: `detach` takes it away before the state goes. A thread of V8's own has none.
         let Some(state) = (unsafe { state.as_ref() }) else { return };
-        // SAFETY: where V8 gives a location, it is one of its own constants.
-        let location = (!location.is_null()).then(|| unsafe { CStr::from_ptr(location) });
-        let location = location.map(CStr::to_string_lossy).unwrap_or_default();
         // Nobody may reach into the isolate any more.
         state.handle.park();
         // SAFETY: the isolate of the state, on its own thread; V8 itself reads its statistics before it comes here.
@@ -284,7 +322,7 @@ unsafe extern "C" fn out_of_memory(location: *const c_char, _details: &v8::OomDe
         state.services.watch.set_memory(state.accounts.memory.total());
         let limit = state.services.limits.get(Limit::Memory);
         let detail = format!(
-            "the app reached its memory limit of {} in one step, which V8 could not break off ({location})",
+            "the app reached its memory limit of {} in one step, which V8 could not break off ({what})",
             Limit::Memory.show(limit)
         );
         let limit = Some((Limit::Memory, limit));

@@ -80,6 +80,7 @@ fn initialize_once(program: &Path, platform: NewPlatform) -> Result<(), InitErro
     // Two threads compile hot code in the background for all isolates together.
     v8::V8::initialize_platform(platform(2, false).make_shared());
     v8::V8::initialize();
+    crate::limits::hear_of_the_end();
     Ok(())
 }
 

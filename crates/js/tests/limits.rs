@@ -246,6 +246,23 @@ fn nothing_that_a_guest_allocates_in_one_step_ends_the_process() {
         "let text = 'x'; for (;;) text += text",
         "let text = 'x'; const held = []; for (;;) { held.push(text); text = (text + text).slice(0, 2 ** 28); text.charCodeAt(0) }",
         "JSON.parse('['.repeat(1e7))",
+        // More than an array can have, which V8 finds fatal.
+        "'x'.padEnd(2 ** 29 - 30).split('')",
+        "[...'x'.padEnd(2 ** 29 - 30)]",
+        "Object.keys(new Uint8Array(2 ** 28))",
+        "Array.from('x'.padEnd(2 ** 28))",
+        "Object.getOwnPropertyNames('x'.padEnd(2 ** 28))",
+        "Object.entries('x'.padEnd(2 ** 28))",
+        "new Float64Array(2 ** 27 + 1).toSorted(() => 0)",
+        "Array.from(new Uint8Array(2 ** 28))",
+        "'x,'.repeat(2 ** 27).split(',')",
+        "new Set(new Uint8Array(2 ** 27))",
+        "JSON.stringify('x'.padEnd(2 ** 28), null, ' ')",
+        "'x'.padEnd(2 ** 28).replaceAll('x', 'yyyy').replace(/ /g, 'zzz')",
+        "'x'.padEnd(2 ** 28).match(/ /g)",
+        "Reflect.apply(Math.max, null, { length: 2 ** 28 })",
+        "String.fromCharCode.apply(null, new Uint16Array(2 ** 27))",
+        "structuredClone(new Array(1e8).fill(0))",
         "JSON.stringify(new Array(1e7).fill('xxxxxxxxxxxxxxxx'))",
     ] {
         survives(attack);
