@@ -5,6 +5,7 @@
 //
 // @status 500, 504, 503, 200
 // @limit wall
+// @limits wall = "2 s"
 // @files a#.js * 2 = await import("./b#.js"); export const name = "a#";
 // @files b#.js * 2 = await import("./a#.js"); export const name = "b#";
 

@@ -5,6 +5,7 @@
 //
 // @status 503, 504
 // @limit cpu, wall
+// @limits wall = "2 s"
 
 export default {
   async fetch(request, env, ctx) {

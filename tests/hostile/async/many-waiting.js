@@ -5,6 +5,7 @@
 //
 // @status 504, 503
 // @limit wall, requests, queue, queue_wait
+// @limits wall = "2 s"
 // @limits queue = 100
 // @limits queue_wait = "1 s"
 // @clients 300

@@ -5,6 +5,7 @@
 //
 // @status 500, 503, 504
 // @limit cpu, memory, wall
+// @limits wall = "2 s"
 // @limits cpu = "2 s"
 // @body stalled
 

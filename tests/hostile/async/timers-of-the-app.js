@@ -5,6 +5,7 @@
 //
 // @status 200, 503, 504
 // @limit cpu, wall
+// @limits wall = "2 s"
 // @dead
 
 for (let i = 0; i < 9000; i++) setInterval(() => {}, 0);

@@ -5,6 +5,7 @@
 //
 // @status 504
 // @limit wall
+// @limits wall = "2 s"
 
 export default {
   async fetch(request, env, ctx) {

@@ -6,7 +6,7 @@
 // @status 200, 503
 // @limit cpu
 // @limits cpu = "5 s"
-// @logged limit
+// @logged logged as much as it may
 
 export default {
   async fetch(request, env, ctx) {

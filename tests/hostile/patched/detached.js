@@ -3,7 +3,7 @@
 // Tries: to have the host read and write memory that is gone.
 // Must: be answered, or fail with an exception.
 //
-// @status 200, 500, 503
+// @status 200, 500, 503, cut
 // @limit cpu
 // @path /transfer
 // @path /resize

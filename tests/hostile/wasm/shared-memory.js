@@ -5,6 +5,7 @@
 //
 // @status 500, 504
 // @limit wall
+// @limits wall = "2 s"
 // @path /wait
 // @path /waitAsync
 // @path /sab

@@ -295,12 +295,6 @@ impl Nexus {
         }
     }
 
-    /// The id of the process that runs the apps.
-    #[track_caller]
-    pub(crate) fn id(&self) -> u32 {
-        self.host()
-    }
-
     /// The process that was started: the supervisor, unless there is none.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()

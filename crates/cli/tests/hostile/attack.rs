@@ -8,6 +8,7 @@
 //! @limit cpu, memory     the limits that a 503 or 504 may name
 //! @path /a               asks for this, too; once a line, instead of `/`
 //! @clients 20            so many clients at once
+//! @times 20              so many times, one after the other
 //! @body stalled          sends a body that does not come
 //! @limits cpu = "1 s"    a line of `[limits]` in the manifest
 //! @stop cpu              the app must be stopped for this reason, by what the metrics say
@@ -35,6 +36,7 @@ pub(crate) struct Attack {
     pub(crate) limits: Vec<String>,
     pub(crate) paths: Vec<String>,
     pub(crate) clients: usize,
+    pub(crate) times: usize,
     pub(crate) stalled: bool,
     manifest: Vec<String>,
     pub(crate) stop: Option<String>,
@@ -57,9 +59,9 @@ impl Attack {
             limits: Vec::new(),
             paths: Vec::new(),
             clients: 1,
+            times: 1,
             stalled: false,
-            // So that what is to be answered by `wall` is so soon.
-            manifest: vec!["wall = \"4 s\"".to_owned()],
+            manifest: Vec::new(),
             stop: None,
             logged: None,
             refused: None,
@@ -112,6 +114,7 @@ impl Attack {
             "limit" => self.limits.extend(words()),
             "path" => self.paths.push(value.to_owned()),
             "clients" => self.clients = value.parse().ok()?,
+            "times" => self.times = value.parse().ok()?,
             "body" if value == "stalled" => self.stalled = true,
             "limits" => {
                 let key = value.split(' ').next()?;
