@@ -109,16 +109,19 @@ impl Ledger {
         self.lost_bytes.load(Ordering::Relaxed)
     }
 
-    /// Notes what all guests hold together, and gives the guests to end; see [`decide`].
-    pub(crate) fn balance(&self, accounts: &[Account]) -> Vec<(usize, Relief)> {
-        let held = accounts.iter().fold(0, |sum: u64, account| sum.saturating_add(account.memory));
-        self.held.store(held, Ordering::Relaxed);
+    /// Notes what all guests hold together, in bytes.
+    pub(crate) fn hold(&self, bytes: u64) {
+        self.held.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The guests to end; see [`decide`].
+    pub(crate) fn decide(&self, accounts: &[Account]) -> Vec<(usize, Relief)> {
         decide(self.budget, self.lost_bytes(), accounts)
     }
 
-    /// Whether there is room for a fresh guest beside others that hold `held` bytes.
-    pub(crate) fn admits(&self, held: u64) -> bool {
-        held.saturating_add(self.lost_bytes()).saturating_add(FRESH) <= self.budget
+    /// Whether there was room for a fresh guest at the last look.
+    pub(crate) fn admits_a_guest(&self) -> bool {
+        self.held().saturating_add(FRESH) <= self.budget
     }
 
     /// A worker is lost, with these bytes. Gives why the process is to be replaced, if it is.
@@ -129,7 +132,9 @@ impl Ledger {
             return None;
         }
         let (mb, budget) = (bytes / MB, self.budget / MB);
-        Some(format!("{lost} lost workers hold {mb} MB of the process's {budget} MB"))
+        let workers =
+            if lost == 1 { "1 lost worker holds".to_owned() } else { format!("{lost} lost workers hold") };
+        Some(format!("{workers} {mb} MB of the process's {budget} MB"))
     }
 }
 
@@ -177,10 +182,13 @@ mod tests {
     #[test]
     fn a_fresh_guest_is_admitted_only_where_there_is_room() {
         let ledger = Ledger::new(Some(100 * MB));
-        assert!(ledger.admits(92 * MB));
-        assert!(!ledger.admits(93 * MB));
+        let admits = |held: u64| {
+            ledger.hold(held * MB);
+            ledger.admits_a_guest()
+        };
+        assert!(admits(92) && !admits(93));
         assert_eq!(ledger.lose(20 * MB), None);
-        assert!(ledger.admits(72 * MB) && !ledger.admits(73 * MB));
+        assert!(admits(72) && !admits(73));
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod turn;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -48,7 +48,9 @@ const REMIND: Duration = Duration::from_secs(1);
 
 /// Watches over all workers of a host.
 pub(crate) struct Watchdog {
-    eyes: Mutex<Vec<Eye>>,
+    /// Workers that are to be watched from the next look on. The watchdog never waits for this lock: its holder may be a
+    /// thread that comes after all others.
+    newcomers: Mutex<Vec<Arc<Worker>>>,
     is_asleep: AtomicBool,
     /// The host is gone, and with it everything to watch.
     is_over: AtomicBool,
@@ -107,7 +109,7 @@ impl Watchdog {
     /// When the system gives no thread.
     pub(crate) fn start(ledger: Ledger, logger: Logger) -> io::Result<Arc<Self>> {
         let watchdog = Arc::new(Self {
-            eyes: Mutex::default(),
+            newcomers: Mutex::default(),
             is_asleep: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
             thread: OnceLock::new(),
@@ -125,16 +127,7 @@ impl Watchdog {
 
     /// Watches over this worker from now on. Its event loop is to tell when it wakes.
     pub(crate) fn add(self: &Arc<Self>, worker: &Arc<Worker>) -> Presence {
-        let eye = Eye {
-            worker: worker.clone(),
-            activity: worker.watch.activity(),
-            turn: None,
-            slowed: None,
-            is_slow: false,
-            told: None,
-            reported: None,
-        };
-        self.eyes().push(eye);
+        self.newcomers.lock().unwrap_or_else(PoisonError::into_inner).push(worker.clone());
         self.wake();
         Presence { worker: worker.clone(), watchdog: self.clone() }
     }
@@ -142,15 +135,6 @@ impl Watchdog {
     /// The process's memory.
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.ledger
-    }
-
-    /// Whether there is memory for one more guest.
-    pub(crate) fn admits_a_guest(&self) -> bool {
-        let eyes = self.eyes();
-        // What a lost one holds is in the ledger already, or soon will be.
-        let living = eyes.iter().filter(|eye| !eye.worker.has_left.load(Ordering::Relaxed));
-        let held = living.fold(0, |sum: u64, eye| sum.saturating_add(eye.worker.watch.memory()));
-        self.ledger.admits(held)
     }
 
     /// How often guests were had to look at their limits.
@@ -167,11 +151,6 @@ impl Watchdog {
     pub(crate) fn end(&self) {
         self.is_over.store(true, Ordering::Relaxed);
         self.wake();
-    }
-
-    fn eyes(&self) -> MutexGuard<'_, Vec<Eye>> {
-        // What a panic left half done is at most a figure of one worker's.
-        self.eyes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wake(&self) {
@@ -194,7 +173,9 @@ impl Watchdog {
         }
         let _vital = Vital;
         priority::raise_own();
-        while catch_unwind(AssertUnwindSafe(|| self.run())).is_err() {
+        // What a panic leaves half done is at most a figure of one worker's.
+        let mut eyes = Vec::new();
+        while catch_unwind(AssertUnwindSafe(|| self.run(&mut eyes))).is_err() {
             self.panicked();
             std::thread::sleep(LOOK);
         }
@@ -209,19 +190,19 @@ impl Watchdog {
         }
     }
 
-    fn run(&self) {
+    fn run(&self, eyes: &mut Vec<Eye>) {
         let mut busy = Instant::now();
         let mut books = busy;
         while !self.is_over.load(Ordering::Relaxed) {
             let now = Instant::now();
-            if self.look(now) {
+            if self.look(eyes, now) {
                 busy = now;
                 self.is_asleep.store(false, Ordering::Relaxed);
             }
             let is_quiet = now.duration_since(busy) >= QUIET;
             if now.duration_since(books) >= BOOKS || is_quiet {
                 books = now;
-                self.balance(now);
+                self.balance(eyes, now);
             }
             if is_quiet {
                 self.sleep();
@@ -250,11 +231,15 @@ impl Watchdog {
     }
 
     /// Looks at every worker once. Says whether any was awake.
-    fn look(&self, now: Instant) -> bool {
-        let mut is_busy = false;
-        let mut eyes = self.eyes();
+    fn look(&self, eyes: &mut Vec<Eye>, now: Instant) -> bool {
+        if let Ok(mut newcomers) = self.newcomers.try_lock() {
+            eyes.extend(newcomers.drain(..).map(Eye::new));
+        }
         eyes.retain(|eye| !eye.worker.has_left.load(Ordering::Relaxed));
-        for eye in eyes.iter_mut() {
+        let mut is_busy = false;
+        let mut held = 0;
+        for eye in eyes {
+            held += eye.worker.watch.memory();
             // One worker's panic must not keep the others from being looked at.
             match catch_unwind(AssertUnwindSafe(|| self.look_at(eye, now))) {
                 Ok(is_awake) => is_busy |= is_awake,
@@ -264,6 +249,7 @@ impl Watchdog {
                 }
             }
         }
+        self.ledger.hold(held);
         is_busy
     }
 
@@ -328,15 +314,14 @@ impl Watchdog {
 
     /// Compares what all guests hold with the budget and acts on it, and has those workers replaced that come near
     /// their own limit.
-    fn balance(&self, now: Instant) {
-        let mut eyes = self.eyes();
+    fn balance(&self, eyes: &mut [Eye], now: Instant) {
         let accounts: Vec<Account> = eyes.iter().map(|eye| eye.account(now)).collect();
-        for (index, relief) in self.ledger.balance(&accounts) {
+        for (index, relief) in self.ledger.decide(&accounts) {
             if let Some(eye) = eyes.get_mut(index) {
                 self.relieve(eye, relief, now);
             }
         }
-        for eye in eyes.iter_mut() {
+        for eye in eyes {
             let (app, worker) = (eye.worker.index, eye.worker.number);
             let event = match eye.is_slow {
                 true => Event::Slow { app, worker },
@@ -389,6 +374,18 @@ impl Watchdog {
 }
 
 impl Eye {
+    fn new(worker: Arc<Worker>) -> Self {
+        Self {
+            activity: worker.watch.activity(),
+            worker,
+            turn: None,
+            slowed: None,
+            is_slow: false,
+            told: None,
+            reported: None,
+        }
+    }
+
     fn account(&self, now: Instant) -> Account {
         let worker = &self.worker;
         let since_told = self.told.map(|told| now.duration_since(told));

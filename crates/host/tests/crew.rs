@@ -205,6 +205,7 @@ fn without_room_for_a_guest_its_requests_get_503_until_there_is() {
     with_apps(budget, &[("a", ""), ("b", "")], |lab, _, addresses| {
         // What is within the budget stays, but leaves no room for another one.
         assert_eq!(get(&addresses[1], "grow/95"), ok("grown"));
+        until("it is known", || lab.metric("nexus_memory_held_bytes") == (95 * MB) as f64);
         assert_eq!(get(&addresses[0], "stop").0, 503);
         let mut client = Client::connect(&addresses[0]);
         let refused = "the host has no memory left for the app\n";

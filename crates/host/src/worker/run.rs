@@ -34,6 +34,8 @@ const MAX_BACK_OFF: Duration = Duration::from_secs(30);
 const EARLY: Duration = Duration::from_secs(1);
 /// While the process has no memory for a guest, it is asked again this often.
 const ROOM: Duration = Duration::from_millis(100);
+/// The first time after so long: what the guest before held may not be known to be gone yet.
+const FIRST_ROOM: Duration = Duration::from_millis(10);
 
 /// How a worker's serving comes to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,24 +189,17 @@ impl Life<'_> {
     async fn guest(&mut self, engine: &dyn Engine, mut wait: Duration) -> Result<Rc<dyn Guest>, End> {
         let is_first = !self.past.is_announced && !matches!(self.worker.birth, Birth::Successor { .. });
         let mut back_off = MIN_BACK_OFF;
-        let mut is_refused = false;
+        let mut refusals = 0;
         loop {
             if !wait.is_zero() {
                 self.unless_told(tokio::time::sleep(wait)).await?;
             }
-            if !self.start.watchdog.admits_a_guest() {
-                if !std::mem::replace(&mut is_refused, true) {
-                    self.worker.interventions.shortage(Shortage::Refused);
-                    let budget = self.start.watchdog.ledger().budget() >> 20;
-                    let message =
-                        format!("all guests hold {budget} MB, as much as they may: no other is made");
-                    self.service.log(None, Level::Error, message.clone());
-                    if is_first && self.worker.birth == Birth::Relief {
-                        return Err(End::Failed(message));
-                    }
+            if !self.start.watchdog.ledger().admits_a_guest() {
+                refusals += 1;
+                wait = if refusals == 1 { FIRST_ROOM } else { ROOM };
+                if refusals == 2 {
+                    self.refused_memory(is_first)?;
                 }
-                self.answer_without_guest(Place::NoMemory);
-                wait = ROOM;
                 continue;
             }
             let begun = Instant::now();
@@ -229,6 +224,20 @@ impl Life<'_> {
                 }
             }
         }
+    }
+
+    /// The process has no memory for a guest: requests get 503 until it has.
+    fn refused_memory(&mut self, is_first: bool) -> Result<(), End> {
+        self.worker.interventions.shortage(Shortage::Refused);
+        let budget = self.start.watchdog.ledger().budget() >> 20;
+        let message = format!("all guests hold {budget} MB, as much as they may: no other is made");
+        if is_first && self.worker.birth == Birth::Relief {
+            // The one before goes on.
+            return Err(End::Failed(message));
+        }
+        self.service.log(None, Level::Error, message);
+        self.answer_without_guest(Place::NoMemory);
+        Ok(())
     }
 
     fn answer_without_guest(&mut self, place: Place) {
