@@ -13,6 +13,7 @@ from pathlib import Path
 from unittest import mock
 
 from bench import measure, report
+from bench.limits import exactness, leaks
 from tools import cli, installing, need, prepare
 from tools.paths import ROOT
 from tools.term import Problem
@@ -271,6 +272,26 @@ class Bench(unittest.TestCase):
         self.assertEqual(limit[1:3], ["×", "0.50"])
 
 
+class BenchLimits(unittest.TestCase):
+    def test_a_stop_below_the_limit_and_a_run_beyond_it_are_faults(self):
+        def run(stopped, cpu, account):
+            return {"stopped": stopped, "cpu_ms": cpu, "account_ms": account}
+        self.assertEqual(exactness.judge(0.9, [run(False, 45, 44), run(False, 49, 48)])["faults"], [])
+        self.assertEqual(exactness.judge(0.9, [run(True, 45, 46)])["faults"], ["stopped after 45.0 ms"])
+        self.assertEqual(exactness.judge(2.0, [run(True, 60, 52), run(True, 58, 50)])["faults"], [])
+        self.assertEqual(exactness.judge(2.0, [run(False, 100, 99)])["faults"], ["not stopped in 100.0 ms"])
+        self.assertEqual(exactness.judge(2.0, [run(True, 100, 80)])["faults"], ["stopped at 80.0 ms"])
+
+    def test_what_grows_or_stays_is_a_fault(self):
+        def sample(memory, held=0, threads=7):
+            return {"memory": memory, **dict.fromkeys(leaks.GAUGES, held), **dict.fromkeys(leaks.PROCESS, threads)}
+        flat = [sample(20e6), *[sample(40e6)] * 10]
+        self.assertEqual(leaks.grown(flat, memory=True), [])
+        self.assertEqual(leaks.grown([*flat[:-1], sample(90e6)], memory=True), ["memory went from 40.0 MB to 90.0 MB"])
+        self.assertEqual(len(leaks.grown([*flat[:-1], sample(40e6, held=1)], memory=True)), len(leaks.GAUGES))
+        self.assertEqual(len(leaks.grown([*flat[:-1], sample(40e6, threads=20)], memory=True)), len(leaks.PROCESS))
+
+
 class Cli(unittest.TestCase):
     def test_a_problem_is_one_line_and_exit_code_2(self):
         with mock.patch("tools.prepare.ready", side_effect=Problem("nothing works: do this")):
@@ -280,5 +301,5 @@ class Cli(unittest.TestCase):
 
     def test_help_names_every_command(self):
         told = subprocess.run([ROOT / "x", "--help"], capture_output=True, text=True, check=True).stdout
-        for command in ("setup", "serve", "test", "build", "install", "bench", "ci"):
-            self.assertIn(f"\n    {command} ", told)
+        for command in ("setup", "serve", "test", "build", "install", "bench", "bench-limits", "ci"):
+            self.assertRegex(told, rf"\n    {command}\s")
