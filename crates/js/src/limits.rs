@@ -86,7 +86,7 @@ pub(crate) unsafe fn attach(isolate: &mut v8::Isolate, state: &State) {
     isolate.set_oom_error_handler(out_of_memory);
 }
 
-/// The isolate goes.
+/// The state goes.
 pub(crate) fn detach(state: &State) {
     if std::ptr::eq(RUNNING.get(), state) {
         RUNNING.set(std::ptr::null());

@@ -142,7 +142,6 @@ impl State {
     /// Drops every handle into the isolate, before the isolate itself goes.
     pub(crate) fn clear(&self) {
         self.services.watch.detach();
-        crate::limits::detach(self);
         *self.context.borrow_mut() = None;
         *self.scopes.borrow_mut() = Scopes::default();
         *self.timers.borrow_mut() = Timers::default();
@@ -417,6 +416,12 @@ impl State {
         self.timers.borrow().len() == 0
             && self.operations.borrow().len() == 0
             && self.aborts.borrow().is_empty()
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        crate::limits::detach(self);
     }
 }
 
