@@ -1,12 +1,14 @@
-// WebAssembly, as V8 has it, but for memory that threads share: guests have none, and cannot make any.
+// WebAssembly, as V8 has it, but for two things. Guests have no memory that threads share, and cannot make any. And
+// modules are compiled, as far as they are before they run, within the turn that asks: on its account, where V8's own
+// threads would do it on nobody's.
 // https://webassembly.github.io/spec/js-api/
 (function (nexus) {
   "use strict";
   const { ops } = nexus;
   const { bufferSource, isArrayBuffer, isObject } = nexus.webidl;
-  const { construct, ownKeys, defineProperty, getOwnPropertyDescriptor, isView, Bytes, rejected } = nexus.builtins;
+  const { construct, ownKeys, defineProperty, getOwnPropertyDescriptor, isView, Bytes, resolved, rejected } = nexus.builtins;
   const native = nexus.nativeWebAssembly;
-  const { Module: NativeModule, Memory: NativeMemory, compile, instantiate, CompileError } = native;
+  const { Module: NativeModule, Memory: NativeMemory, Instance: NativeInstance, CompileError } = native;
 
   const isBytes = (value) => isView(value) || isArrayBuffer(value);
   /** A copy of a module's bytes, which nobody changes any more, without shared memory in it. */
@@ -17,12 +19,15 @@
     return bytes;
   };
 
+  const compiled = (bytes, options, what, target) => {
+    // V8 says what is wrong with anything but bytes.
+    return construct(NativeModule, [isBytes(bytes) ? checked(bytes, what) : undefined, options], target);
+  };
   const replacements = {
     __proto__: null,
     Module: function (bytes, options) {
       if (new.target === undefined) throw new TypeError("WebAssembly.Module must be invoked with 'new'");
-      // V8 says what is wrong with anything else.
-      return construct(NativeModule, [isBytes(bytes) ? checked(bytes, "WebAssembly.Module") : undefined, options], new.target);
+      return compiled(bytes, options, "WebAssembly.Module", new.target);
     },
     Memory: function (descriptor) {
       if (new.target === undefined) throw new TypeError("WebAssembly.Memory must be invoked with 'new'");
@@ -38,14 +43,16 @@
     },
     compile(bytes, options) {
       try {
-        return compile(isBytes(bytes) ? checked(bytes, "WebAssembly.compile") : undefined, options);
+        return resolved(compiled(bytes, options, "WebAssembly.compile", NativeModule));
       } catch (error) {
         return rejected(error);
       }
     },
     instantiate(source, imports, options) {
       try {
-        return instantiate(isBytes(source) ? checked(source, "WebAssembly.instantiate") : source, imports, options);
+        if (!isBytes(source)) return resolved(construct(NativeInstance, [source, imports]));
+        const module = compiled(source, options, "WebAssembly.instantiate", NativeModule);
+        return resolved({ module, instance: construct(NativeInstance, [module, imports]) });
       } catch (error) {
         return rejected(error);
       }
