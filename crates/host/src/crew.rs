@@ -31,7 +31,7 @@ use crate::watchdog::Watchdog;
 use crate::worker::{self, Birth, Control, Event, Start, Worker};
 
 /// A worker is not replaced for its memory before it has served for so long: what fills at once would fill again.
-const MIN_SERVICE: Duration = Duration::from_secs(1);
+const MIN_SERVICE: Duration = Duration::from_millis(250);
 /// After one that was to take over could not be loaded, the next attempt waits this long.
 const NO_RELIEF: Duration = Duration::from_secs(30);
 /// After a thread could not be had, the next attempt waits this long.

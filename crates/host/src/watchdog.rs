@@ -44,7 +44,7 @@ const ENDING: Duration = Duration::from_millis(500);
 /// A guest that did not end although it seemed idle is not taken for idle again for so long.
 const NOT_IDLE: Duration = Duration::from_secs(2);
 /// How often a worker is reported that should be replaced.
-const REMIND: Duration = Duration::from_secs(1);
+const REMIND: Duration = Duration::from_millis(100);
 
 /// Watches over all workers of a host.
 pub(crate) struct Watchdog {
@@ -274,6 +274,10 @@ impl Watchdog {
             }
             (Some(number), turn) => *turn = Some(Turn::new(number, now)),
         }
+        // While a turn goes on, much of what it holds may be garbage by its end.
+        if has_moved || number.is_none() {
+            self.report(eye, now);
+        }
         has_moved || number.is_some() || eye.worker.is_awake.load(Ordering::Relaxed)
     }
 
@@ -312,8 +316,7 @@ impl Watchdog {
         is_restored
     }
 
-    /// Compares what all guests hold with the budget and acts on it, and has those workers replaced that come near
-    /// their own limit.
+    /// Compares what all guests hold with the budget and acts on it.
     fn balance(&self, eyes: &mut [Eye], now: Instant) {
         let accounts: Vec<Account> = eyes.iter().map(|eye| eye.account(now)).collect();
         for (index, relief) in self.ledger.decide(&accounts) {
@@ -321,17 +324,19 @@ impl Watchdog {
                 self.relieve(eye, relief, now);
             }
         }
-        for eye in eyes {
-            let (app, worker) = (eye.worker.index, eye.worker.number);
-            let event = match eye.is_slow {
-                true => Event::Slow { app, worker },
-                false if eye.is_full() => Event::Full { app, worker },
-                false => continue,
-            };
-            if eye.reported.is_none_or(|last| now.duration_since(last) >= REMIND) {
-                eye.reported = Some(now);
-                eye.worker.tell(event);
-            }
+    }
+
+    /// Has a worker replaced that is near its memory limit, or has to stay slow.
+    fn report(&self, eye: &mut Eye, now: Instant) {
+        let (app, worker) = (eye.worker.index, eye.worker.number);
+        let event = match eye.is_slow {
+            true => Event::Slow { app, worker },
+            false if eye.is_full() => Event::Full { app, worker },
+            false => return,
+        };
+        if eye.reported.is_none_or(|last| now.duration_since(last) >= REMIND) {
+            eye.reported = Some(now);
+            eye.worker.tell(event);
         }
     }
 
@@ -398,14 +403,12 @@ impl Eye {
         }
     }
 
-    /// Whether a fresh worker should take the place of this one: it holds 90 % of its limit, between turns. Not if it
-    /// held most of that from the start, for then a fresh one would, too.
+    /// Whether a fresh worker should take the place of this one: it holds 90 % of its limit. Not if it held most of that
+    /// from the start, for then a fresh one would, too.
     fn is_full(&self) -> bool {
         let limit = self.worker.app.manifest.limits.get(Limit::Memory);
         let memory = self.worker.watch.memory();
         let at_start = self.worker.memory_at_start.load(Ordering::Relaxed);
-        memory > limit / 10 * 9
-            && memory.saturating_sub(at_start) > limit / 4
-            && self.worker.watch.turn().is_none()
+        memory > limit / 10 * 9 && memory.saturating_sub(at_start) > limit / 4
     }
 }
