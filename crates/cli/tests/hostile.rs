@@ -229,11 +229,15 @@ impl Stage {
                 .collect();
             found.dedup();
             faults.extend(found);
+            // Who waited in vain once would do so for each further path.
+            if outcomes.iter().any(|outcome| outcome.end == End::Late) {
+                break;
+            }
         }
         if let Some(reason) = &attack.stop {
             faults.extend(self.stopped(attack, reason));
         }
-        if attack.alive {
+        if attack.alive && faults.is_empty() {
             faults.extend(alive(&address));
         }
         if let Some(part) = &attack.logged {

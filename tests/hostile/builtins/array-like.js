@@ -1,9 +1,9 @@
 // Array methods on an object that claims to have 2^53 - 1 elements.
 //
 // Tries: to compute in a built-in's own loop for years.
-// Must: be stopped at the CPU limit.
+// Must: be stopped at the CPU limit, or fail with an exception.
 //
-// @status 503
+// @status 503, 500
 // @limit cpu, memory
 // @path /indexOf
 // @path /lastIndexOf

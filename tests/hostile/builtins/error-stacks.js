@@ -3,8 +3,9 @@
 // Tries: to compute when somebody reads a stack, the host that logs it included.
 // Must: be stopped at the CPU limit.
 //
-// @status 503
+// @status 503, 500
 // @limit cpu
+// @stop cpu
 
 export default {
   async fetch(request, env, ctx) {
