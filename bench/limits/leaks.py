@@ -3,13 +3,16 @@
 import socket
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from bench.report import lines
 from tools.term import Problem, step
 
 from .host import get, serving
 
-# The samples that must not grow, beside memory; `{app}` is the app's name.
+# An app that is stopped again and again is started later and later, up to a second: so many at once pass the time.
+LOOPING = 100
+# What must be back at none, all apps together; and what must not grow, beside memory.
 GAUGES = ("nexus_requests_in_flight", "nexus_request_scopes", "nexus_timers", "nexus_operations", "nexus_connections")
 PROCESS = ("nexus_isolates", "nexus_workers", "process_open_fds", "process_threads")
 SAMPLES = 10
@@ -21,8 +24,9 @@ def measure(program, options):
     """Runs the three."""
     scale = 100 if options.smoke else 1
     rows, faults = [], []
+    looping = LOOPING // 10 if options.smoke else LOOPING
     for name, apps, run, count in (
-            ("load, request, stop", {"app": ("loop.js", {"cpu": "2 ms"})}, cycles, 10_000 // scale),
+            ("load, request, stop", {f"app{i}": ("loop.js", {"cpu": "2 ms"}) for i in range(looping)}, cycles, 10_000 // scale),
             ("requests on one worker", {"app": ("quiet.js", {})}, requests, 1_000_000 // scale),
             ("clients that leave", {"app": ("bodies.js", {"cpu": "10 s"})}, leavers, 1_000 // scale)):
         with step(f"leaks: {count:,} {name}"), serving(program, apps) as host:
@@ -37,13 +41,19 @@ def measure(program, options):
 
 
 def cycles(host, count):
-    """Requests that end their guest, each at its CPU limit."""
-    connection = host.connect("app")
+    """Requests that end their guest, each at its CPU limit; shared out among the apps."""
+    with ThreadPoolExecutor(len(host.ports)) as clients:
+        for done in [clients.submit(stops, host, app, count // len(host.ports)) for app in host.ports]:
+            done.result()
+
+
+def stops(host, app, count):
+    connection = host.connect(app)
     for _ in range(count):
         status, body = get(connection, "/")
         if status != 503 or b"(limit: cpu " not in body:
             raise Problem(f"an endless loop is answered with {status} {body.decode(errors='replace').strip()}")
-        host.access["app"].queue.clear()
+        host.access[app].queue.clear()
     connection.close()
 
 
@@ -81,7 +91,7 @@ def sample(host):
     until = time.monotonic() + 60
     while True:
         metrics = host.metrics()
-        gauges = {name: metrics.get(f'{name}{{app="app"}}', 0.0) for name in GAUGES}
+        gauges = {name: sum(value for key, value in metrics.items() if key.startswith(name + "{")) for name in GAUGES}
         if not any(gauges.values()):
             break
         if time.monotonic() > until:
