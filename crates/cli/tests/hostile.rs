@@ -296,8 +296,7 @@ impl Stage {
         self.watch.during("the end");
         if self.is_alive() {
             let pid = self.nexus.pid();
-            let lost =
-                sample(&self.nexus.admin(), "nexus_lost_workers_memory_bytes").unwrap_or_default() as u64;
+            let lost = total(&self.nexus.admin(), "nexus_lost_workers_memory_bytes{") as u64;
             let bound = self.resident + KEPT + lost;
             if soon(|| (resident(pid) < bound).then_some(())).is_none() {
                 faults.push(format!(
@@ -330,6 +329,15 @@ fn sample(admin: &str, name: &str) -> Option<f64> {
     let page = attempt(admin, "/metrics", &Attack::plain());
     let page = String::from_utf8(page.body).ok()?;
     page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+}
+
+/// The sum of the samples that start like this.
+fn total(admin: &str, start: &str) -> f64 {
+    let page = attempt(admin, "/metrics", &Attack::plain());
+    let page = String::from_utf8_lossy(&page.body).into_owned();
+    let value =
+        |line: &str| line.starts_with(start).then(|| line.rsplit_once(' ')?.1.parse::<f64>().ok()).flatten();
+    page.lines().filter_map(value).sum()
 }
 
 /// What is wrong with an outcome. One that comes `again` may find the app between two guests.
