@@ -191,9 +191,7 @@ fn the_schema_describes_every_key_of_both_files() {
     }
     assert!(app["env"].is_object() && app["listen"].is_null());
     let host = tables(&["schema", "--host"]);
-    for (table, key) in
-        [("listen", "address"), ("log", "format"), ("log", "access"), ("shutdown", "grace")]
-    {
+    for (table, key) in [("listen", "address"), ("log", "format"), ("log", "access"), ("shutdown", "grace")] {
         assert!(host[table]["properties"][key].is_object(), "{table}.{key}");
     }
     for table in ["defaults", "ceilings"] {

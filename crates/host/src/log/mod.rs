@@ -12,7 +12,7 @@ mod pretty;
 mod record;
 mod writer;
 
-#[cfg(target_os = "linux")]
-pub(crate) use writer::host_line;
 pub use logger::{AppLog, Format, LogConfig, Logger};
 pub use record::{AccessRecord, Value};
+#[cfg(target_os = "linux")]
+pub(crate) use writer::host_line;
