@@ -123,7 +123,16 @@ fn attacks_in(folder: &str) -> Vec<Attack> {
     files.sort();
     let chosen = std::env::var("NEXUS_ATTACK").ok();
     let attacks = files.iter().map(|file| Attack::read(file));
-    attacks.filter(|attack| chosen.as_ref().is_none_or(|name| *name == attack.name)).collect()
+    attacks
+        .filter(|attack| match (&chosen, &attack.open) {
+            (Some(name), _) => *name == attack.name,
+            (None, None) => true,
+            (None, Some(why)) => {
+                println!("{folder}/{}: OPEN, not run: {why}", attack.name);
+                false
+            }
+        })
+        .collect()
 }
 
 /// Makes a folder's attacks in order, and tells at the end all that was wrong.

@@ -16,6 +16,7 @@
 //! @refused text          the app is not served, for a reason that contains this; with @status it may
 //!                        be served as well
 //! @dead                  the app itself need not answer afterwards (`/alive`)
+//! @open text             the host does not hold against it yet, and why; only run when NEXUS_ATTACK names it
 //! @file NAME = TEXT * N  a file of the app: N times the text
 //! @files NAME * N = TEXT N files; `#` in name and text is the number, from 0
 //! ```
@@ -43,6 +44,8 @@ pub(crate) struct Attack {
     pub(crate) logged: Option<String>,
     pub(crate) refused: Option<String>,
     pub(crate) alive: bool,
+    /// Why it is not run: the host does not hold against it yet.
+    pub(crate) open: Option<String>,
     files: Vec<(String, String)>,
 }
 
@@ -66,6 +69,7 @@ impl Attack {
             logged: None,
             refused: None,
             alive: true,
+            open: None,
             files: Vec::new(),
         }
     }
@@ -125,6 +129,7 @@ impl Attack {
             "logged" => self.logged = Some(value.to_owned()),
             "refused" => self.refused = Some(value.to_owned()),
             "dead" => self.alive = false,
+            "open" => self.open = Some(value.to_owned()),
             "file" => {
                 let (name, content) = value.split_once(" = ")?;
                 let (text, count) = content.rsplit_once(" * ")?;
