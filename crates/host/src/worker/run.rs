@@ -165,14 +165,20 @@ async fn work(
         life.accept();
         life.announce(begun.elapsed());
         let born = Instant::now();
-        match life.serve(guest.clone()).await {
-            Ok(stop) => ended(&life.service, worker, &stop),
+        let was_large = match life.serve(guest.clone()).await {
+            Ok(stop) => {
+                ended(&life.service, worker, &stop);
+                stop.reason == StopReason::Memory
+            }
             Err(told) => break told,
-        }
+        };
         // Whoever comes now waits for the next guest. The old one goes before the new one is made: of two isolates of
         // a thread the younger must go first.
         life.service.guest_is(Place::Loading);
         guest = None;
+        if was_large {
+            give_memory_back();
+        }
         worker.watch.detach();
         worker.in_flight.store(0, Ordering::Relaxed);
         // A guest that ends as soon as it is loaded, again and again, gets no more than its share of loading.
@@ -181,6 +187,16 @@ async fn work(
     };
     life.finish(told, guest).await;
     Ok(())
+}
+
+/// Gives the system back what a large guest has freed: the C library keeps it otherwise.
+#[allow(unsafe_code)]
+fn give_memory_back() {
+    // SAFETY: no precondition; the call takes the allocator's own locks, one arena after the other.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 impl Life<'_> {
