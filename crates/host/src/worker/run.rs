@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -165,20 +165,15 @@ async fn work(
         life.accept();
         life.announce(begun.elapsed());
         let born = Instant::now();
-        let was_large = match life.serve(guest.clone()).await {
-            Ok(stop) => {
-                ended(&life.service, worker, &stop);
-                stop.reason == StopReason::Memory
-            }
+        match life.serve(guest.clone()).await {
+            Ok(stop) => ended(&life.service, worker, &stop),
             Err(told) => break told,
-        };
+        }
         // Whoever comes now waits for the next guest. The old one goes before the new one is made: of two isolates of
         // a thread the younger must go first.
         life.service.guest_is(Place::Loading);
         guest = None;
-        if was_large {
-            give_memory_back();
-        }
+        give_memory_back(&start.pool);
         worker.watch.detach();
         worker.in_flight.store(0, Ordering::Relaxed);
         // A guest that ends as soon as it is loaded, again and again, gets no more than its share of loading.
@@ -189,14 +184,23 @@ async fn work(
     Ok(())
 }
 
-/// Gives the system back what a large guest has freed: the C library keeps it otherwise.
+/// Gives the system back what guests have freed: the C library keeps it otherwise. Soon, on a thread of the pool, and
+/// once for all that were stopped meanwhile: it goes through the memory of all threads.
 #[allow(unsafe_code)]
-fn give_memory_back() {
-    // SAFETY: no precondition; the call takes the allocator's own locks, one arena after the other.
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    unsafe {
-        libc::malloc_trim(0);
+fn give_memory_back(pool: &tokio::runtime::Handle) {
+    static PENDING: AtomicBool = AtomicBool::new(false);
+    if PENDING.swap(true, Ordering::Relaxed) {
+        return;
     }
+    pool.spawn_blocking(|| {
+        std::thread::sleep(Duration::from_millis(200));
+        PENDING.store(false, Ordering::Relaxed);
+        // SAFETY: no precondition; the call takes the allocator's own locks, one arena after the other.
+        #[cfg(all(target_os = "linux", target_env = "gnu"))]
+        unsafe {
+            libc::malloc_trim(0);
+        }
+    });
 }
 
 impl Life<'_> {
