@@ -14,9 +14,11 @@
 //! see `crate::crew`.
 
 mod deadlines;
+mod load;
 mod queue;
 mod run;
 mod service;
+mod serving;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

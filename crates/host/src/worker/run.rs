@@ -5,26 +5,23 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
 use nexus_core::Limit;
-use nexus_guest::{
-    Abandon, Engine, Failure, FailureKind, Guest, Level, LoadError, Services, Stop, StopReason,
-};
+use nexus_guest::{Engine, Guest, Level, Stop, StopReason};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, LocalSet};
 
+use super::load::{give_memory_back, load};
 use super::service::{Place, WorkerService};
+use super::serving::{accept, server, service};
 use super::{Birth, Control, Event, Start, Worker};
-use crate::assets::Assets;
-use crate::http::{Listener, Server, ServerConfig, Shutdown, Trust, abandon_connections, serve};
+use crate::http::Shutdown;
 use crate::ledger::FRESH;
-use crate::listen::Bound;
 use crate::metrics::Shortage;
-use crate::modules::FolderModules;
 use crate::watchdog::Presence;
 
 /// After a failure to load a guest anew, the next attempt waits this long, doubled each time up to the maximum.
@@ -182,25 +179,6 @@ async fn work(
     };
     life.finish(told, guest).await;
     Ok(())
-}
-
-/// Gives the system back what guests have freed: the C library keeps it otherwise. Soon, on a thread of the pool, and
-/// once for all that were stopped meanwhile: it goes through the memory of all threads.
-#[allow(unsafe_code)]
-fn give_memory_back(pool: &tokio::runtime::Handle) {
-    static PENDING: AtomicBool = AtomicBool::new(false);
-    if PENDING.swap(true, Ordering::Relaxed) {
-        return;
-    }
-    pool.spawn_blocking(|| {
-        std::thread::sleep(Duration::from_millis(200));
-        PENDING.store(false, Ordering::Relaxed);
-        // SAFETY: no precondition; the call takes the allocator's own locks, one arena after the other.
-        #[cfg(all(target_os = "linux", target_env = "gnu"))]
-        unsafe {
-            libc::malloc_trim(0);
-        }
-    });
 }
 
 impl Life<'_> {
@@ -400,95 +378,6 @@ fn ended(service: &WorkerService, worker: &Worker, stop: &Stop) {
     // What the host did it has told as such.
     let level = if stop.reason == StopReason::Host { Level::Info } else { Level::Error };
     service.log(None, level, format!("the guest was stopped: {}", stop.detail));
-}
-
-fn service(start: &Start, worker: &Worker) -> Result<WorkerService, String> {
-    let app = &start.app;
-    let assets =
-        match &app.manifest.assets {
-            Some(section) => {
-                let folder = app.folder.join(&section.folder);
-                let assets = Assets::new(&folder, start.pool.clone());
-                Some(assets.map_err(|error| {
-                    format!("cannot open the assets' folder {}: {error}", folder.display())
-                })?)
-            }
-            None => None,
-        };
-    let service = WorkerService::new(
-        app.clone(),
-        worker.number,
-        start.logger.clone(),
-        worker.stats.clone(),
-        start.config.log.access,
-        assets,
-    );
-    service.map_err(|error| format!("no random numbers are to be had: {error}"))
-}
-
-fn server(start: &Start, worker: &Worker, service: &Rc<WorkerService>, shutdown: &Shutdown) -> Server {
-    let limits = &start.app.manifest.limits;
-    let trusted = start.config.listen.trusted_proxies.clone();
-    let trust = if trusted.is_empty() {
-        Trust::nobody()
-    } else {
-        Trust::of(move |client| match client {
-            nexus_guest::ClientAddress::Ip(ip, _) => trusted.iter().any(|net| net.contains(ip)),
-            // Who may connect to a Unix socket is for its folder's permissions to say.
-            nexus_guest::ClientAddress::Unix => true,
-        })
-    };
-    let config = ServerConfig {
-        max_head: limits.size(Limit::Headers),
-        max_body: limits.get(Limit::Body),
-        max_url: limits.size(Limit::Url),
-        body_timeout: limits.time(Limit::Idle),
-        write_timeout: limits.time(Limit::Idle),
-        max_connections: limits.size(Limit::Connections),
-        trust,
-        ..ServerConfig::default()
-    };
-    Server { service: service.clone(), config, shutdown: shutdown.clone(), open: worker.connections.clone() }
-}
-
-async fn accept(socket: Arc<Bound>, server: Server) {
-    let service = server.service.clone();
-    if let Err(error) = serve(Listener::of(&socket), server).await {
-        service.accept_failed(&error);
-    }
-}
-
-/// Has the host start another worker for an app whose worker's thread is lost.
-struct Lost(Arc<Worker>);
-
-impl Abandon for Lost {
-    fn abandon(&self, stop: Stop) {
-        let worker = &self.0;
-        // Nobody is to look at it any more, nor to take it for one that is executing.
-        worker.leave();
-        worker.watch.end_turn();
-        abandon_connections(&Failure { kind: FailureKind::Stopped, limit: stop.limit });
-        worker.tell(Event::Lost { app: worker.index, worker: worker.number, stop });
-        worker.settle();
-    }
-}
-
-async fn load(engine: &dyn Engine, start: &Start, worker: &Arc<Worker>) -> Result<Rc<dyn Guest>, LoadError> {
-    let modules = FolderModules::new(&start.app.folder);
-    let modules =
-        modules.map_err(|error| LoadError::new(format!("cannot open the app's folder: {error}")))?;
-    let services = Services {
-        log: Rc::new(start.logger.app(start.app.name().as_str(), Some(worker.number))),
-        modules: Rc::new(modules),
-        env: start.env.clone().into(),
-        limits: start.app.manifest.limits,
-        watch: worker.watch.clone(),
-        abandon: Rc::new(Lost(worker.clone())),
-    };
-    worker.is_loading.store(true, Ordering::Relaxed);
-    let loaded = engine.load(start.app.clone(), services).await;
-    worker.is_loading.store(false, Ordering::Relaxed);
-    loaded
 }
 
 /// Drives the guest until it ends; for ever where there is none.
