@@ -73,49 +73,49 @@ macro_rules! limits {
 }
 
 limits! {
-Memory memory: Bytes(16 * MB, 2 * GB), default r#""128 MB""#,
+    Memory memory: Bytes(16 * MB, 2 * GB), default r#""128 MB""#,
         "The most memory of a worker: JavaScript heap, buffers and WebAssembly memories together. From 90 % of it on, new requests go to a fresh worker; at the limit the worker's requests get 503.",
         because "ample for a handler, and many workers fit on a machine";
-Cpu cpu: Milliseconds(1, HOUR), default r#""50 ms""#,
+    Cpu cpu: Milliseconds(1, HOUR), default r#""50 ms""#,
         "The most CPU time of one request, all that it does after an `await` included: 503 beyond it, for all requests of the worker. What it leaves to `waitUntil` has as much again.",
         because "far more than a handler needs that mostly waits for others";
-Startup startup: Milliseconds(1, HOUR), default r#""1 s""#,
+    Startup startup: Milliseconds(1, HOUR), default r#""1 s""#,
         "The most CPU time of loading and evaluating the app. Beyond it the app is not served.",
         because "loading is for preparing, not for working";
-Wall wall: Milliseconds(1, HOUR), default r#""30 s""#,
+    Wall wall: Milliseconds(1, HOUR), default r#""30 s""#,
         "The longest time from a request's head to the response's head: 504 beyond it, and the request's signal aborts.",
         because "longer than a healthy app takes, shorter than the 60 s after which most proxies give up";
-Idle idle: Milliseconds(1, HOUR), default r#""30 s""#,
+    Idle idle: Milliseconds(1, HOUR), default r#""30 s""#,
         "The longest time in which no byte of a body moves, in either direction: the connection is closed beyond it.",
         because "a stalled transfer holds memory, and a slow one is not stalled";
-Body body: Bytes(0, TB), default r#""100 MB""#,
+    Body body: Bytes(0, TB), default r#""100 MB""#,
         "The largest body of a request: 413 beyond it; 0 refuses every body.",
         because "usual uploads pass, and no client sends without an end";
-Headers headers: Bytes(KB, MB), default r#""64 KB""#,
+    Headers headers: Bytes(KB, MB), default r#""64 KB""#,
         "The largest head of a request, request line and header fields together: 431 beyond it.",
         because "large cookies and tokens fit, and a client cannot make the host hold much";
-Url url: Bytes(64, MB), default r#""16 KB""#,
+    Url url: Bytes(64, MB), default r#""16 KB""#,
         "The longest URL of a request, as the client sends it: 414 beyond it.",
         because "twice what most servers take";
-Requests requests: Count(1, 100_000), default "100",
+    Requests requests: Count(1, 100_000), default "100",
         "The most requests in flight in a worker; further ones queue up.",
         because "each holds memory of the worker's";
-Queue queue: Count(0, 1_000_000), default "1000",
+    Queue queue: Count(0, 1_000_000), default "1000",
         "The most requests that wait for a place in a worker: 503 with `Retry-After` beyond it.",
         because "a burst passes, and an app that cannot keep up says so";
-QueueWait queue_wait: Milliseconds(0, HOUR), default r#""10 s""#,
+    QueueWait queue_wait: Milliseconds(0, HOUR), default r#""10 s""#,
         "The longest time that a request waits for a place: 503 with `Retry-After` beyond it.",
         because "clients that wait longer have mostly gone";
-Connections connections: Count(1, 1_000_000), default "10000",
+    Connections connections: Count(1, 1_000_000), default "10000",
         "The most open connections of a worker; beyond it none are accepted until one closes.",
         because "the host's descriptors are for all apps";
-Timers timers: Count(1, 1_000_000), default "10000",
+    Timers timers: Count(1, 1_000_000), default "10000",
         "The most timers of a worker that have not fired: setting one more throws.",
         because "they are memory of the host's";
-Operations operations: Count(1, 1_000_000), default "10000",
+    Operations operations: Count(1, 1_000_000), default "10000",
         "The most operations of a worker under way (reading a body, waiting for room in one): one more is rejected.",
         because "they are memory of the host's";
-Log log: Bytes(KB, GB), default r#""256 KB""#,
+    Log log: Bytes(KB, GB), default r#""256 KB""#,
         "The most that one request may log: what comes after is dropped, and a line says so.",
         because "the log is everybody's, and nobody reads more of one request";
 }

@@ -1,158 +1,16 @@
 //! A JavaScript guest through the seam alone, without a host: what the host relies on.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::cell::RefCell;
-use std::collections::HashMap;
+mod harness;
+
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use nexus_core::{App, Limit, Limits, Manifest};
-use nexus_guest::{
-    Abandon, Body, ClientAddress, Engine, Failure, FailureKind, Guest, HeaderList, Level, LoadError,
-    LogRecord, LogSink, ModuleError, ModulePath, ModuleSource, PendingReply, Reply, Request, RequestId,
-    Services, Stop, StopReason, Ticket, Watch, exchange, pipe,
-};
-use nexus_js::JsEngine;
-
-#[derive(Default)]
-struct Log(RefCell<Vec<LogRecord>>);
-
-impl LogSink for Log {
-    fn wants(&self, _level: Level) -> bool {
-        true
-    }
-    fn log(&self, record: LogRecord) {
-        self.0.borrow_mut().push(record);
-    }
-}
-
-struct Files(HashMap<String, Vec<u8>>);
-
-impl ModuleSource for Files {
-    fn resolve(&self, specifier: &str, referrer: &ModulePath) -> Result<ModulePath, ModuleError> {
-        let missing = || ModuleError(format!("\"{specifier}\" is not there (imported by {referrer})"));
-        let name = specifier.strip_prefix("./").ok_or_else(missing)?;
-        if self.0.contains_key(name) { ModulePath::new(name).ok_or_else(missing) } else { Err(missing()) }
-    }
-    fn read(&self, path: &ModulePath) -> Result<Vec<u8>, ModuleError> {
-        self.0.get(path.as_str()).cloned().ok_or_else(|| ModuleError(format!("\"{path}\" is not there")))
-    }
-}
-
-/// No test here runs its thread's guest into the ground.
-struct Nobody;
-
-impl Abandon for Nobody {
-    fn abandon(&self, stop: Stop) {
-        panic!("abandoned: {stop:?}");
-    }
-}
-
-struct TestGuest {
-    guest: Rc<dyn Guest>,
-    log: Rc<Log>,
-}
-
-async fn load(files: &[(&str, &str)]) -> Result<TestGuest, LoadError> {
-    nexus_js::initialize_for_tests(&std::env::current_exe().unwrap()).unwrap();
-    let log = Rc::new(Log::default());
-    let mut limits = Limits::default();
-    limits.set(Limit::Memory, 64 << 20);
-    limits.set(Limit::Cpu, 60_000);
-    let files = files.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect();
-    let services = Services {
-        log: log.clone(),
-        modules: Rc::new(Files(files)),
-        env: Rc::new([("GREETING".to_owned(), "hello".to_owned())]),
-        limits,
-        watch: Arc::new(Watch::new()),
-        abandon: Rc::new(Nobody),
-    };
-    let app = App {
-        folder: "/nowhere".into(),
-        manifest: Manifest::default_for("test").unwrap(),
-        main: Some("index.js".into()),
-    };
-    let guest = JsEngine.load(Arc::new(app), services).await?;
-    Ok(TestGuest { guest, log })
-}
-
-async fn main_file(source: &str) -> TestGuest {
-    load(&[("index.js", source)]).await.unwrap_or_else(|error| panic!("{error}"))
-}
-
-impl TestGuest {
-    fn start(&self, url: &str, body: Body) -> (Ticket, PendingReply) {
-        let (responder, pending) = exchange();
-        let request = Request {
-            id: RequestId::parse(b"req-1").unwrap(),
-            method: if matches!(body, Body::Empty) { "GET" } else { "POST" }.into(),
-            url: format!("http://localhost{url}"),
-            headers: HeaderList::from_iter([("x-a", "1"), ("accept", "*/*")]),
-            body,
-            client: ClientAddress::Ip([127, 0, 0, 1].into(), Some(99)),
-        };
-        (self.guest.request(request, responder), pending)
-    }
-
-    /// Drives the guest until the future is done.
-    async fn drive<T>(&self, future: impl Future<Output = T>) -> T {
-        let mut future = std::pin::pin!(future);
-        poll_fn(|cx| {
-            let _ = self.guest.poll(cx);
-            future.as_mut().poll(cx)
-        })
-        .await
-    }
-
-    async fn fetch(&self, url: &str, body: Body) -> Result<Reply, Failure> {
-        let (_, pending) = self.start(url, body);
-        tokio::time::timeout(Duration::from_secs(10), self.drive(pending)).await.expect("a reply in time")
-    }
-
-    async fn text(&self, url: &str) -> String {
-        let reply = self.fetch(url, Body::Empty).await.unwrap();
-        self.read(reply.body).await
-    }
-
-    async fn read(&self, body: Body) -> String {
-        let mut text = Vec::new();
-        match body {
-            Body::Empty => {}
-            Body::Full(bytes) => text.extend_from_slice(&bytes),
-            Body::Stream(mut source) => {
-                while let Some(chunk) = self.drive(poll_fn(|cx| source.poll_chunk(cx))).await {
-                    text.extend_from_slice(&chunk.unwrap());
-                }
-            }
-        }
-        String::from_utf8(text).unwrap()
-    }
-
-    async fn turns(&self, number: usize) {
-        for _ in 0..number {
-            poll_fn(|cx| {
-                let _ = self.guest.poll(cx);
-                Poll::Ready(())
-            })
-            .await;
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    }
-
-    fn messages(&self) -> Vec<String> {
-        self.log.0.borrow().iter().map(|record| record.message.clone()).collect()
-    }
-
-    fn assert_nothing_is_held(&self) {
-        let usage = self.guest.usage();
-        assert_eq!((usage.scopes, usage.timers, usage.operations), (0, 0, 0));
-        assert_eq!(self.guest.in_flight(), 0);
-    }
-}
+use harness::direct::{load, main_file};
+use nexus_guest::{Body, FailureKind, Level, StopReason, pipe};
 
 #[tokio::test]
 async fn a_handler_that_returns_a_response_answers_within_its_first_turn() {

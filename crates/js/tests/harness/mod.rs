@@ -2,7 +2,6 @@
 //! only.
 #![allow(dead_code, missing_docs, clippy::unwrap_used)] // Each test file uses a part.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -15,10 +14,15 @@ use std::time::Duration;
 
 use nexus_core::{App, Limit, Limits, Manifest};
 use nexus_guest::{
-    Abandon, Body, ClientAddress, Engine, Failure, Guest, HeaderList, Level, LoadError, LogRecord, LogSink,
-    ModuleError, ModulePath, ModuleSource, Request, RequestId, Services, Stop, Usage, Watch, exchange,
+    Abandon, Body, ClientAddress, Engine, Failure, Guest, HeaderList, LoadError, LogRecord, Request,
+    RequestId, Services, Stop, Usage, Watch, exchange,
 };
 use nexus_js::JsEngine;
+
+pub(crate) mod direct;
+mod services;
+
+use services::{Files, Log};
 
 /// `burn(ms)` uses that much CPU time, give or take; `wait(ms)` uses none. For [`handler`]s.
 const TOOLS: &str = "
@@ -69,31 +73,6 @@ pub(crate) fn thread_cpu() -> Duration {
 
 /// Far longer than anything here takes.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
-
-#[derive(Default)]
-struct Log(RefCell<Vec<LogRecord>>);
-
-impl LogSink for Log {
-    fn wants(&self, _level: Level) -> bool {
-        true
-    }
-    fn log(&self, record: LogRecord) {
-        self.0.borrow_mut().push(record);
-    }
-}
-
-struct Files(HashMap<String, Vec<u8>>);
-
-impl ModuleSource for Files {
-    fn resolve(&self, specifier: &str, referrer: &ModulePath) -> Result<ModulePath, ModuleError> {
-        let missing = || ModuleError(format!("\"{specifier}\" is not there (imported by {referrer})"));
-        let name = specifier.strip_prefix("./").ok_or_else(missing)?;
-        if self.0.contains_key(name) { ModulePath::new(name).ok_or_else(missing) } else { Err(missing()) }
-    }
-    fn read(&self, path: &ModulePath) -> Result<Vec<u8>, ModuleError> {
-        self.0.get(path.as_str()).cloned().ok_or_else(|| ModuleError(format!("\"{path}\" is not there")))
-    }
-}
 
 struct Tell(Sender<Event>);
 
