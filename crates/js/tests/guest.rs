@@ -4,13 +4,10 @@
 mod harness;
 
 use std::future::poll_fn;
-use std::rc::Rc;
-use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use harness::direct::{load, main_file};
-use nexus_guest::{Body, FailureKind, Level, StopReason, pipe};
+use nexus_guest::{Body, FailureKind, StopReason, pipe};
 
 #[tokio::test]
 async fn a_handler_that_returns_a_response_answers_within_its_first_turn() {
