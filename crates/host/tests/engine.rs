@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ use nexus_host::{Host, Options, discover};
 struct Parrot {
     /// How many guests were made.
     loaded: Arc<AtomicUsize>,
+    /// Whether loading a guest keeps its thread to itself.
+    blocks: Arc<AtomicBool>,
     /// How many requests were aborted.
     aborted: Arc<AtomicUsize>,
 }
@@ -45,7 +47,11 @@ impl Engine for Parrot {
     ) -> LocalBoxFuture<'static, Result<Rc<dyn Guest>, LoadError>> {
         let number = self.loaded.fetch_add(1, Ordering::SeqCst) + 1;
         let aborted = self.aborted.clone();
+        let blocks = self.blocks.clone();
         Box::pin(async move {
+            while blocks.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             let main = services.modules.read(&nexus_guest::ModulePath::new("index.js").unwrap()).unwrap();
             if main.starts_with(b"broken") {
                 return Err(LoadError::new("this parrot is broken"));
@@ -215,6 +221,31 @@ async fn a_guest_that_ends_fails_its_requests_and_a_fresh_one_serves_the_same_co
         assert_eq!(ask(&mut other, "one").1, second);
         assert_eq!(loaded.load(Ordering::SeqCst), before + 1);
         assert_eq!(ask(&mut b, "x").1, neighbour);
+    })
+    .await
+    .unwrap();
+    assert_eq!(host.stop(Duration::from_secs(10)).await, 0);
+}
+
+#[tokio::test]
+async fn answers_to_what_an_ended_guest_had_in_flight_do_not_wait_for_the_next_guest() {
+    let temp = Temp::new(&[("a", "")]);
+    let engine = Arc::new(Parrot::default());
+    let mut host = start(&temp, engine.clone());
+    let url = host.started().await[0].serving.clone().unwrap();
+    let blocks = engine.blocks.clone();
+    tokio::task::spawn_blocking(move || {
+        let mut waiting: Vec<_> = (0..90).map(|_| connect(&url)).collect();
+        for client in &mut waiting {
+            write!(client, "GET /wait HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(200));
+        blocks.store(true, Ordering::SeqCst);
+        let stopped = ask(&mut connect(&url), "stop").0;
+        let others: Vec<_> = waiting.iter_mut().map(|client| answer(client).0).collect();
+        blocks.store(false, Ordering::SeqCst);
+        assert_eq!((stopped, others), (503, vec![503; 90]));
+        assert_eq!(ask(&mut connect(&url), "one").0, 200);
     })
     .await
     .unwrap();

@@ -170,6 +170,7 @@ async fn work(
         // a thread the younger must go first.
         life.service.guest_is(Place::Loading);
         guest = None;
+        let_answers_out(worker).await;
         give_memory_back(&start.pool);
         worker.watch.detach();
         worker.in_flight.store(0, Ordering::Relaxed);
@@ -369,6 +370,17 @@ async fn until_stopped(
             let detail = "the process is short of memory".to_owned();
             Ok(Stop { reason: StopReason::Host, limit: None, detail })
         }
+    }
+}
+
+/// Has the connections send what the guest's end has answered. Loading the next guest keeps the thread to itself, maybe
+/// for long.
+async fn let_answers_out(worker: &Worker) {
+    /// How many tasks the event loop polls at the least before it comes back here.
+    const AT_ONCE: usize = 32;
+    let rounds = 2 + worker.in_flight.load(Ordering::Relaxed) / AT_ONCE;
+    for _ in 0..rounds {
+        tokio::task::yield_now().await;
     }
 }
 
