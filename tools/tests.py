@@ -276,11 +276,17 @@ class BenchLimits(unittest.TestCase):
     def test_a_stop_below_the_limit_and_a_run_beyond_it_are_faults(self):
         def run(stopped, cpu, account):
             return {"stopped": stopped, "cpu_ms": cpu, "account_ms": account}
-        self.assertEqual(exactness.judge(0.9, [run(False, 45, 44), run(False, 49, 48)])["faults"], [])
-        self.assertEqual(exactness.judge(0.9, [run(True, 45, 46)])["faults"], ["stopped after 45.0 ms"])
-        self.assertEqual(exactness.judge(2.0, [run(True, 60, 52), run(True, 58, 50)])["faults"], [])
-        self.assertEqual(exactness.judge(2.0, [run(False, 100, 99)])["faults"], ["not stopped in 100.0 ms"])
-        self.assertEqual(exactness.judge(2.0, [run(True, 100, 80)])["faults"], ["stopped at 80.0 ms"])
+        def faults(factor, *results, tolerance=0.005):
+            return exactness.judge(factor, results, tolerance)["faults"]
+
+        self.assertEqual(faults(0.9, run(False, 45, 44), run(False, 49, 48)), [])
+        self.assertEqual(faults(0.9, run(True, 45, 46)), ["stopped after 45.0 ms"])
+        self.assertEqual(faults(0.9, run(False, 45, 30)), ["30.0 ms are charged for 45.0"])
+        self.assertEqual(faults(2.0, run(True, 60, 52), run(True, 58, 50)), [])
+        self.assertEqual(faults(2.0, run(False, 100, 99)), ["not stopped in 100.0 ms"])
+        self.assertEqual(faults(2.0, run(True, 100, 80)), ["stopped at 80.0 ms"])
+        self.assertEqual(faults(2.0, run(True, 100, 75), run(False, 70, 60), tolerance=0.03), [])
+        self.assertEqual(faults(2.0, run(False, 81, 80), tolerance=0.03), ["not stopped in 81.0 ms"])
 
     def test_what_grows_or_stays_is_a_fault(self):
         def sample(memory, held=0, threads=7):
