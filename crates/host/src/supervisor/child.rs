@@ -7,6 +7,7 @@ use rustix::process::{Pid, Signal, WaitStatus, kill_process};
 
 use super::link::Reins;
 use super::sys::SharedCounters;
+use crate::log::Value;
 
 /// The code with which Rust ends a process whose main thread panicked.
 const PANIC: i32 = 101;
@@ -37,6 +38,11 @@ pub(super) struct Child {
 }
 
 impl Child {
+    /// A line's field that says which process it is.
+    pub(super) fn field(&self) -> (&'static str, Value) {
+        ("pid", self.pid.as_raw_nonzero().get().into())
+    }
+
     /// Ends it at once.
     pub(super) fn kill(&self) {
         // It has not been waited for, so the number is still its own.

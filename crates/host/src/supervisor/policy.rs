@@ -1,6 +1,6 @@
 //! What follows from a host's death: when the next one starts, which apps it leaves out, when to give up.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// A host that dies within this time died quickly: the next one waits, longer each time.
@@ -18,10 +18,11 @@ pub(super) const DEATHS: usize = 3;
 const WINDOW: Duration = Duration::from_secs(60);
 
 /// The deaths so far.
+#[derive(Default)]
 pub(super) struct Policy {
-    /// For each app, when hosts died while it was executing, within the last minute.
-    deaths: Vec<VecDeque<Instant>>,
-    aside: Vec<bool>,
+    /// For apps that were executing when hosts died, when that was, within the last minute.
+    deaths: BTreeMap<usize, VecDeque<Instant>>,
+    aside: BTreeSet<usize>,
     /// Quick deaths in a row.
     quick: u32,
     /// Hosts in a row that died before they served, since an app was set aside.
@@ -38,10 +39,6 @@ pub(super) struct Verdict {
 }
 
 impl Policy {
-    pub(super) fn new(apps: usize) -> Self {
-        Self { deaths: vec![VecDeque::new(); apps], aside: vec![false; apps], quick: 0, in_vain: 0 }
-    }
-
     /// A host has died at `now`, which was started at `born`, while these apps were executing.
     pub(super) fn died(&mut self, now: Instant, born: Instant, served: bool, executing: &[usize]) -> Verdict {
         let set_aside = self.blame(now, executing);
@@ -60,11 +57,10 @@ impl Policy {
     pub(super) fn blame(&mut self, now: Instant, executing: &[usize]) -> Vec<usize> {
         let mut set_aside = Vec::new();
         for &app in executing {
-            let deaths = &mut self.deaths[app];
+            let deaths = self.deaths.entry(app).or_default();
             deaths.push_back(now);
             deaths.retain(|at| now.duration_since(*at) < WINDOW);
-            if deaths.len() >= DEATHS && !self.aside[app] {
-                self.aside[app] = true;
+            if deaths.len() >= DEATHS && self.aside.insert(app) {
                 set_aside.push(app);
             }
         }
@@ -73,13 +69,13 @@ impl Policy {
 
     /// The apps that are set aside, by their places.
     pub(super) fn aside(&self) -> Vec<usize> {
-        (0..self.aside.len()).filter(|app| self.aside[*app]).collect()
+        self.aside.iter().copied().collect()
     }
 
     /// Gives every app another chance.
     pub(super) fn forgive(&mut self) {
-        self.aside.fill(false);
-        self.deaths.iter_mut().for_each(VecDeque::clear);
+        self.aside.clear();
+        self.deaths.clear();
     }
 }
 
@@ -94,8 +90,8 @@ mod tests {
     }
 
     impl Scene {
-        fn new(apps: usize) -> Self {
-            Self { policy: Policy::new(apps), now: Instant::now() }
+        fn new() -> Self {
+            Self { policy: Policy::default(), now: Instant::now() }
         }
 
         /// A host that lives so long, and dies while these apps are executing.
@@ -114,7 +110,7 @@ mod tests {
 
     #[test]
     fn quick_deaths_in_a_row_make_the_next_host_wait_longer_up_to_ten_seconds() {
-        let mut scene = Scene::new(0);
+        let mut scene = Scene::new();
         let waits: Vec<_> = (0..12).map(|_| scene.host(SECOND, true, &[])).collect();
         let expected = [0, 100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000, 10_000, 10_000];
         assert_eq!(waits, expected.map(after));
@@ -124,7 +120,7 @@ mod tests {
 
     #[test]
     fn the_wait_does_not_overflow() {
-        let mut scene = Scene::new(0);
+        let mut scene = Scene::new();
         for _ in 0..100 {
             assert!(scene.host(SECOND, true, &[]).wait <= Some(LONGEST_WAIT));
         }
@@ -132,7 +128,7 @@ mod tests {
 
     #[test]
     fn an_app_that_was_executing_in_three_deaths_within_a_minute_is_set_aside_and_no_other() {
-        let mut scene = Scene::new(3);
+        let mut scene = Scene::new();
         assert_eq!(scene.host(20 * SECOND, true, &[0, 1]).set_aside, [0_usize; 0]);
         assert_eq!(scene.host(20 * SECOND, true, &[1]).set_aside, [0_usize; 0]);
         assert_eq!(scene.host(20 * SECOND, true, &[1, 2]).set_aside, [1]);
@@ -145,7 +141,7 @@ mod tests {
 
     #[test]
     fn deaths_further_apart_than_a_minute_are_not_held_together() {
-        let mut scene = Scene::new(1);
+        let mut scene = Scene::new();
         for _ in 0..10 {
             assert_eq!(scene.host(30 * SECOND, true, &[0]).set_aside, [0_usize; 0]);
         }
@@ -153,7 +149,7 @@ mod tests {
 
     #[test]
     fn hosts_that_never_serve_are_given_up_after_a_few() {
-        let mut scene = Scene::new(1);
+        let mut scene = Scene::new();
         for _ in 1..TRIES {
             assert!(scene.host(SECOND, false, &[]).wait.is_some());
         }
@@ -162,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_host_that_served_or_does_without_an_app_starts_the_tries_again() {
-        let mut scene = Scene::new(1);
+        let mut scene = Scene::new();
         for _ in 1..TRIES {
             scene.host(SECOND, false, &[]);
         }

@@ -1,0 +1,330 @@
+//! A share of the apps: the host that serves it, the one that is to take over, those that finish.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use nexus_guest::Level;
+
+use super::child::{Child, Duty, End};
+use super::link::{HostLink, Reins, Word};
+use super::orders::Order;
+use super::policy::Policy;
+use super::report::{Report, list};
+use super::sys::{self, SharedCounters};
+use super::{Settings, SupervisorError};
+use crate::Sockets;
+use crate::seat::{SET_ASIDE, SLOTS, Seat, Turns, executing};
+
+/// How long a host may take beyond the grace period before it is ended.
+const SLACK: Duration = Duration::from_secs(5);
+/// How long a host that is to take over may take to serve.
+const START_TIME: Duration = Duration::from_secs(60);
+/// How long a host may take to end at once.
+const INTERRUPT_TIME: Duration = Duration::from_secs(1);
+/// After a failure to start a host, the next attempt waits this long.
+const RETRY: Duration = Duration::from_secs(1);
+/// The exit code where the host failed.
+const HOST_FAILED: u8 = 3;
+
+/// What all shares have in common.
+pub(super) struct Common {
+    pub(super) settings: Settings,
+    pub(super) report: Report,
+    /// The code to end with, once the end has been ordered.
+    pub(super) ending: Option<u8>,
+}
+
+impl Common {
+    fn grace_is_over_at(&self) -> Option<Instant> {
+        Instant::now().checked_add(self.settings.grace.checked_add(SLACK)?)
+    }
+
+    fn names(&self, apps: &[usize]) -> String {
+        list(apps.iter().map(|app| self.settings.apps[*app].as_str()))
+    }
+
+    fn tell_set_aside(&mut self, apps: &[usize]) {
+        for app in apps {
+            let name = self.settings.apps[*app].clone();
+            self.report.line(
+                Level::Error,
+                format!("the app is set aside: {SET_ASIDE}"),
+                [("app", name.into())],
+            );
+        }
+    }
+}
+
+/// A share of the apps, and its hosts.
+pub(super) struct Share {
+    policy: Policy,
+    pub(super) hosts: Vec<Child>,
+    /// Whether a host was started at all.
+    has_begun: bool,
+    /// When the next host is to start that serves at once.
+    start_at: Option<Instant>,
+    /// When the next host is to start that takes over from the one that serves.
+    replace_at: Option<Instant>,
+    /// Whether the host that serves asked to be replaced: it is tried again if it fails.
+    is_spent: bool,
+}
+
+impl Share {
+    pub(super) fn new() -> Self {
+        Self {
+            policy: Policy::default(),
+            hosts: Vec::new(),
+            has_begun: false,
+            start_at: Some(Instant::now()),
+            replace_at: None,
+            is_spent: false,
+        }
+    }
+
+    /// How many of its hosts have this duty.
+    pub(super) fn count(&self, duty: Duty) -> usize {
+        self.hosts.iter().filter(|host| host.duty == duty).count()
+    }
+
+    /// The next host that is to be started, and when; one that takes over only if there is room for one.
+    pub(super) fn due(&self, has_room: bool) -> Option<(Duty, Instant)> {
+        if let Some(at) = self.start_at {
+            return Some((Duty::Serve, at));
+        }
+        let serves = self.hosts.iter().any(|host| host.duty == Duty::Serve && host.serves);
+        self.replace_at.filter(|_| serves && has_room).map(|at| (Duty::TakeOver, at))
+    }
+
+    /// Starts a host that is due; the new process gets what it needs.
+    pub(super) fn start_due(
+        &mut self,
+        duty: Duty,
+        sockets: &mut Sockets,
+        common: &mut Common,
+    ) -> Result<Option<(Seat, HostLink)>, SupervisorError> {
+        match duty {
+            Duty::Serve => self.start_at = None,
+            Duty::TakeOver | Duty::Leave => self.replace_at = None,
+        }
+        match self.start(duty, sockets, common) {
+            Err(error) if self.has_begun => {
+                common.report.line(Level::Error, format!("cannot start a host: {error}"), []);
+                let again = Some(Instant::now() + RETRY);
+                match duty {
+                    Duty::Serve => self.start_at = again,
+                    Duty::TakeOver | Duty::Leave => self.replace_at = again,
+                }
+                Ok(None)
+            }
+            started => {
+                self.has_begun = true;
+                started.map_err(|error| SupervisorError::system("start a host", &error))
+            }
+        }
+    }
+
+    fn start(
+        &mut self,
+        duty: Duty,
+        sockets: &mut Sockets,
+        common: &Common,
+    ) -> io::Result<Option<(Seat, HostLink)>> {
+        sockets.reopen();
+        let turns = SharedCounters::new(common.settings.apps.len() * SLOTS)?;
+        let (reins, link) = Reins::pair()?;
+        let supervisor = sys::this();
+        let Some(pid) = sys::fork()? else {
+            // This is the host by now. Returning drops its copies of what is the supervisor's.
+            if let Err(error) = sys::become_host(supervisor) {
+                self.has_begun = false;
+                return Err(error);
+            }
+            let seat = Seat {
+                sockets: sockets.clone(),
+                turns: Some(Turns::new(turns.keep())),
+                aside: self.policy.aside(),
+                takes_over: duty == Duty::TakeOver,
+            };
+            return Ok(Some((seat, link)));
+        };
+        let born = Instant::now();
+        let deadline = (duty == Duty::TakeOver).then(|| born + START_TIME);
+        self.hosts.push(Child { pid, reins, turns, born, duty, serves: false, deadline });
+        Ok(None)
+    }
+
+    /// Has a fresh host take over, and gives every app another chance.
+    pub(super) fn renew(&mut self) {
+        self.policy.forgive();
+        self.replace_at = Some(Instant::now());
+    }
+
+    /// Has all hosts stop.
+    pub(super) fn end(&mut self, common: &Common) {
+        (self.start_at, self.replace_at) = (None, None);
+        let deadline = common.grace_is_over_at();
+        for host in &mut self.hosts {
+            host.reins.order(Order::Stop);
+            host.deadline = deadline;
+        }
+    }
+
+    /// Has all hosts end at once.
+    pub(super) fn interrupt(&mut self) {
+        let deadline = Some(Instant::now() + INTERRUPT_TIME);
+        for host in &mut self.hosts {
+            host.reins.order(Order::Interrupt);
+            host.deadline = deadline;
+        }
+    }
+
+    /// Takes in what the hosts said.
+    pub(super) fn hear(&mut self, common: &mut Common) {
+        for index in 0..self.hosts.len() {
+            for word in self.hosts[index].reins.words() {
+                let host = &mut self.hosts[index];
+                match (word, host.duty) {
+                    (Word::Serving, duty) => {
+                        host.serves = true;
+                        if duty == Duty::TakeOver && common.ending.is_none() {
+                            self.take_over(index, common);
+                        }
+                    }
+                    (Word::Spent, Duty::Serve) if common.ending.is_none() => {
+                        self.is_spent = true;
+                        self.replace_at.get_or_insert_with(Instant::now);
+                    }
+                    (Word::Spent, _) => {}
+                }
+            }
+        }
+    }
+
+    /// The host at `index` serves by now; the one that did is to finish.
+    fn take_over(&mut self, index: usize, common: &mut Common) {
+        let until = common.grace_is_over_at();
+        for old in self.hosts.iter_mut().filter(|host| host.duty == Duty::Serve) {
+            old.duty = Duty::Leave;
+            old.deadline = until;
+            old.reins.order(Order::HandOver);
+        }
+        self.hosts[index].duty = Duty::Serve;
+        self.hosts[index].deadline = None;
+        self.is_spent = false;
+        let message = "a fresh host has taken over; the old one finishes its requests";
+        common.report.line(Level::Info, message, [self.hosts[index].field()]);
+    }
+
+    /// The host at `index` has ended.
+    ///
+    /// # Errors
+    /// When hosts die again and again before they serve.
+    pub(super) fn ended(
+        &mut self,
+        index: usize,
+        end: End,
+        common: &mut Common,
+    ) -> Result<(), SupervisorError> {
+        let mut host = self.hosts.remove(index);
+        // It may have said so just before.
+        host.serves |= host.reins.words().contains(&Word::Serving);
+        match (common.ending, host.duty, end) {
+            (Some(0), Duty::Serve, End::Exit(code)) => common.ending = Some(code),
+            (Some(0), Duty::Serve, End::Signal(_) | End::Panic) => {
+                let message = format!("the host died of {end} while it stopped");
+                common.report.line(Level::Error, message, []);
+                common.ending = Some(HOST_FAILED);
+            }
+            (Some(_), _, _) => {}
+            (None, Duty::Serve, End::Exit(code)) => common.ending = Some(code),
+            (None, Duty::Serve, _) => self.died(&host, end, common)?,
+            (None, Duty::TakeOver, _) => {
+                let message =
+                    format!("the host that was to take over ended by {end}; the old one goes on serving");
+                common.report.line(Level::Error, message, []);
+                self.blame(&host, end, common);
+                self.replace_at = self.is_spent.then(|| Instant::now() + 10 * RETRY);
+            }
+            (None, Duty::Leave, End::Exit(_)) => {}
+            (None, Duty::Leave, _) => {
+                let message = format!("the host that was replaced died of {end} while it finished");
+                common.report.line(Level::Error, message, []);
+                self.blame(&host, end, common);
+            }
+        }
+        Ok(())
+    }
+
+    /// The host that serves has died: another one follows.
+    fn died(&mut self, host: &Child, end: End, common: &mut Common) -> Result<(), SupervisorError> {
+        let now = Instant::now();
+        let apps = executing(host.turns.get());
+        let verdict = self.policy.died(now, host.born, host.serves, &apps);
+        let successor = self.hosts.iter_mut().find(|host| host.duty == Duty::TakeOver);
+        let (wait, next) = match (successor, verdict.wait) {
+            (Some(successor), _) => {
+                successor.duty = Duty::Serve;
+                successor.deadline = None;
+                (Duration::ZERO, "the one that was to take over serves".to_owned())
+            }
+            (None, Some(wait)) => {
+                self.start_at = Some(now + wait);
+                let next = match wait {
+                    Duration::ZERO => "the next one starts at once".to_owned(),
+                    wait => format!("the next one starts in {} ms", wait.as_millis()),
+                };
+                (wait, next)
+            }
+            (None, None) => return Err(SupervisorError::gives_up(end)),
+        };
+        let names = common.names(&apps);
+        let executing = match apps.len() {
+            0 => "no guest was executing".to_owned(),
+            _ => format!("executing: {names}"),
+        };
+        let fields = [
+            host.field(),
+            ("signal", end.to_string().into()),
+            ("apps", names.into()),
+            ("restart_ms", wait.into()),
+        ];
+        common.report.line(Level::Error, format!("the host died of {end}; {executing}; {next}"), fields);
+        common.tell_set_aside(&verdict.set_aside);
+        if !verdict.set_aside.is_empty() && self.start_at.is_none() {
+            // The successor has started without knowing.
+            self.replace_at = Some(now);
+        }
+        Ok(())
+    }
+
+    /// A host has ended that others stand in for: whoever was executing is held to account all the same.
+    fn blame(&mut self, host: &Child, end: End, common: &mut Common) {
+        if matches!(end, End::Exit(_)) {
+            return;
+        }
+        let apps = executing(host.turns.get());
+        let set_aside = self.policy.blame(Instant::now(), &apps);
+        if !apps.is_empty() {
+            let names = common.names(&apps);
+            let message = format!("when that host died of {end}, these guests were executing: {names}");
+            common.report.line(Level::Error, message, [("apps", names.into())]);
+        }
+        common.tell_set_aside(&set_aside);
+        if !set_aside.is_empty() {
+            self.replace_at = Some(Instant::now());
+        }
+    }
+
+    /// Ends the hosts that had to be done by now.
+    pub(super) fn end_late(&mut self, common: &mut Common) {
+        let now = Instant::now();
+        for host in &mut self.hosts {
+            if host.deadline.is_some_and(|deadline| deadline <= now) {
+                host.deadline = None;
+                host.kill();
+                let message = "a host did not get done in time and was ended";
+                common.report.line(Level::Error, message, [host.field()]);
+            }
+        }
+    }
+}
