@@ -11,6 +11,7 @@
 //! Guest::abort(Ticket)  ──────────────────────►    the request's signal aborts
 //! Guest::poll  ───────────────────────────────►    timers and finished operations, until a Stop
 //! Watch::poke  ───────────────────────────────►    looks at its limits in the middle of a turn
+//! Watch::give_up  ────────────────────────────►    never returns from this turn, which looks at nothing
 //! Abandon::abandon  ◄──────────────────────────    the engine will never return from this turn
 //! ```
 //!
@@ -31,4 +32,4 @@ pub use exchange::{Canceller, Failure, FailureKind, PendingReply, Reply, Respond
 pub use headers::HeaderList;
 pub use request::{ClientAddress, Request, RequestId};
 pub use services::{Abandon, Level, LogRecord, LogSink, ModuleError, ModulePath, ModuleSource, Services};
-pub use watch::Watch;
+pub use watch::{TurnGuard, Watch};

@@ -81,6 +81,11 @@ impl RequestId {
         std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
+    /// The id as bytes, with NUL up to the greatest length.
+    pub fn padded(&self) -> &[u8; Self::MAX] {
+        &self.bytes
+    }
+
     /// The id as bytes, all ASCII.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.length)]
@@ -109,6 +114,12 @@ mod tests {
         for bad in [&b""[..], b"a b", b"a\nb", &[b'a'; 65], "ü".as_bytes()] {
             assert!(RequestId::parse(bad).is_none(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn an_id_is_padded_with_nul() {
+        let id = RequestId::parse(b"abc").unwrap();
+        assert_eq!((&id.padded()[..3], &id.padded()[3..]), (&b"abc"[..], &[0; 61][..]));
     }
 
     #[test]

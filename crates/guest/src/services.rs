@@ -20,7 +20,7 @@ pub struct Services {
     /// What it may use.
     pub limits: Limits,
     /// Where its turns and its memory are seen from outside. The engine attaches a stopper before any code of the
-    /// guest runs, and marks each turn.
+    /// guest runs, marks each turn, and looks in the middle of turns whether they were given up.
     pub watch: Arc<Watch>,
     /// Who is told if the engine cannot return any more.
     pub abandon: Rc<dyn Abandon>,
@@ -33,7 +33,7 @@ pub struct Services {
 /// below, borrowed and half done. So the host may only do what touches none of that: answer and close connections by
 /// their descriptors, and have another thread start a new worker.
 pub trait Abandon {
-    /// The guest has ended in this way, and its worker with it.
+    /// The guest has ended in this way, and its worker with it. Does nothing if the host has given the turn up.
     fn abandon(&self, stop: Stop);
 }
 

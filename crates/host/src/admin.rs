@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use nexus_guest::{Body, Failure, HeaderList, Level, Reply, Request, RequestId, exchange};
+use nexus_guest::{Body, HeaderList, Level, Reply, Request, RequestId, exchange};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
@@ -68,6 +68,7 @@ impl Admin {
                     config: ServerConfig { max_body: 0, max_connections: 100, ..ServerConfig::default() },
                     shutdown,
                     open: shared.connections.clone(),
+                    connections: Arc::default(),
                     service: Rc::new(AdminService { shared, last_id: Cell::new(0) }),
                 };
                 if let Err(error) = serve(Listener::of(&socket), server).await {
@@ -170,9 +171,6 @@ impl Service for AdminService {
         let message = format!("the admin address refused a request: {}", refused.refusal);
         self.shared.logger.host(Level::Debug, message, [("client", refused.client.to_string().into())]);
     }
-
-    /// It has no guest that could lose its thread.
-    fn abandoned(&self, _answered: &[RequestId], _failure: &Failure) {}
 
     fn next_request_id(&self) -> RequestId {
         self.last_id.set(self.last_id.get() + 1);

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use nexus_guest::{Body, Failure, HeaderList, Level, Reply, Request, RequestId, exchange};
+use nexus_guest::{Body, HeaderList, Level, Reply, Request, RequestId, exchange};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
@@ -48,6 +48,7 @@ async fn answer(sockets: Vec<Arc<Bound>>, logger: Logger, ended: oneshot::Receiv
             config: ServerConfig { max_connections: MAX_CONNECTIONS, ..ServerConfig::default() },
             shutdown: shutdown.clone(),
             open: Arc::new(AtomicUsize::new(0)),
+            connections: Arc::default(),
         };
         serve(Listener::of(socket), server)
     });
@@ -77,8 +78,6 @@ impl Service for AsideService {
     }
 
     fn refused(&self, _: Refused) {}
-
-    fn abandoned(&self, _: &[RequestId], _: &Failure) {}
 
     fn next_request_id(&self) -> RequestId {
         self.last_id.set(self.last_id.get() + 1);

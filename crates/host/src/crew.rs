@@ -4,7 +4,7 @@
 //!            Full, Slow: a fresh one starts      Serving: the fresh one serves
 //! serving ───────────────────────────────► both ───────────────────────────────► the old one drains, ends
 //!    │
-//!    └─ Lost: its thread is parked for good ─► a successor starts, after a while if that happens often
+//!    └─ Lost: its thread never comes back ─► a successor starts, after a while if that happens often
 //! ```
 //!
 //! All workers of an app accept from the same socket, so no connection is refused meanwhile. At most one of them drains
@@ -213,16 +213,15 @@ impl Registry {
             Event::Full { worker, .. } => self.replace(entry, worker, Replaced::Memory),
             Event::Slow { worker, .. } => self.replace(entry, worker, Replaced::Slow),
             Event::Lost { worker, stop, .. } => {
-                if let Some(spent) = self.lost(entry, worker, &stop)
-                    && !std::mem::replace(is_spent, true)
-                {
-                    let _ = told.send(Told::Spent(spent));
+                if let Some(why) = self.lost(entry, worker, &stop) {
+                    spent(why, told, is_spent);
                 }
                 if entry.outcome.get().is_none() {
                     self.outcome(entry, app, Err(stop.detail), told);
                 }
                 self.ensure(entry);
             }
+            Event::Burnt { why, .. } => spent(why, told, is_spent),
             Event::Ended { worker, error, .. } => {
                 let mut crew = entry.crew();
                 let _ = crew.remove(worker);
@@ -340,5 +339,12 @@ impl Registry {
 
     fn tell(&self, entry: &Entry, level: Level, message: String) {
         self.logger.host(level, message, [("app", entry.app.name().as_str().into())]);
+    }
+}
+
+/// The process is to be replaced; that is told once.
+fn spent(why: String, told: &mpsc::UnboundedSender<Told>, is_spent: &mut bool) {
+    if !std::mem::replace(is_spent, true) {
+        let _ = told.send(Told::Spent(why));
     }
 }

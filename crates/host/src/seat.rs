@@ -55,7 +55,8 @@ impl Turns {
         Self { counters, workers }
     }
 
-    /// The counter of the app's next worker: that of a worker eight before it, which has ended by then.
+    /// The counter of the app's next worker: that of a worker eight before it, which has ended by then, or was given up
+    /// and stores nothing there any more.
     fn next(&self, app: usize) -> Option<&'static AtomicU64> {
         // Relaxed: only the figure counts, and each call gets another.
         let number = self.workers.get(app)?.fetch_add(1, Ordering::Relaxed);
@@ -87,13 +88,12 @@ mod tests {
         let watch = |app| Watch::on(turns.next(app).unwrap());
         let (draining, fresh, other) = (watch(1), watch(1), watch(2));
         assert_eq!(executing(counters), [0; 0]);
-        draining.begin_turn();
-        fresh.begin_turn();
-        fresh.end_turn();
+        let drains = draining.begin_turn();
+        drop(fresh.begin_turn());
         assert_eq!(executing(counters), [1]);
-        other.begin_turn();
+        let _others = other.begin_turn();
         assert_eq!(executing(counters), [1, 2]);
-        draining.end_turn();
+        drop(drains);
         assert_eq!(executing(counters), [2]);
         assert_eq!(fresh.turn(), None);
         assert!(other.turn().is_some());
@@ -106,8 +106,26 @@ mod tests {
         for _ in 0..3 * SLOTS {
             let watch = Watch::on(turns.next(0).unwrap());
             assert_eq!(watch.turn(), None);
-            watch.begin_turn();
+            std::mem::forget(watch.begin_turn());
         }
         assert!(turns.next(1).is_none(), "there is no such app");
+    }
+
+    #[test]
+    fn a_worker_that_was_given_up_does_not_execute_and_leaves_its_place_to_others() {
+        let counters = counters(1);
+        let turns = Turns::new(counters);
+        let burning = Watch::on(turns.next(0).unwrap());
+        let goes_on = burning.begin_turn();
+        assert_eq!(executing(counters), [0]);
+        assert!(burning.give_up(burning.turn().unwrap()));
+        assert_eq!(executing(counters), [0; 0]);
+        let later: Vec<Watch> = (0..SLOTS).map(|_| Watch::on(turns.next(0).unwrap())).collect();
+        let _turn = later[SLOTS - 1].begin_turn();
+        assert_eq!(executing(counters), [0]);
+        // Its turn comes to its end, and it stores nothing in the place that is another's by now.
+        assert!(!burning.end_turn());
+        assert_eq!(executing(counters), [0]);
+        std::mem::forget(goes_on);
     }
 }

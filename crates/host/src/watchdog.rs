@@ -3,32 +3,39 @@
 //! A guest that computes does not come back to its event loop, so somebody else must see that its time is up. Every
 //! [`LOOK`] the watchdog looks at each worker's turn. One that it saw at the look before is poked: the guest then
 //! looks at its own limits, on its own thread and in the middle of the turn, and stops itself if it is beyond one.
-//! There is thus nothing that could hit the turn after it. A turn that goes on long after it should have stopped (a
-//! built-in function that checks nothing) gets the lowest share of the processor until it ends.
+//! There is thus nothing that could hit the turn after it.
+//!
+//! A turn that goes on long after it should have stopped is in a built-in function that checks nothing. It gets the
+//! lowest share of the processor, and if it does not end soon even so, it is given up: its clients are answered, its app
+//! gets another worker, and the thread goes on for nobody, until it comes to its turn's end and sleeps there for good.
 //!
 //! Costs: a worker says when its event loop wakes and goes to sleep ([`Presence`]), by a store each; on waking, one
 //! load more tells whether the watchdog sleeps, which it does while nobody is awake.
 //!
 //! The same thread keeps the books of the process's memory; see [`crate::ledger`].
 
+mod burning;
+mod eye;
 mod priority;
 mod turn;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use nexus_core::Limit;
-use nexus_guest::{Level, StopReason};
+use nexus_guest::{Level, Stop, StopReason};
 
-use self::turn::Turn;
+use self::burning::Burning;
+use self::eye::{Eye, Slowed, should_end};
+use self::turn::{Grace, Turn};
 use crate::ledger::{Account, Ledger, Relief};
 use crate::log::Logger;
 use crate::metrics::{Shortage, thread_cpu};
-use crate::worker::{Control, Event, Worker};
+use crate::worker::{self, Control, Event, Worker};
 
 /// From look to look.
 const LOOK: Duration = Duration::from_millis(2);
@@ -39,10 +46,6 @@ const QUIET: Duration = Duration::from_millis(50);
 /// How much CPU time a turn may take beyond twice its limit, above its memory limit, or after it was told to stop, until
 /// it is slowed down.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// A guest that was told to end counts as about to end for so long.
-const ENDING: Duration = Duration::from_millis(500);
-/// A guest that did not end although it seemed idle is not taken for idle again for so long.
-const NOT_IDLE: Duration = Duration::from_secs(2);
 /// How often a worker is reported that should be replaced.
 const REMIND: Duration = Duration::from_millis(100);
 
@@ -55,26 +58,12 @@ pub(crate) struct Watchdog {
     /// The host is gone, and with it everything to watch.
     is_over: AtomicBool,
     thread: OnceLock<Thread>,
+    /// Locked by the watchdog's thread only.
+    burning: Mutex<Burning<Arc<Worker>>>,
     ledger: Ledger,
     logger: Logger,
     pokes: AtomicU64,
     panics: AtomicU64,
-}
-
-/// What the watchdog knows of one worker.
-struct Eye {
-    worker: Arc<Worker>,
-    activity: u64,
-    /// The turn that ran at the last look.
-    turn: Option<Turn>,
-    /// The turn that was slowed down, and the share that its thread had before.
-    slowed: Option<(u64, i32)>,
-    /// Whether the thread could not be given its share back.
-    is_slow: bool,
-    /// When it was told to end for the sake of memory.
-    told: Option<Instant>,
-    /// When the host was told last that it should be replaced.
-    reported: Option<Instant>,
 }
 
 /// A worker's event loop tells here when it wakes and when it goes to sleep.
@@ -113,6 +102,7 @@ impl Watchdog {
             is_asleep: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
             thread: OnceLock::new(),
+            burning: Mutex::default(),
             ledger,
             logger,
             pokes: AtomicU64::new(0),
@@ -203,6 +193,7 @@ impl Watchdog {
             if now.duration_since(books) >= BOOKS || is_quiet {
                 books = now;
                 self.balance(eyes, now);
+                self.look_at_the_burning(now);
             }
             if is_quiet {
                 self.sleep();
@@ -220,7 +211,7 @@ impl Watchdog {
     /// thousands of times longer than a store takes to be seen.
     fn sleep(&self) {
         if self.is_asleep.swap(true, Ordering::Relaxed) {
-            if self.ledger.is_over_budget() {
+            if self.ledger.is_over_budget() || !self.burning().is_empty() {
                 std::thread::park_timeout(BOOKS);
             } else {
                 std::thread::park();
@@ -257,19 +248,17 @@ impl Watchdog {
         let activity = eye.worker.watch.activity();
         let has_moved = std::mem::replace(&mut eye.activity, activity) != activity;
         let number = eye.worker.watch.turn();
-        if let Some((slowed, share)) = eye.slowed
-            && number != Some(slowed)
-        {
-            eye.slowed = None;
-            eye.is_slow |= !self.give_back(&eye.worker, share);
+        if let Some(slowed) = eye.slowed.take_if(|slowed| number != Some(slowed.turn)) {
+            eye.is_slow |= !self.give_back(&eye.worker, slowed.share);
         }
         match (number, &mut eye.turn) {
             (None, turn) => *turn = None,
             (Some(number), Some(turn)) if turn.number() == number => {
                 self.pokes.fetch_add(1, Ordering::Relaxed);
                 eye.worker.watch.poke();
-                if eye.slowed.is_none() {
-                    eye.slowed = self.weigh(&eye.worker, turn, now);
+                match &mut eye.slowed {
+                    None => eye.slowed = self.weigh(&eye.worker, turn, now),
+                    Some(slowed) => self.give_up(&eye.worker, slowed, now),
                 }
             }
             (Some(number), turn) => *turn = Some(Turn::new(number, now)),
@@ -282,15 +271,10 @@ impl Watchdog {
     }
 
     /// Slows a turn down that is far beyond its limit.
-    fn weigh(&self, worker: &Worker, turn: &mut Turn, now: Instant) -> Option<(u64, i32)> {
+    fn weigh(&self, worker: &Worker, turn: &mut Turn, now: Instant) -> Option<Slowed> {
         let thread = worker.watch.thread()?;
         let limits = &worker.app.manifest.limits;
-        let limit = match worker.is_loading.load(Ordering::Relaxed) {
-            // Its guest was stopped, as soon as that could be.
-            _ if worker.watch.memory() > limits.get(Limit::Memory) => Duration::ZERO,
-            true => limits.time(Limit::Startup).max(limits.time(Limit::Cpu)),
-            false => limits.time(Limit::Cpu),
-        };
+        let (limit, which, reason) = should_end(worker);
         let allowed = limit * 2 + PATIENCE;
         if !turn.is_beyond(allowed, now, || thread_cpu(thread)) {
             return None;
@@ -302,7 +286,50 @@ impl Watchdog {
             Level::Warn,
             "a turn does not stop: its thread comes after all others until it does",
         );
-        Some((turn.number(), share))
+        let grace = Grace::new(now, limits.get(Limit::Memory));
+        let (reason, limit) = if turn.was_told() { (StopReason::Host, None) } else { (reason, Some(which)) };
+        Some(Slowed { turn: turn.number(), share, grace, reason, limit })
+    }
+
+    /// Gives a turn up that was slowed down and does not end.
+    fn give_up(&self, worker: &Arc<Worker>, slowed: &mut Slowed, now: Instant) {
+        let cpu = || worker.watch.thread().and_then(thread_cpu);
+        // It may end in this very moment: then it is as if nothing had been.
+        if !slowed.grace.is_over(now, cpu) || !worker.watch.give_up(slowed.turn) {
+            return;
+        }
+        self.burning().add(worker.clone(), cpu().unwrap_or_default());
+        let limit = slowed.limit.map(|limit| (limit, worker.app.manifest.limits.get(limit)));
+        let what = match limit {
+            Some((limit, value)) => {
+                format!("the app reached its {} limit of {}", limit.key(), limit.show(value))
+            }
+            None => "the app was to end for want of memory".to_owned(),
+        };
+        let detail =
+            format!("{what} in one step, which nothing breaks off; it goes on, after all others, for nobody");
+        worker::lose(worker, Stop { reason: slowed.reason, limit, detail });
+    }
+
+    /// Looks after the threads that were given up.
+    fn look_at_the_burning(&self, now: Instant) {
+        let cpu = |worker: &Arc<Worker>| worker.watch.thread().and_then(thread_cpu);
+        let found = self.burning().look(now, cpu, |worker| worker.watch.is_resting());
+        for (worker, burnt) in found.resting {
+            let message =
+                format!("the turn that was given up is over after {} s of CPU time more", burnt.as_secs());
+            self.tell(&worker, Level::Info, &message);
+        }
+        if let Some((worker, burnt, count)) = found.too_much {
+            let seconds = burnt.as_secs();
+            let why =
+                format!("turns that were given up took {seconds} s of CPU time, and {count} still go on");
+            worker.tell(Event::Burnt { app: worker.index, why });
+        }
+    }
+
+    fn burning(&self) -> MutexGuard<'_, Burning<Arc<Worker>>> {
+        self.burning.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives a thread its share of the processor back; says whether that could be done.
@@ -375,40 +402,5 @@ impl Watchdog {
     fn tell(&self, worker: &Worker, level: Level, message: &str) {
         let app = ("app", worker.app.name().as_str().into());
         self.logger.host(level, message, [app, ("worker", u64::from(worker.number).into())]);
-    }
-}
-
-impl Eye {
-    fn new(worker: Arc<Worker>) -> Self {
-        Self {
-            activity: worker.watch.activity(),
-            worker,
-            turn: None,
-            slowed: None,
-            is_slow: false,
-            told: None,
-            reported: None,
-        }
-    }
-
-    fn account(&self, now: Instant) -> Account {
-        let worker = &self.worker;
-        let since_told = self.told.map(|told| now.duration_since(told));
-        Account {
-            memory: worker.watch.memory(),
-            is_idle: self.turn.is_none()
-                && worker.in_flight.load(Ordering::Relaxed) == 0
-                && since_told.is_none_or(|since| since >= NOT_IDLE),
-            is_ending: since_told.is_some_and(|since| since < ENDING),
-        }
-    }
-
-    /// Whether a fresh worker should take the place of this one: it holds 90 % of its limit. Not if it held most of that
-    /// from the start, for then a fresh one would, too.
-    fn is_full(&self) -> bool {
-        let limit = self.worker.app.manifest.limits.get(Limit::Memory);
-        let memory = self.worker.watch.memory();
-        let at_start = self.worker.memory_at_start.load(Ordering::Relaxed);
-        memory > limit / 10 * 9 && memory.saturating_sub(at_start) > limit / 4
     }
 }

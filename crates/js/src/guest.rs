@@ -148,7 +148,7 @@ impl JsGuest {
 
     /// One entry into the guest, with its microtasks, on this request's account.
     fn turn<R>(&self, key: ScopeKey, run: impl FnOnce(&mut v8::PinScope<'_, '_>) -> R) -> R {
-        self.state.begin_turn(key);
+        let turn = self.state.begin_turn(key);
         let mut isolate = self.isolate.borrow_mut();
         let result = {
             v8::scope_with_context!(let scope, &mut *isolate, &self.context);
@@ -157,7 +157,7 @@ impl JsGuest {
             self.run_jobs(scope);
             result
         };
-        self.state.end_turn(&mut isolate, key);
+        self.state.end_turn(turn, &mut isolate, key);
         drop(isolate);
         self.settle(key);
         result

@@ -4,6 +4,9 @@
 //! loading, or its own where the guest acts by itself. It is compared with its limit at the turn's end, and in the
 //! middle of turns that take long, by an interrupt which another thread asks for ([`look`]). So a guest is stopped by
 //! its own thread only, in the very turn that went too far.
+//!
+//! A built-in function may take minutes without a look. Then the host gives the turn up from outside, and the thread
+//! goes on for nobody, up to the first place where it comes by here: it sleeps there for good.
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_void};
@@ -12,7 +15,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use nexus_core::Limit;
-use nexus_guest::{Stop, StopReason};
+use nexus_guest::{Stop, StopReason, TurnGuard};
 
 use crate::exception::prefix;
 use crate::memory::Memory;
@@ -94,8 +97,9 @@ pub(crate) fn detach(state: &State) {
 }
 
 impl State {
-    /// A turn begins, on this request's account.
-    pub(crate) fn begin_turn(&self, key: ScopeKey) {
+    /// A turn begins, on this request's account. What it returns is for [`State::end_turn`]; a panic in between ends
+    /// the turn as well.
+    pub(crate) fn begin_turn(&self, key: ScopeKey) -> TurnGuard<'_> {
         let accounts = &self.accounts;
         RUNNING.set(self);
         let (before, which) = match accounts.startup.get() {
@@ -108,11 +112,13 @@ impl State {
             self.guest_log.set(0);
         }
         accounts.meter.begin();
-        self.services.watch.begin_turn();
+        self.services.watch.begin_turn()
     }
 
-    /// The turn is over: it is charged, and the guest stopped if that was too much.
-    pub(crate) fn end_turn(&self, isolate: &mut v8::Isolate, key: ScopeKey) {
+    /// The turn is over: it is charged, and the guest stopped if that was too much. Does not return from one that was
+    /// given up.
+    pub(crate) fn end_turn(&self, turn: TurnGuard<'_>, isolate: &mut v8::Isolate, key: ScopeKey) {
+        self.rest_if_given_up();
         let accounts = &self.accounts;
         let mut cpu = accounts.meter.end();
         accounts.memory.set_external(external(isolate));
@@ -122,7 +128,8 @@ impl State {
             cpu += accounts.meter.end();
         }
         self.services.watch.set_memory(accounts.memory.total());
-        self.services.watch.end_turn();
+        // It may have been given up since.
+        drop(turn);
         self.with_scope(key, |scope| {
             if let Some(responder) = &scope.responder {
                 responder.charge(Duration::from_nanos(cpu));
@@ -134,6 +141,15 @@ impl State {
         let Account { before, limit, which } = accounts.turn.get();
         if before + cpu > limit {
             self.stop_at_limit(StopReason::Cpu, which);
+        }
+    }
+
+    /// Has the thread sleep for good if its turn was given up.
+    fn rest_if_given_up(&self) {
+        if self.services.watch.is_given_up() {
+            // Nobody may reach into the isolate any more.
+            self.handle.park();
+            self.services.watch.rest();
         }
     }
 
@@ -202,6 +218,7 @@ pub(crate) unsafe extern "C" fn look(isolate: v8::UnsafeRawIsolatePtr, _data: *m
     // SAFETY: V8 gives the isolate that it is running, which has not ended before its callback returns.
     let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr_unchecked(isolate) };
     let state = State::of(&isolate);
+    state.rest_if_given_up();
     state.handle.looked();
     let accounts = &state.accounts;
     let Some(wall) = accounts.meter.wall() else { return };
@@ -228,6 +245,7 @@ pub(crate) unsafe extern "C" fn look(isolate: v8::UnsafeRawIsolatePtr, _data: *m
 unsafe extern "C" fn near_heap_limit(data: *mut c_void, current: usize, initial: usize) -> usize {
     // SAFETY: the state lives as long as the isolate, on the same thread.
     let state = unsafe { &*data.cast::<State>() };
+    state.rest_if_given_up();
     state.stop_at_limit(StopReason::Memory, Limit::Memory);
     // The look that follows knows the stack, and terminates.
     state.handle.interrupt();
@@ -247,6 +265,7 @@ unsafe extern "C" fn collected(
     // SAFETY: V8 gives the isolate that it collects for, and the state lives as long.
     let (mut isolate, state) =
         unsafe { (v8::Isolate::from_raw_isolate_ptr_unchecked(isolate), &*data.cast::<State>()) };
+    state.rest_if_given_up();
     let memory = &state.accounts.memory;
     state.measure(&mut isolate);
     if kind != v8::GCType::kGCTypeMarkSweepCompact {
@@ -304,12 +323,13 @@ extern "C" fn ending() {
     park("it asked for more than V8 can make");
 }
 
-/// Tells the host that the guest ended in the middle of its turn, and never returns.
+/// Tells the host that the guest ended in the middle of its turn, and never returns. A host that gave the turn up knows.
 fn park(what: &str) -> ! {
     let told = catch_unwind(AssertUnwindSafe(|| {
         let state = RUNNING.get();
         // SAFETY: `detach` takes it away before the state goes. A thread of V8's own has none.
         let Some(state) = (unsafe { state.as_ref() }) else { return };
+        state.rest_if_given_up();
         // Nobody may reach into the isolate any more.
         state.handle.park();
         // SAFETY: the isolate of the state, on its own thread; V8 itself reads its statistics before it comes here.
@@ -327,6 +347,8 @@ fn park(what: &str) -> ! {
         );
         let limit = Some((Limit::Memory, limit));
         state.services.abandon.abandon(Stop { reason: StopReason::Memory, limit, detail });
+        // Just then.
+        state.rest_if_given_up();
     }));
     // A panic has told of itself.
     drop(told);

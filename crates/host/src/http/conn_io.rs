@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::open::{Counted, Place, State};
+use super::open::{Counted, OpenConnections, Place, State};
 
 /// A silent TCP peer is probed after this time, so that one that vanished does not stay forever.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
@@ -40,9 +41,9 @@ impl AsRawFd for Stream {
 }
 
 impl Socket {
-    /// Notes the stream among the thread's open connections.
-    pub(super) fn new(stream: Stream, counted: Counted) -> Self {
-        Self { place: Place::new(stream.as_raw_fd(), counted), stream }
+    /// Notes the stream among the open connections.
+    pub(super) fn new(stream: Stream, open: &Arc<OpenConnections>, counted: Counted) -> Self {
+        Self { place: Place::new(open, stream.as_raw_fd(), counted), stream }
     }
 
     /// How far the connection is from now on, for whoever must end it from outside of its task.

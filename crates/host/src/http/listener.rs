@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use super::conn_io::{Socket, Stream};
 use super::h1::{self, Scratch};
-use super::open::{Counted, Listening, State};
+use super::open::{Counted, Listening, OpenConnections, State};
 use super::{ServerConfig, Service, Shutdown, h2};
 use crate::listen::Bound;
 
@@ -39,6 +39,8 @@ pub(crate) struct Server {
     pub shutdown: Shutdown,
     /// The number of open connections, for who counts them, also from other threads.
     pub open: Arc<AtomicUsize>,
+    /// Where they are noted, for whoever must end them if this thread is lost.
+    pub connections: Arc<OpenConnections>,
 }
 
 /// A listening socket, which belongs to the host and outlives any loop that accepts from it.
@@ -100,7 +102,7 @@ pub(crate) async fn serve(listener: Listener<'_>, server: Server) -> io::Result<
     let mut connections = JoinSet::new();
     let mut back_off = MIN_BACK_OFF;
     let descriptors = server.config.descriptors;
-    let listening = Listening::new(server.service.clone(), descriptors.share());
+    let listening = Listening::new(&server.connections, descriptors.share());
     loop {
         let is_below_limit = connections.len() < server.config.max_connections;
         let has_room = is_below_limit && descriptors.may_open(server.open.load(Ordering::Relaxed));
@@ -114,7 +116,7 @@ pub(crate) async fn serve(listener: Listener<'_>, server: Server) -> io::Result<
             accepted = listener.accept(), if has_room => match accepted {
                 Ok(stream) => {
                     back_off = MIN_BACK_OFF;
-                    let socket = Socket::new(stream, Counted::new(&server.open, descriptors));
+                    let socket = Socket::new(stream, &server.connections, Counted::new(&server.open, descriptors));
                     connections.spawn_local(connection(socket, server.clone(), scratch.clone()));
                 }
                 Err(error) if is_the_connections(&error) => {}

@@ -4,7 +4,7 @@
 //! Connections know nothing of apps, workers and guests: they hand each [`Request`] to a [`Service`]
 //! and get a [`Call`] back, whose reply they pass on and whose end they report, exactly once.
 //! [`serve`] runs on one worker's thread, inside a `LocalSet`; nothing here is shared between
-//! threads but the count of open connections.
+//! threads but the table of open connections and their count.
 //!
 //! [`Request`]: nexus_guest::Request
 
@@ -20,6 +20,7 @@ mod listener;
 mod open;
 mod refusal;
 mod service;
+mod shared_id;
 mod shutdown;
 mod target;
 mod timer;
@@ -31,9 +32,10 @@ mod tests;
 
 pub(crate) use config::{ServerConfig, Trust};
 pub(crate) use listener::{Listener, Server, serve};
-pub(crate) use open::abandon_connections;
+pub(crate) use open::{Abandoned, OpenConnections};
 use refusal::Refusal;
 pub(crate) use refusal::{Refused, RequestLine};
 pub(crate) use service::{Call, CallOwner, Outcome, Service};
+pub(crate) use shared_id::SharedId;
 pub(crate) use shutdown::Shutdown;
 pub(crate) use target::path_of;

@@ -19,10 +19,6 @@ pub(crate) trait Service: 'static {
     /// A request was answered by the server itself, without a guest.
     fn refused(&self, refused: Refused);
 
-    /// The thread is lost, and with it all calls that have not ended: those that `answered` names were answered with
-    /// `failure`, the others broken off. They end in no other way. Called from within a guest's turn.
-    fn abandoned(&self, answered: &[RequestId], failure: &Failure);
-
     /// An id for a request that brings none.
     fn next_request_id(&self) -> RequestId;
 

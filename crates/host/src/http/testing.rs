@@ -10,10 +10,9 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
-use nexus_core::Limit;
 use nexus_guest::{
-    Body, BodyError, BodyWriter, Failure, FailureKind, HeaderList, PipeState, Reply, Request, RequestId,
-    Responder, exchange, pipe,
+    Body, BodyError, BodyWriter, FailureKind, HeaderList, PipeState, Reply, Request, RequestId, Responder,
+    exchange, pipe,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -21,8 +20,8 @@ use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::timeout;
 
 use super::{
-    Call, CallOwner, Listener, Outcome, Refused, Server, ServerConfig, Service, Shutdown,
-    abandon_connections, serve,
+    Call, CallOwner, Listener, OpenConnections, Outcome, Refused, Server, ServerConfig, Service, Shutdown,
+    serve,
 };
 
 /// Longer than anything here takes; a test that comes to it fails.
@@ -45,10 +44,8 @@ pub(super) struct TestService {
     /// Bytes that `/endless` has given out.
     pub(super) given: Rc<Cell<u64>>,
     pub(super) calls: Cell<u64>,
-    /// `/lose` says that its turn has begun, and loses its thread when it is told to.
-    pub(super) turn: RefCell<Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>>,
-    /// Told which requests were answered when the thread was lost.
-    pub(super) abandoned: RefCell<Option<mpsc::Sender<Vec<String>>>>,
+    /// `/lose` says that its turn has begun, and loses its thread: it parks, for others to answer its clients.
+    pub(super) turn: RefCell<Option<mpsc::Sender<()>>>,
     ended: Cell<u64>,
     ids: Cell<u128>,
 }
@@ -63,12 +60,6 @@ impl Service for TestService {
 
     fn refused(&self, refused: Refused) {
         self.refusals.borrow_mut().push(refused);
-    }
-
-    fn abandoned(&self, answered: &[RequestId], _: &Failure) {
-        if let Some(told) = self.abandoned.borrow_mut().take() {
-            told.send(answered.iter().map(RequestId::to_string).collect()).unwrap();
-        }
     }
 
     fn next_request_id(&self) -> RequestId {
@@ -140,11 +131,9 @@ impl TestService {
                 });
             }
             "lose" => {
-                if let Some((begun, end)) = self.turn.take() {
+                if let Some(begun) = self.turn.take() {
                     begun.send(()).unwrap();
-                    end.recv().unwrap();
                 }
-                abandon_connections(&Failure::at_limit(FailureKind::Stopped, Limit::Memory, 1 << 20));
                 loop {
                     std::thread::park();
                 }
@@ -230,7 +219,8 @@ impl Harness {
 pub(super) fn server(config: ServerConfig) -> (Rc<TestService>, Server) {
     let service = Rc::new(TestService::default());
     let open = Arc::new(AtomicUsize::new(0));
-    let server = Server { service: service.clone(), config, shutdown: Shutdown::new(), open };
+    let connections: Arc<OpenConnections> = Arc::default();
+    let server = Server { service: service.clone(), config, shutdown: Shutdown::new(), open, connections };
     (service, server)
 }
 

@@ -8,6 +8,47 @@ const LONG: Duration = Duration::from_millis(10);
 /// At least this often the clock is read, for what a turn is allowed may become less.
 const SELDOM: Duration = Duration::from_millis(100);
 
+/// How much CPU time a turn that was slowed down may take until it is given up: at least so much, and so much for each
+/// megabyte of its memory limit. Collecting all garbage may take a millisecond a megabyte, in which nothing looks at
+/// interrupts; whoever is given up costs the process a thread, for good.
+const GRACE: Duration = Duration::from_secs(1);
+const GRACE_A_MEGABYTE: Duration = Duration::from_millis(4);
+/// Where others leave it so little that this takes longer than [`PATIENCE`], a tenth will do: it was scheduled, and did
+/// not look; and clients wait.
+const SCANT: u32 = 10;
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a turn may go on that was slowed down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Grace {
+    since: Instant,
+    /// The thread's CPU time when it was first read.
+    base: Option<Duration>,
+    next: Instant,
+    allowed: Duration,
+}
+
+impl Grace {
+    /// The turn of a guest with this memory limit, in bytes, was slowed down now.
+    pub(super) fn new(now: Instant, memory: u64) -> Self {
+        let megabytes = u32::try_from(memory >> 20).unwrap_or(u32::MAX);
+        let allowed = GRACE.max(GRACE_A_MEGABYTE.saturating_mul(megabytes));
+        Self { since: now, base: None, next: now, allowed }
+    }
+
+    /// Whether it is over. A thread that is not scheduled does not use it up.
+    pub(super) fn is_over(&mut self, now: Instant, cpu: impl FnOnce() -> Option<Duration>) -> bool {
+        if now < self.next {
+            return false;
+        }
+        self.next = now + LONG;
+        let Some(cpu) = cpu() else { return false };
+        let taken = cpu.saturating_sub(*self.base.get_or_insert(cpu));
+        let is_starved = now.duration_since(self.since) >= PATIENCE;
+        taken >= self.allowed || (is_starved && taken >= self.allowed / SCANT)
+    }
+}
+
 /// A turn that was running at a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Turn {
@@ -35,6 +76,11 @@ impl Turn {
         self.base = None;
         self.next = now;
         self.allowed = Some(allowed);
+    }
+
+    /// Whether it was told to stop.
+    pub(super) fn was_told(&self) -> bool {
+        self.allowed.is_some()
     }
 
     /// Whether the turn has taken `allowed` of CPU time since it was first seen, or as much since it was told to stop as
@@ -107,6 +153,24 @@ mod tests {
             let (now, cpu) = at(ms);
             assert_eq!(turn.is_beyond(1000 * MS, now, cpu), beyond, "{ms}");
         }
+    }
+
+    /// When the grace is over of a turn that gets `part` of a processor, in milliseconds.
+    fn given_up(part: f64, memory: u64) -> Option<u32> {
+        let start = Instant::now();
+        let mut grace = Grace::new(start, memory << 20);
+        let cpu = |ms: u32| 5000 * MS + (ms * MS).mul_f64(part);
+        (0..60_000u32).step_by(2).find(|ms| grace.is_over(start + *ms * MS, || Some(cpu(*ms))))
+    }
+
+    #[test]
+    fn a_turn_is_given_up_by_what_it_takes_and_sooner_by_the_clock_if_it_gets_little() {
+        assert_eq!(given_up(1.0, 128), Some(1000));
+        assert_eq!(given_up(0.5, 128), Some(2000));
+        assert_eq!(given_up(1.0, 1000), Some(4000), "a large heap takes longer to be collected");
+        assert_eq!(given_up(0.05, 128), Some(10_000));
+        assert_eq!(given_up(0.005, 128), Some(20_000), "by then it was scheduled for 100 ms");
+        assert_eq!(given_up(0.0, 128), None, "one that is not scheduled is not given up");
     }
 
     #[test]

@@ -1,30 +1,15 @@
-//! A guest's beginning and end: what it is loaded with, who hears that its thread is lost, what it leaves.
+//! A guest's beginning and end: what it is loaded with, what it leaves.
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use nexus_guest::{Abandon, Engine, Failure, FailureKind, Guest, LoadError, Services, Stop};
+use nexus_guest::{Engine, Guest, LoadError, Services};
 
-use super::{Event, Start, Worker};
-use crate::http::abandon_connections;
+use super::lost::Lost;
+use super::{Start, Worker};
 use crate::modules::FolderModules;
-
-/// Has the host start another worker for an app whose worker's thread is lost.
-struct Lost(Arc<Worker>);
-
-impl Abandon for Lost {
-    fn abandon(&self, stop: Stop) {
-        let worker = &self.0;
-        // Nobody is to look at it any more, nor to take it for one that is executing.
-        worker.leave();
-        worker.watch.end_turn();
-        abandon_connections(&Failure { kind: FailureKind::Stopped, limit: stop.limit });
-        worker.tell(Event::Lost { app: worker.index, worker: worker.number, stop });
-        worker.settle();
-    }
-}
 
 /// Loads the app's guest on this thread.
 pub(super) async fn load(

@@ -15,10 +15,15 @@
 
 mod deadlines;
 mod load;
+mod lost;
 mod queue;
 mod run;
 mod service;
 mod serving;
+mod underway;
+
+use self::underway::Underway;
+pub(crate) use lost::lose;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +33,7 @@ use nexus_core::{App, HostConfig};
 use nexus_guest::{Engine, Stop, Watch};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::http::OpenConnections;
 use crate::listen::Bound;
 use crate::log::Logger;
 use crate::metrics::{AppStats, Interventions, WorkerStats};
@@ -93,7 +99,7 @@ pub(crate) enum Event {
         /// The worker's number.
         worker: u32,
     },
-    /// Its thread is parked within the engine, for good.
+    /// Its thread does not return from a guest's turn, ever.
     Lost {
         /// The app's place among the host's.
         app: usize,
@@ -101,6 +107,13 @@ pub(crate) enum Event {
         worker: u32,
         /// Why.
         stop: Stop,
+    },
+    /// Turns of this and other apps that were given up burn more than the process should bear.
+    Burnt {
+        /// The place of an app among the host's that has such a turn.
+        app: usize,
+        /// What they burn.
+        why: String,
     },
     /// The app has no worker, for there was no thread to be had.
     Missing {
@@ -126,6 +139,7 @@ impl Event {
             | Event::Full { app, .. }
             | Event::Slow { app, .. }
             | Event::Lost { app, .. }
+            | Event::Burnt { app, .. }
             | Event::Missing { app }
             | Event::Ended { app, .. } => *app,
         }
@@ -163,8 +177,11 @@ pub(crate) struct Worker {
     pub(crate) stats: Arc<AppStats>,
     pub(crate) figures: WorkerStats,
     pub(crate) interventions: Arc<Interventions>,
-    /// Open connections.
+    /// How many connections are open.
     pub(crate) connections: Arc<AtomicUsize>,
+    /// Its connections and its requests, for whoever must end them when its thread is lost.
+    open: Arc<OpenConnections>,
+    underway: Arc<Underway>,
     /// Requests whose work is not over, as of the guest's last turn of its loop.
     pub(crate) in_flight: AtomicUsize,
     /// What its guest held once it was loaded, in bytes.
@@ -223,6 +240,8 @@ pub(crate) fn start(
     watch: Arc<Watch>,
 ) -> std::io::Result<Arc<Worker>> {
     let (control, commands) = mpsc::unbounded_channel();
+    let stats: Arc<AppStats> = Arc::default();
+    let log = start.logger.app(start.app.name().as_str(), Some(number));
     let (over, when_over) = oneshot::channel();
     let worker = Arc::new(Worker {
         app: start.app.clone(),
@@ -230,7 +249,9 @@ pub(crate) fn start(
         number,
         birth,
         watch,
-        stats: Arc::default(),
+        open: Arc::default(),
+        underway: Arc::new(Underway::new(log, start.config.log.access, stats.clone())),
+        stats,
         figures: WorkerStats::default(),
         interventions: start.interventions.clone(),
         connections: Arc::default(),

@@ -83,7 +83,6 @@ pub(super) fn thread(start: &Start, worker: &Arc<Worker>, mut commands: mpsc::Un
                     [("app", start.app.name().as_str().into())],
                 );
                 worker.stats.stopped(StopReason::Engine);
-                worker.watch.end_turn();
                 presence.asleep();
                 std::thread::sleep(MIN_BACK_OFF);
             }

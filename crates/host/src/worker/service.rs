@@ -1,7 +1,6 @@
 //! From a connection's request to the guest, and what is kept of it meanwhile.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,15 +9,16 @@ use std::time::{Duration, Instant};
 use futures_util::future::{join, select};
 use nexus_core::{App, Limit};
 use nexus_guest::{
-    Canceller, ClientAddress, Failure, FailureKind, Guest, Level, LogRecord, LogSink, Request, RequestId,
-    Responder, Ticket, exchange,
+    Canceller, Failure, FailureKind, Guest, Level, LogRecord, LogSink, Request, RequestId, Responder, Ticket,
+    exchange,
 };
 use slab::Slab;
 
 use super::deadlines::Deadlines;
 use super::queue::{Queue, Turn, Waiting};
+use super::underway::{Note, Notes, Underway};
 use crate::assets::Assets;
-use crate::http::{Call, CallOwner, Outcome, Refused, RequestLine, Service, path_of};
+use crate::http::{Call, CallOwner, Outcome, Refused, Service};
 use crate::log::{AccessRecord, AppLog, Logger};
 use crate::metrics::AppStats;
 
@@ -33,10 +33,9 @@ struct InFlight {
     canceller: Option<Canceller>,
     /// Distinguishes this request from an earlier one with the same key.
     serial: u64,
-    client: ClientAddress,
     id: RequestId,
-    /// Method and path, kept for the access log only.
-    line: Option<RequestLine>,
+    /// What is told of it when it is over.
+    note: Arc<Note>,
 }
 
 /// Where a worker's guest is.
@@ -65,6 +64,7 @@ pub(super) struct WorkerService {
     /// The guest's number among those that were in its place.
     generation: Cell<u64>,
     in_flight: RefCell<Slab<InFlight>>,
+    notes: Notes,
     serial: Cell<u64>,
     random: Cell<u128>,
 }
@@ -72,16 +72,17 @@ pub(super) struct WorkerService {
 impl WorkerService {
     pub(super) fn new(
         app: Arc<App>,
-        number: u32,
         logger: Logger,
         stats: Arc<AppStats>,
+        underway: Arc<Underway>,
         access_log: bool,
         assets: Option<Assets>,
     ) -> io::Result<Self> {
         let mut seed = [0; 16];
         rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
         Ok(Self {
-            log: logger.app(app.name().as_str(), Some(number)),
+            log: underway.log().clone(),
+            notes: Notes::new(underway),
             queue: Queue::new(&app.manifest.limits),
             generation: Cell::new(0),
             app,
@@ -289,19 +290,15 @@ impl Service for WorkerService {
             let count = self.serial.get().wrapping_add(1);
             self.serial.set(count);
             let serial = (count << 32) | entry.key() as u64;
-            let line = self.access_log.then(|| RequestLine {
-                method: request.method.clone(),
-                path: path_of(&request.url).to_owned(),
-            });
+            let note = self.notes.begin(start, &request);
             entry.insert(InFlight {
                 start,
                 ticket: None,
                 turn: None,
                 canceller: None,
                 serial,
-                client: request.client,
                 id: request.id,
-                line,
+                note,
             });
             serial
         };
@@ -352,19 +349,6 @@ impl Service for WorkerService {
         }
     }
 
-    fn abandoned(&self, answered: &[RequestId], failure: &Failure) {
-        // Nothing is borrowed while the guest has its turn; if it were, the requests would go untold.
-        let Ok(mut in_flight) = self.in_flight.try_borrow_mut() else { return };
-        let answered: HashSet<&[u8]> = answered.iter().map(RequestId::as_bytes).collect();
-        for request in in_flight.drain() {
-            let is_answered = answered.contains(request.id.as_bytes());
-            let status = is_answered.then(|| failure.kind.status());
-            // What the guest used for it is in its hands.
-            let (complete, stalled, cpu) = (false, false, Duration::ZERO);
-            self.tell_end(request, Outcome { status, bytes_sent: 0, complete, stalled, cpu });
-        }
-    }
-
     fn next_request_id(&self) -> RequestId {
         // A linear congruential generator with 128 bits of state, output by its upper half twice: unique for sure, not
         // secret, and without a system call.
@@ -399,33 +383,12 @@ impl CallOwner for WorkerService {
             self.log(Some(request.id), Level::Warn, message);
         }
         let ticket = request.ticket;
-        self.tell_end(request, outcome);
+        self.notes.end(request.note, request.start, request.id, outcome);
         if !outcome.complete {
             self.abort(ticket);
         }
         if ticket.is_some() {
             self.queue.leave();
-        }
-    }
-}
-
-impl WorkerService {
-    /// Counts a request that is over, and logs it if requests are logged.
-    fn tell_end(&self, request: InFlight, outcome: Outcome) {
-        let duration = request.start.elapsed();
-        self.stats.ended(outcome.status, duration, outcome.bytes_sent, outcome.cpu, outcome.complete);
-        if let Some(RequestLine { method, path }) = request.line {
-            self.log.access(AccessRecord {
-                request: request.id,
-                client: request.client,
-                method,
-                path,
-                status: outcome.status,
-                complete: outcome.complete,
-                duration,
-                cpu: outcome.cpu,
-                bytes: outcome.bytes_sent,
-            });
         }
     }
 }

@@ -25,14 +25,9 @@ pub(super) fn service(start: &Start, worker: &Worker) -> Result<WorkerService, S
             }
             None => None,
         };
-    let service = WorkerService::new(
-        app.clone(),
-        worker.number,
-        start.logger.clone(),
-        worker.stats.clone(),
-        start.config.log.access,
-        assets,
-    );
+    let (logger, stats) = (start.logger.clone(), worker.stats.clone());
+    let (underway, access_log) = (worker.underway.clone(), start.config.log.access);
+    let service = WorkerService::new(app.clone(), logger, stats, underway, access_log, assets);
     service.map_err(|error| format!("no random numbers are to be had: {error}"))
 }
 
@@ -64,7 +59,13 @@ pub(super) fn server(
         trust,
         ..ServerConfig::default()
     };
-    Server { service: service.clone(), config, shutdown: shutdown.clone(), open: worker.connections.clone() }
+    Server {
+        service: service.clone(),
+        config,
+        shutdown: shutdown.clone(),
+        open: worker.connections.clone(),
+        connections: worker.open.clone(),
+    }
 }
 
 /// Accepts connections until the server is shut down.

@@ -51,6 +51,10 @@ pub(crate) struct Lab {
     pub(crate) pokes: AtomicUsize,
     /// Whether the next poke panics.
     pub(crate) poke_panics: AtomicBool,
+    /// Whether turns end that are stuck.
+    pub(crate) stuck_end: AtomicBool,
+    /// Whether a thread came back from a turn that was stuck.
+    pub(crate) came_back: AtomicBool,
     /// How often guests were told to stop.
     pub(crate) stops: AtomicUsize,
     /// The thread of the guest that took the last request.
@@ -150,11 +154,10 @@ impl Drop for LabGuest {
 impl LabGuest {
     /// A turn that goes on until `is_over`.
     fn turn(&self, mut is_over: impl FnMut() -> bool) {
-        self.watch.begin_turn();
+        let _turn = self.watch.begin_turn();
         while !is_over() {
             std::hint::spin_loop();
         }
-        self.watch.end_turn();
     }
 }
 
@@ -232,6 +235,12 @@ impl Guest for LabGuest {
                 let end = cpu() + TOO_LONG;
                 self.turn(|| enough() || cpu() > end);
                 responder.send(Ok(reply(if enough() { "poked" } else { "forgotten" })));
+            }
+            // A turn that looks at nothing until it is let go.
+            "stick" => {
+                self.turn(|| self.lab.stuck_end.load(Ordering::SeqCst));
+                self.lab.came_back.store(true, Ordering::SeqCst);
+                responder.send(Ok(reply("back")));
             }
             // A turn that takes so many milliseconds of CPU time.
             "burn" => {

@@ -6,8 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use nexus_core::Limit;
+use nexus_guest::{Failure, FailureKind, RequestId};
+
 use super::super::testing::{get, on_this_thread, post, server};
-use super::super::{Listener, ServerConfig, serve};
+use super::super::{Abandoned, Listener, OpenConnections, ServerConfig, serve};
 use crate::descriptors::Descriptors;
 
 /// Longer than anything here takes.
@@ -16,11 +19,9 @@ const TOO_LONG: Duration = Duration::from_secs(20);
 struct Lost {
     address: SocketAddr,
     open: Arc<AtomicUsize>,
-    answered: mpsc::Receiver<Vec<String>>,
+    connections: Arc<OpenConnections>,
     /// Told when the turn has begun that loses the thread.
     begun: mpsc::Receiver<()>,
-    /// Ends that turn.
-    end: mpsc::Sender<()>,
 }
 
 /// A server on a thread that stays parked, once it is lost, to the end of the process.
@@ -30,12 +31,11 @@ fn serve_on_a_thread(descriptors: &'static Descriptors) -> Lost {
         on_this_thread(async {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let (service, server) = server(ServerConfig { descriptors, ..ServerConfig::default() });
-            let (tell, answered) = mpsc::channel();
-            service.abandoned.replace(Some(tell));
             let address = listener.local_addr().unwrap();
-            let ((begins, begun), (end, ends)) = (mpsc::channel(), mpsc::channel());
-            service.turn.replace(Some((begins, ends)));
-            told.send(Lost { address, open: server.open.clone(), answered, begun, end }).unwrap();
+            let (begins, begun) = mpsc::channel();
+            service.turn.replace(Some(begins));
+            let (open, connections) = (server.open.clone(), server.connections.clone());
+            told.send(Lost { address, open, connections, begun }).unwrap();
             serve(Listener::Tcp(&listener), server).await.unwrap();
         });
     });
@@ -53,6 +53,11 @@ impl Lost {
         let mut stream = self.connect();
         stream.write_all(request.as_bytes()).unwrap();
         stream
+    }
+
+    /// Answers for the thread, from another one, once its last turn has begun.
+    fn abandon(&self) -> Abandoned {
+        self.connections.abandon(&Failure::at_limit(FailureKind::Stopped, Limit::Memory, 1 << 20))
     }
 
     fn until_open(&self, count: usize) {
@@ -130,7 +135,8 @@ fn whoever_waits_for_a_response_gets_503_and_nobody_hangs() {
     lost.until_open(8);
 
     let mut loser = lost.send(&with_id("/lose", "loser"));
-    lost.end.send(()).unwrap();
+    lost.begun.recv_timeout(TOO_LONG).unwrap();
+    let abandoned = lost.abandon();
     assert_is_answer(&rest(&mut loser), Some("loser"));
     assert_is_answer(&rest(&mut waiting), Some("waiting"));
     assert_is_answer(&rest(&mut uploading), Some("uploading"));
@@ -144,10 +150,12 @@ fn whoever_waits_for_a_response_gets_503_and_nobody_hangs() {
     let frames = rest(&mut http2);
     assert!(!frames.contains("HTTP/1.1"), "{frames:?}");
 
-    let mut answered = lost.answered.recv_timeout(TOO_LONG).unwrap();
+    let mut answered: Vec<_> = abandoned.answered.iter().map(RequestId::to_string).collect();
     answered.sort();
     assert_eq!(answered, ["again", "loser", "uploading", "waiting"]);
-    // Its descriptors are closed after a while, and its share is the others'.
+    assert!(lost.abandon().answered.is_empty(), "nobody is answered twice");
+    abandoned.linger();
+    // Its descriptors are closed by then, and its share is the others'.
     lost.until_open(0);
     let shared = format!("{DESCRIPTORS:?}");
     assert!(shared.contains("open: 0") && shared.contains("sharers: 0"), "{shared}");
@@ -163,7 +171,7 @@ fn a_request_that_came_while_the_guest_computed_is_answered_too() {
     let mut loser = lost.send(&get("/lose"));
     lost.begun.recv_timeout(TOO_LONG).unwrap();
     early.write_all(get("/hello").as_bytes()).unwrap();
-    lost.end.send(()).unwrap();
+    let _abandoned = lost.abandon();
     assert_is_answer(&rest(&mut early), None);
     assert_is_answer(&rest(&mut loser), None);
 }
