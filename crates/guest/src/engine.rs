@@ -60,7 +60,8 @@ pub trait Stopper: Send + Sync {
     fn stop(&self, reason: StopReason);
 
     /// Has the guest look at its limits as soon as it can, in the middle of its turn, and stop itself if it is beyond
-    /// one. Between turns it does nothing. Cheap enough to be called every few milliseconds.
+    /// one, or sleep for good if its turn was given up. A look that has begun before stands for this one only if it sees
+    /// what the caller has done before. Between turns it does nothing. Cheap enough to be called every few milliseconds.
     fn poke(&self);
 }
 

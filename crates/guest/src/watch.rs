@@ -28,7 +28,7 @@
 //! Where somebody keeps the turns beyond the process's death, they are stored there as well, and only by who has the
 //! worker. A turn that is given up counts as ended there, and the place may be another worker's afterwards.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::{StopReason, Stopper};
@@ -119,7 +119,7 @@ impl Watch {
     }
 
     /// Gives up the turn with this number, from another thread, unless it has ended: gives whether the worker is the
-    /// caller's now. Its guest is not reached any more.
+    /// caller's now. Its guest is had to look a last time, to find that out, and is not reached any more.
     #[must_use = "whose turn is given up has clients that nobody else will answer"]
     pub fn give_up(&self, turn: u64) -> bool {
         // Acquire: pairs with the turn's begin.
@@ -128,7 +128,12 @@ impl Watch {
             && self.turns.compare_exchange(turn, GIVEN_UP, Ordering::Acquire, Ordering::Relaxed).is_ok();
         if claimed {
             self.keep(0);
-            *self.stopper.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            let stopper = self.stopper.lock().unwrap_or_else(PoisonError::into_inner).take();
+            // A guest that is looking just now either finds the turn given up, or looks again; see `Stopper::poke`.
+            fence(Ordering::SeqCst);
+            if let Some(stopper) = stopper {
+                stopper.poke();
+            }
         }
         claimed
     }
@@ -205,6 +210,16 @@ impl Watch {
     /// Stops the guest, if there is one; see [`Stopper::stop`].
     pub fn stop(&self, reason: StopReason) {
         if let Some(stopper) = self.stopper() {
+            stopper.stop(reason);
+        }
+    }
+
+    /// Stops the guest that has this turn, unless it is over; see [`Stopper::stop`]. A guest that is loaded afterwards is
+    /// never hit.
+    pub fn stop_turn(&self, turn: u64, reason: StopReason) {
+        // In this order: another guest is there only after the turn's end, so whoever finds it finds the turn ended.
+        let stopper = self.stopper();
+        if let Some(stopper) = stopper.filter(|_| self.turn() == Some(turn)) {
             stopper.stop(reason);
         }
     }
@@ -288,6 +303,43 @@ mod tests {
         assert!(!watch.end_turn() && watch.is_given_up() && !watch.is_resting());
         assert_eq!(counter.load(Ordering::Relaxed), 7);
         std::mem::forget((turn, inner));
+    }
+
+    #[derive(Default)]
+    struct Told {
+        stops: AtomicU64,
+        pokes: AtomicU64,
+    }
+
+    impl Stopper for Told {
+        fn stop(&self, _: StopReason) {
+            self.stops.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn poke(&self) {
+            self.pokes.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_turn_that_is_over_is_not_stopped_and_one_that_was_given_up_is_not_reached() {
+        let (watch, told) = (Watch::new(), Arc::new(Told::default()));
+        watch.attach(told.clone());
+        let figures = || (told.stops.load(Ordering::Relaxed), told.pokes.load(Ordering::Relaxed));
+        drop(watch.begin_turn());
+        watch.stop_turn(1, StopReason::Cpu);
+        let turn = watch.begin_turn();
+        watch.stop_turn(1, StopReason::Cpu);
+        assert_eq!(figures(), (0, 0));
+        watch.stop_turn(3, StopReason::Cpu);
+        assert_eq!(figures(), (1, 0));
+        assert!(watch.give_up(3));
+        assert_eq!(figures(), (1, 1), "it looks a last time");
+        watch.poke();
+        watch.stop(StopReason::Host);
+        watch.stop_turn(3, StopReason::Cpu);
+        assert_eq!(figures(), (1, 1));
+        std::mem::forget(turn);
     }
 
     #[test]

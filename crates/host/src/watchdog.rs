@@ -288,6 +288,11 @@ impl Watchdog {
         );
         let grace = Grace::new(now, limits.get(Limit::Memory));
         let (reason, limit) = if turn.was_told() { (StopReason::Host, None) } else { (reason, Some(which)) };
+        if matches!(reason, StopReason::Cpu | StopReason::Wall) {
+            // Its guest ends with this turn in any case. Some built-in functions look whether they are to stop, and at
+            // nothing else: the arithmetic of large numbers does.
+            worker.watch.stop_turn(turn.number(), reason);
+        }
         Some(Slowed { turn: turn.number(), share, grace, reason, limit })
     }
 

@@ -96,6 +96,13 @@ pub(crate) fn detach(state: &State) {
     }
 }
 
+impl Accounts {
+    /// The CPU limit of the running turn, or the last one.
+    pub(crate) fn which(&self) -> Limit {
+        self.turn.get().which
+    }
+}
+
 impl State {
     /// A turn begins, on this request's account. What it returns is for [`State::end_turn`]; a panic in between ends
     /// the turn as well.
@@ -218,8 +225,8 @@ pub(crate) unsafe extern "C" fn look(isolate: v8::UnsafeRawIsolatePtr, _data: *m
     // SAFETY: V8 gives the isolate that it is running, which has not ended before its callback returns.
     let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr_unchecked(isolate) };
     let state = State::of(&isolate);
-    state.rest_if_given_up();
     state.handle.looked();
+    state.rest_if_given_up();
     let accounts = &state.accounts;
     let Some(wall) = accounts.meter.wall() else { return };
     if !state.is_stopped() {

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -190,7 +190,12 @@ impl State {
         if self.stop.borrow().is_none()
             && let Some(reason) = self.handle.requested()
         {
-            self.stop(reason, "stopped by the host".into());
+            match reason {
+                StopReason::Cpu => self.stop_at_limit(reason, self.accounts.which()),
+                StopReason::Wall => self.stop_at_limit(reason, Limit::Wall),
+                StopReason::Memory => self.stop_at_limit(reason, Limit::Memory),
+                StopReason::Host | StopReason::Engine => self.stop(reason, "stopped by the host".into()),
+            }
         }
         self.stop.borrow().clone()
     }
@@ -461,6 +466,8 @@ impl StopHandle {
     /// The guest looks: the next interrupt is a new one.
     pub(crate) fn looked(&self) {
         self.interrupted.store(false, Ordering::Relaxed);
+        // What this look does not see yet (a turn that is given up just now) asks for another one.
+        fence(Ordering::SeqCst);
     }
 
     /// Leaves the isolate alone from now on.

@@ -3,7 +3,7 @@
 
 mod harness;
 
-use harness::{Outcome, handler, run};
+use harness::{Outcome, give_up, handler, run};
 use nexus_core::Limit;
 use nexus_guest::{FailureKind, StopReason};
 
@@ -348,4 +348,19 @@ fn a_clone_takes_what_it_holds_and_no_more() {
     let outcome = run(&with_memory(64), &source, &["/"]);
     assert_eq!(outcome.replies[0].as_ref().unwrap_err().kind, FailureKind::Threw);
     assert!(outcome.messages()[0].starts_with("RangeError"), "{:?}", outcome.messages());
+}
+
+#[test]
+fn a_turn_that_was_given_up_tells_nothing_and_sleeps_where_it_comes_to() {
+    for body in [
+        "burn(2000); return new Response('done');",
+        // The look that the giving up asks for comes at once,
+        "for (;;);",
+        // or after the built-in, or in what it calls.
+        "[].indexOf.call({ length: 2 ** 53 - 1 }, 1, 2 ** 53 - 1e7); return new Response('done');",
+        "[].forEach.call({ length: 1, get 0() { for (;;); } }, (x) => x);",
+        "burn(2000); throw new Error();",
+    ] {
+        give_up(&handler(body));
+    }
 }

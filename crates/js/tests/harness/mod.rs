@@ -7,10 +7,10 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nexus_core::{App, Limit, Limits, Manifest};
 use nexus_guest::{
@@ -160,6 +160,30 @@ pub(crate) fn run_files(limits: &[(Limit, u64)], files: &[(&str, &str)], paths: 
     over.store(true, Ordering::Relaxed);
     outcome.memory = dog.join().unwrap().max(outcome.usage.heap_used);
     outcome
+}
+
+/// Loads the app, asks it for `/`, and gives that turn up from outside. Waits until its thread sleeps, and asserts that it
+/// has told nothing of its turn.
+pub(crate) fn give_up(source: &str) {
+    nexus_js::initialize_for_tests(&std::env::current_exe().unwrap()).unwrap();
+    let mut limits = Limits::default();
+    limits.set(Limit::Cpu, 60_000);
+    let files = HashMap::from([("index.js".to_owned(), source.into())]);
+    let watch = Arc::new(Watch::new());
+    let (sender, events) = channel();
+    let own = watch.clone();
+    std::thread::spawn(move || work(limits, files, &["/".to_owned()], &own, &sender));
+    assert!(matches!(events.recv_timeout(DEADLINE), Ok(Event::Loaded(Ok(())))));
+    let start = Instant::now();
+    let until = |is_so: &dyn Fn() -> bool| {
+        while !is_so() {
+            assert!(start.elapsed() < DEADLINE, "waited in vain: {watch:?}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    until(&|| watch.turn().is_some_and(|turn| watch.give_up(turn)));
+    until(&|| watch.is_resting());
+    assert!(matches!(events.try_recv(), Err(TryRecvError::Empty)), "it told something");
 }
 
 fn services(
