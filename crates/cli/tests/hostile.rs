@@ -132,6 +132,7 @@ fn attacks_in(folder: &str) -> Vec<Attack> {
                 false
             }
         })
+        .flat_map(Attack::apps)
         .collect()
 }
 

@@ -3,9 +3,9 @@
 // Tries: to compute in a built-in's own loop for years.
 // Must: be stopped at the CPU limit, or fail with an exception.
 //
-// @open a built-in that checks for nothing does not return: the app hangs, its neighbours do not
 // @status 503, 500
 // @limit cpu, memory
+// @apart
 // @path /indexOf
 // @path /lastIndexOf
 // @path /includes

@@ -3,7 +3,6 @@
 // Tries: to compute in one multiplication for minutes.
 // Must: fail with a RangeError, or be stopped at the CPU or the memory limit.
 //
-// @open a built-in that checks for nothing does not return: the app hangs, its neighbours do not
 // @status 503, 500
 // @limit cpu, memory
 

@@ -3,9 +3,9 @@
 // Tries: to compute in the slow paths for dictionary elements, which are C++.
 // Must: be stopped at the CPU or the memory limit, or fail with an exception.
 //
-// @open a built-in that checks for nothing does not return: the app hangs, its neighbours do not
 // @status 503, 500
 // @limit cpu, memory
+// @apart
 // @path /includes
 // @path /indexOf
 // @path /lastIndexOf

@@ -7,6 +7,7 @@
 //!                        be closed without a response; `left`: the body does not end, the client leaves
 //! @limit cpu, memory     the limits that a 503 or 504 may name
 //! @path /a               asks for this, too; once a line, instead of `/`
+//! @apart                 each path is asked of an app of its own: who loses its worker again and again waits
 //! @clients 20            so many clients at once
 //! @times 20              so many times, one after the other
 //! @body stalled          sends a body that does not come
@@ -36,6 +37,7 @@ pub(crate) struct Attack {
     pub(crate) may_leave: bool,
     pub(crate) limits: Vec<String>,
     pub(crate) paths: Vec<String>,
+    is_apart: bool,
     pub(crate) clients: usize,
     pub(crate) times: usize,
     pub(crate) stalled: bool,
@@ -61,6 +63,7 @@ impl Attack {
             may_leave: false,
             limits: Vec::new(),
             paths: Vec::new(),
+            is_apart: false,
             clients: 1,
             times: 1,
             stalled: false,
@@ -117,6 +120,7 @@ impl Attack {
             }
             "limit" => self.limits.extend(words()),
             "path" => self.paths.push(value.to_owned()),
+            "apart" => self.is_apart = true,
             "clients" => self.clients = value.parse().ok()?,
             "times" => self.times = value.parse().ok()?,
             "body" if value == "stalled" => self.stalled = true,
@@ -146,6 +150,18 @@ impl Attack {
             _ => return None,
         }
         Some(())
+    }
+
+    /// The apps that make the attack.
+    pub(crate) fn apps(self) -> Vec<Self> {
+        if !self.is_apart {
+            return vec![self];
+        }
+        let apart = |path: &String| {
+            let name = format!("{}-{}", self.name, path.trim_matches('/').to_lowercase());
+            Self { name, paths: vec![path.clone()], ..self.clone() }
+        };
+        self.paths.iter().map(apart).collect()
     }
 
     /// Writes the app's folder.
