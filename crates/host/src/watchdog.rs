@@ -32,7 +32,7 @@ use nexus_guest::{Level, Stop, StopReason};
 use self::burning::Burning;
 use self::eye::{Eye, Slowed, should_end};
 use self::turn::{Grace, Turn};
-use crate::ledger::{Account, Ledger, Relief};
+use crate::ledger::{Account, FRESH, Ledger, Relief};
 use crate::log::Logger;
 use crate::metrics::{Shortage, thread_cpu};
 use crate::worker::{self, Control, Event, Worker};
@@ -304,6 +304,8 @@ impl Watchdog {
             return;
         }
         self.burning().add(worker.clone(), cpu().unwrap_or_default());
+        // What was noted may be long ago, or nothing: a fresh guest's heap has not been measured.
+        worker.watch.set_memory(worker.watch.memory().max(FRESH));
         let limit = slowed.limit.map(|limit| (limit, worker.app.manifest.limits.get(limit)));
         let what = match limit {
             Some((limit, value)) => {

@@ -71,6 +71,8 @@ fn a_turn_that_does_not_stop_is_given_up_and_a_successor_serves_while_it_goes_on
 
             let metric = |name: &str| lab.metric(&format!("nexus_{name}"));
             assert_eq!(metric("lost_workers_total{app=\"hung\"}"), 1.0);
+            let held = metric("lost_workers_memory_bytes{app=\"hung\"}");
+            assert_eq!(held, f64::from(8 << 20), "what it holds is not known, but not nothing");
             assert_eq!(metric("guest_stops_total{app=\"hung\",reason=\"cpu\"}"), 1.0);
             assert_eq!(metric("worker_replacements_total{app=\"hung\",reason=\"lost\"}"), 1.0);
             assert_eq!(metric("requests_total{app=\"hung\",status=\"5xx\"}"), 1.0);
