@@ -6,6 +6,7 @@
 mod client;
 mod command;
 mod folder;
+mod load;
 mod nexus;
 
 use std::time::{Duration, Instant};
@@ -13,7 +14,8 @@ use std::time::{Duration, Instant};
 pub(crate) use client::{Client, Response, split_url, until_refused};
 pub(crate) use command::{Output, run};
 pub(crate) use folder::Folder;
-pub(crate) use nexus::{Nexus, Start, send_signal};
+pub(crate) use load::{await_answers, under_load};
+pub(crate) use nexus::{Nexus, OWN_GROUP, Start, send_signal};
 
 /// How long anything may take that a test waits for. Far beyond what it takes, for machines under load.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);

@@ -10,6 +10,10 @@ use serde_json::Value;
 
 use super::{Client, DEADLINE, Response, split_url, until};
 
+/// Starts a process group of its own.
+pub(crate) const OWN_GROUP: [&str; 3] =
+    ["python3", "-c", "import os, sys; os.setpgid(0, 0); os.execv(sys.argv[1], sys.argv[1:])"];
+
 /// How `nexus serve` is to be started.
 pub(crate) struct Start<'a> {
     folder: &'a Path,
