@@ -1,6 +1,7 @@
 //! `nexus-host.toml`, read.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::schema::{Document, HOST, Values, validate};
@@ -39,12 +40,58 @@ pub struct ListenSection {
     pub trusted_proxies: Vec<IpNet>,
 }
 
-/// `[process]`: what the host's process may use as a whole.
+/// `[process]`: what all apps together may use, and in how many processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ProcessSection {
     /// The most memory of all guests together, in bytes; `None` is what the machine or its control group grants, less
     /// a reserve.
     pub memory: Option<u64>,
+    /// How many host processes share the apps.
+    pub hosts: Hosts,
+}
+
+/// How many host processes share the apps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Hosts {
+    /// As many as the number of apps and the memory ask for.
+    #[default]
+    Auto,
+    /// So many, as long as there are as many apps.
+    Number(u16),
+}
+
+impl Hosts {
+    /// The most that can be asked for.
+    pub const MOST: u16 = 64;
+
+    /// So many, if that can be asked for.
+    pub(crate) fn number(number: i64) -> Option<Self> {
+        let number = u16::try_from(number).ok().filter(|number| (1..=Self::MOST).contains(number))?;
+        Some(Self::Number(number))
+    }
+}
+
+/// A text that says no number of hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostsError;
+
+impl std::fmt::Display for HostsError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "it must be `auto` or a whole number from 1 to {}", Hosts::MOST)
+    }
+}
+
+impl std::error::Error for HostsError {}
+
+impl FromStr for Hosts {
+    type Err = HostsError;
+
+    fn from_str(text: &str) -> Result<Self, HostsError> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            number => number.parse().ok().and_then(Self::number).ok_or(HostsError),
+        }
+    }
 }
 
 /// `[log]`: what the host writes, and how.
@@ -176,7 +223,10 @@ impl HostConfig {
             admin: values.admin("admin.address"),
             defaults: Limits::read(&values, "defaults.limits"),
             ceilings: Ceilings::read(&values, "ceilings.limits"),
-            process: ProcessSection { memory: values.size("process.memory") },
+            process: ProcessSection {
+                memory: values.size("process.memory"),
+                hosts: values.hosts("process.hosts").unwrap_or_default(),
+            },
             log: LogSection {
                 format: values.text("log.format").map(|format| match format.as_str() {
                     "json" => LogFormat::Json,

@@ -21,7 +21,8 @@ pub use app::{App, AppName};
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use env_file::parse_env_file;
 pub use host_config::{
-    HostConfig, ListenSection, LogFormat, LogLevel, LogSection, ProcessSection, ShutdownSection,
+    HostConfig, Hosts, HostsError, ListenSection, LogFormat, LogLevel, LogSection, ProcessSection,
+    ShutdownSection,
 };
 pub use limits::{Ceilings, Limit, LimitUnit, Limits};
 pub use manifest::{AssetsSection, HttpSection, Manifest};

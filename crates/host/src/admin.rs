@@ -1,25 +1,32 @@
 //! The admin address: metrics for Prometheus, health and readiness for whoever restarts and routes.
 //!
-//! It has a thread of its own, so that it answers while every worker is busy.
+//! It has a thread of its own, so that it answers while every worker is busy. Of several hosts the first one answers at
+//! the address, for all of them: it asks the others, whose admin threads answer nobody else.
+
+mod readiness;
 
 use std::cell::Cell;
 use std::io;
+use std::os::unix::net::UnixListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::future::{join, join_all};
 use nexus_guest::{Body, HeaderList, Level, Reply, Request, RequestId, exchange};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
+use self::readiness::Readiness;
 use crate::crew::{Entry, Registry};
 use crate::http::{
     Call, CallOwner, Listener, Outcome, Refused, Server, ServerConfig, Service, Shutdown, serve,
 };
 use crate::listen::Bound;
 use crate::log::Logger;
-use crate::metrics::{self, AppSum, HostSum};
+use crate::metrics::{self, AppSum, HostSum, Merge};
+use crate::siblings::{self, Question, Sibling};
 use crate::worker::Control;
 
 /// How long a worker may take to bring its figures up to date; a busy one's are a little old then.
@@ -31,25 +38,42 @@ pub(crate) struct Admin {
     drain: Option<oneshot::Sender<()>>,
 }
 
+/// What an admin thread is started with.
+pub(crate) struct Setup {
+    /// Where it answers.
+    pub(crate) socket: AdminSocket,
+    /// The host's number, 1 if it is the only one.
+    pub(crate) number: usize,
+    /// The other hosts, if this one answers for them.
+    pub(crate) siblings: Vec<Sibling>,
+    /// Labels of the metric `nexus_build_info`.
+    pub(crate) build: Vec<(&'static str, String)>,
+}
+
+/// Where an admin thread answers.
+pub(crate) enum AdminSocket {
+    /// Anybody, over HTTP.
+    Public(Arc<Bound>),
+    /// The first of several hosts.
+    Private(Arc<UnixListener>),
+}
+
 struct Shared {
     registry: Arc<Registry>,
     logger: Logger,
+    number: usize,
+    siblings: Vec<Sibling>,
     build: Vec<(&'static str, String)>,
     stopping: AtomicBool,
     connections: Arc<AtomicUsize>,
 }
 
 impl Admin {
-    /// Starts the admin thread on this socket.
-    pub(crate) fn start(
-        socket: Arc<Bound>,
-        registry: Arc<Registry>,
-        logger: Logger,
-        build: Vec<(&'static str, String)>,
-    ) -> io::Result<Self> {
-        let connections = Arc::new(AtomicUsize::new(0));
-        let shared =
-            Arc::new(Shared { registry, logger, build, stopping: AtomicBool::new(false), connections });
+    /// Starts the admin thread.
+    pub(crate) fn start(setup: Setup, registry: Arc<Registry>, logger: Logger) -> io::Result<Self> {
+        let Setup { socket, number, siblings, build } = setup;
+        let (stopping, connections) = (AtomicBool::new(false), Arc::default());
+        let shared = Arc::new(Shared { registry, logger, number, siblings, build, stopping, connections });
         let (drain, drained) = oneshot::channel();
         let admin = Self { shared: shared.clone(), drain: Some(drain) };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
@@ -57,21 +81,14 @@ impl Admin {
             let local = LocalSet::new();
             local.block_on(&runtime, async {
                 let logger = shared.logger.clone();
-                let shutdown = Shutdown::new();
-                let signal = shutdown.clone();
-                tokio::task::spawn_local(async move {
-                    if drained.await.is_ok() {
-                        signal.drain();
+                let result = match socket {
+                    AdminSocket::Public(socket) => answer_anybody(&socket, shared, drained).await,
+                    AdminSocket::Private(socket) => {
+                        let tell = move |question| shared.clone().tell(question);
+                        siblings::answer(&socket, drained, tell).await
                     }
-                });
-                let server = Server {
-                    config: ServerConfig { max_body: 0, max_connections: 100, ..ServerConfig::default() },
-                    shutdown,
-                    open: shared.connections.clone(),
-                    connections: Arc::default(),
-                    service: Rc::new(AdminService { shared, last_id: Cell::new(0) }),
                 };
-                if let Err(error) = serve(Listener::of(&socket), server).await {
+                if let Err(error) = result {
                     logger.host(Level::Error, format!("the admin server has ended: {error}"), []);
                 }
             });
@@ -92,30 +109,124 @@ impl Admin {
     }
 }
 
+async fn answer_anybody(
+    socket: &Bound,
+    shared: Arc<Shared>,
+    drained: oneshot::Receiver<()>,
+) -> io::Result<()> {
+    let shutdown = Shutdown::new();
+    let signal = shutdown.clone();
+    tokio::task::spawn_local(async move {
+        if drained.await.is_ok() {
+            signal.drain();
+        }
+    });
+    let server = Server {
+        config: ServerConfig { max_body: 0, max_connections: 100, ..ServerConfig::default() },
+        shutdown,
+        open: shared.connections.clone(),
+        connections: Arc::default(),
+        service: Rc::new(AdminService { shared, last_id: Cell::new(0) }),
+    };
+    serve(Listener::of(socket), server).await
+}
+
+impl Shared {
+    /// What another host is told.
+    async fn tell(self: Arc<Self>, question: Question) -> String {
+        match question {
+            Question::Readiness => self.readiness().to_string(),
+            Question::Page => self.page().await,
+        }
+    }
+
+    /// Of this host's apps alone.
+    fn readiness(&self) -> Readiness {
+        let starting = self.registry.entries.iter().filter(|entry| entry.outcome.get().is_none()).count();
+        match starting {
+            _ if self.stopping.load(Ordering::Relaxed) => Readiness::Stopping,
+            0 => Readiness::Ready,
+            starting => Readiness::Starting(starting),
+        }
+    }
+
+    /// That of this host and of those that it answers for.
+    async fn readiness_of_all(&self) -> Readiness {
+        let own = self.readiness();
+        let others = self.siblings.iter().map(async |sibling| {
+            let answer = sibling.ask(Question::Readiness).await;
+            answer.and_then(|text| text.parse().ok()).unwrap_or(Readiness::Silent(vec![sibling.number]))
+        });
+        join_all(others).await.into_iter().fold(own, Readiness::and)
+    }
+
+    /// The metrics of this host's apps alone.
+    async fn page(&self) -> String {
+        let registry = &self.registry;
+        let mut reports = Vec::new();
+        for worker in registry.entries.iter().flat_map(Entry::workers) {
+            let (done, report) = oneshot::channel();
+            worker.command(Control::Report(done));
+            reports.push(report);
+        }
+        let _ = tokio::time::timeout(REPORT_WAIT, join_all(reports)).await;
+        let apps: Vec<AppSum> = registry.entries.iter().map(Entry::sum).collect();
+        let (watchdog, ledger) = (&registry.watchdog, registry.watchdog.ledger());
+        let host = HostSum {
+            budget: ledger.budget(),
+            held: ledger.held(),
+            pokes: watchdog.pokes(),
+            watchdog_panics: watchdog.panics(),
+            log_lines_dropped: self.logger.dropped(),
+        };
+        metrics::render(&apps, &host, &self.build)
+    }
+
+    /// The metrics of this host and of those that it answers for.
+    async fn page_of_all(&self) -> String {
+        if self.siblings.is_empty() {
+            return self.page().await;
+        }
+        let others = join_all(self.siblings.iter().map(|sibling| sibling.ask(Question::Page)));
+        let (own, others) = join(self.page(), others).await;
+        let mut merge = Merge::default();
+        merge.add(self.number, Some(&own));
+        for (sibling, page) in self.siblings.iter().zip(others) {
+            merge.add(sibling.number, page.as_deref());
+        }
+        merge.page()
+    }
+}
+
 struct AdminService {
     shared: Arc<Shared>,
     last_id: Cell<u128>,
 }
 
-impl AdminService {
-    /// Health: the process answers. Readiness: every app that could be loaded is served, and the host is not
-    /// stopping.
-    fn answer(&self, path: &str) -> Reply {
-        match path {
-            "/health" => text(200, "ok\n".into()),
-            "/ready" => {
-                let entries = &self.shared.registry.entries;
-                let starting = entries.iter().filter(|entry| entry.outcome.get().is_none()).count();
-                if self.shared.stopping.load(Ordering::Relaxed) {
-                    text(503, "stopping\n".into())
-                } else if starting > 0 {
-                    text(503, format!("starting: {starting} apps to go\n"))
-                } else {
-                    text(200, "ready\n".into())
-                }
-            }
-            _ => text(404, "not found: there are /metrics, /health and /ready\n".into()),
+/// Health: the process answers, and so do all that share the apps with it. Readiness: every app that could be loaded is
+/// served, and the host is not stopping.
+async fn answer(shared: Arc<Shared>, path: String) -> Reply {
+    match path.as_str() {
+        "/health" if shared.siblings.is_empty() => text(200, "ok\n".into()),
+        "/health" => match shared.readiness_of_all().await.silent() {
+            Some(silent) => text(503, format!("{silent}\n")),
+            None => text(200, "ok\n".into()),
+        },
+        "/ready" => {
+            let readiness = shared.readiness_of_all().await;
+            text(
+                if readiness == Readiness::Ready { 200 } else { 503 },
+                format!("{}\n", readiness.for_people()),
+            )
         }
+        "/metrics" => {
+            let headers = HeaderList::from_iter([
+                ("content-type", metrics::CONTENT_TYPE),
+                ("cache-control", "no-store"),
+            ]);
+            Reply { status: 200, headers, body: Body::Full(shared.page_of_all().await.into()) }
+        }
+        _ => text(404, "not found: there are /metrics, /health and /ready\n".into()),
     }
 }
 
@@ -125,44 +236,18 @@ fn text(status: u16, body: String) -> Reply {
     Reply { status, headers, body: Body::Full(body.into()) }
 }
 
-async fn metrics(shared: Arc<Shared>) -> Reply {
-    let registry = &shared.registry;
-    let mut reports = Vec::new();
-    for worker in registry.entries.iter().flat_map(Entry::workers) {
-        let (done, report) = oneshot::channel();
-        worker.command(Control::Report(done));
-        reports.push(report);
-    }
-    let _ = tokio::time::timeout(REPORT_WAIT, futures_util::future::join_all(reports)).await;
-    let apps: Vec<AppSum> = registry.entries.iter().map(Entry::sum).collect();
-    let (watchdog, ledger) = (&registry.watchdog, registry.watchdog.ledger());
-    let host = HostSum {
-        budget: ledger.budget(),
-        held: ledger.held(),
-        pokes: watchdog.pokes(),
-        watchdog_panics: watchdog.panics(),
-        log_lines_dropped: shared.logger.dropped(),
-    };
-    let body = metrics::render(&apps, &host, &shared.build);
-    let headers =
-        HeaderList::from_iter([("content-type", metrics::CONTENT_TYPE), ("cache-control", "no-store")]);
-    Reply { status: 200, headers, body: Body::Full(body.into()) }
-}
-
 impl Service for AdminService {
     fn call(self: Rc<Self>, request: Request) -> Call {
         let (responder, pending) = exchange();
         let path = request.url.splitn(4, '/').nth(3).unwrap_or_default();
         let path = format!("/{}", path.split('?').next().unwrap_or_default());
-        if !matches!(&*request.method, "GET" | "HEAD") {
+        if matches!(&*request.method, "GET" | "HEAD") {
+            let answer = answer(self.shared.clone(), path);
+            tokio::task::spawn_local(async move { responder.send(Ok(answer.await)) });
+        } else {
             let mut reply = text(405, "only GET and HEAD\n".into());
             reply.headers.push(b"allow", b"GET, HEAD");
             responder.send(Ok(reply));
-        } else if path == "/metrics" {
-            let shared = self.shared.clone();
-            tokio::task::spawn_local(async move { responder.send(Ok(metrics(shared).await)) });
-        } else {
-            responder.send(Ok(self.answer(&path)));
         }
         Call::new(pending, self, 0)
     }

@@ -9,7 +9,7 @@ use nexus_core::{App, HostConfig};
 use nexus_guest::{Engine, Level};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::admin::Admin;
+use crate::admin::{Admin, AdminSocket, Setup};
 use crate::aside::Aside;
 use crate::crew::{Entry, Registry};
 use crate::discover::Found;
@@ -101,7 +101,7 @@ pub struct Host {
     spent: Option<String>,
     admin: Option<Admin>,
     /// What the admin thread is started with; at once, or when this host takes over.
-    admin_start: Option<Vec<(&'static str, String)>>,
+    admin_setup: Option<Setup>,
     /// Whether another host serves on the same sockets until this one takes over.
     is_second: bool,
     aside: Option<Aside>,
@@ -128,7 +128,7 @@ impl Host {
         Self::start_on(options, Seat::alone(sockets))
     }
 
-    /// Starts the apps' workers on sockets that are bound already, for the same apps; see [`Host::start`].
+    /// Starts the workers of the seat's apps on sockets that are bound already, for the same apps; see [`Host::start`].
     ///
     /// # Errors
     /// When the system gives no thread for the admin address.
@@ -139,12 +139,12 @@ impl Host {
 
         let (events_in, events) = mpsc::unbounded_channel();
         let mut states = Vec::with_capacity(apps.len());
-        let ledger = Ledger::new(config.process.memory);
+        let ledger = Ledger::new(config.process.memory, seat.hosts());
         let watchdog = Watchdog::start(ledger, logger.clone())
             .map_err(|error| StartError(format!("cannot start the watchdog's thread: {error}")))?;
         let mut registry = Registry::new(watchdog.clone(), seat.clone(), logger.clone());
         let mut aside = Vec::new();
-        for (place, found) in apps.into_iter().enumerate() {
+        for (place, found) in apps.into_iter().enumerate().filter(|(place, _)| seat.has(*place)) {
             let folder = found.folder;
             let app = match found.app {
                 Ok(app) => Arc::new(app),
@@ -232,7 +232,7 @@ impl Host {
             told,
             spent: None,
             admin: None,
-            admin_start: Some(build),
+            admin_setup: admin_setup(&seat, build),
             is_second: seat.takes_over,
             aside,
             admin_url,
@@ -247,8 +247,8 @@ impl Host {
     }
 
     fn start_admin(&mut self) -> std::io::Result<()> {
-        if let Some((socket, build)) = self.sockets.admin().zip(self.admin_start.take()) {
-            self.admin = Some(Admin::start(socket, self.registry.clone(), self.logger.clone(), build)?);
+        if let Some(setup) = self.admin_setup.take() {
+            self.admin = Some(Admin::start(setup, self.registry.clone(), self.logger.clone())?);
         }
         Ok(())
     }
@@ -382,6 +382,17 @@ impl Drop for Host {
         self.registry.stop(|| Control::Stop);
         self.registry.watchdog.end();
     }
+}
+
+/// What the host's admin thread is started with, if it has anybody to answer.
+fn admin_setup(seat: &Seat, build: Vec<(&'static str, String)>) -> Option<Setup> {
+    let portion = seat.portion.as_ref();
+    let socket = match portion.and_then(|portion| portion.socket.clone()) {
+        Some(socket) => AdminSocket::Private(socket),
+        None => AdminSocket::Public(seat.sockets().admin()?),
+    };
+    let siblings = portion.map(|portion| portion.siblings.clone()).unwrap_or_default();
+    Some(Setup { socket, number: seat.number().unwrap_or(1), siblings, build })
 }
 
 /// What runs the app's code; nothing for an app of static files only.

@@ -7,6 +7,7 @@
 
 mod grant;
 
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use grant::granted;
@@ -83,9 +84,10 @@ pub(crate) struct Ledger {
 
 // Orderings: all are figures that guard no other memory, so relaxed is enough.
 impl Ledger {
-    /// A ledger of `configured` bytes, or else of what the machine grants; at most what the cage holds.
-    pub(crate) fn new(configured: Option<u64>) -> Self {
-        let budget = configured.or_else(granted).unwrap_or(CAGE).min(CAGE);
+    /// A ledger of `configured` bytes, or else of what the machine grants, for so many hosts, of which this is one; at
+    /// most of what the cage holds.
+    pub(crate) fn new(configured: Option<u64>, hosts: NonZeroUsize) -> Self {
+        let budget = configured.or_else(granted).map_or(CAGE, |all| all / hosts.get() as u64).min(CAGE);
         Self { budget, held: 0.into(), lost_bytes: 0.into(), lost: 0.into() }
     }
 
@@ -147,6 +149,10 @@ mod tests {
         Account { memory: mb * MB, is_idle, is_ending: false }
     }
 
+    fn alone(budget: u64) -> Ledger {
+        Ledger::new(Some(budget), NonZeroUsize::MIN)
+    }
+
     #[test]
     fn within_the_budget_nobody_ends() {
         assert!(decide(100 * MB, 20 * MB, &[account(40, true), account(40, false)]).is_empty());
@@ -181,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_fresh_guest_is_admitted_only_where_there_is_room() {
-        let ledger = Ledger::new(Some(100 * MB));
+        let ledger = alone(100 * MB);
         let admits = |held: u64| {
             ledger.hold(held * MB);
             ledger.admits_a_guest()
@@ -193,19 +199,26 @@ mod tests {
 
     #[test]
     fn too_many_lost_workers_or_too_much_that_they_hold_spend_the_process() {
-        let few = Ledger::new(Some(400 * MB));
+        let few = alone(400 * MB);
         assert_eq!(few.lose(100 * MB), None);
         let spent = few.lose(MB).unwrap_or_default();
         assert_eq!(spent, "2 lost workers hold 101 MB of the process's 400 MB");
-        let many = Ledger::new(Some(400 * MB));
+        let many = alone(400 * MB);
         assert!((0..MAX_LOST).all(|_| many.lose(1).is_none()));
         assert!(many.lose(1).is_some());
     }
 
     #[test]
     fn no_budget_is_above_what_the_cage_holds() {
-        assert_eq!(Ledger::new(Some(1 << 40)).budget(), CAGE);
-        assert!(Ledger::new(None).budget() <= CAGE);
+        assert_eq!(alone(1 << 40).budget(), CAGE);
+        assert!(Ledger::new(None, NonZeroUsize::MIN).budget() <= CAGE);
+    }
+
+    #[test]
+    fn several_hosts_have_equal_parts_of_the_budget() {
+        let budget = |mb: u64| Ledger::new(Some(mb * MB), NonZeroUsize::new(4).unwrap()).budget();
+        assert_eq!(budget(1000), 250 * MB);
+        assert_eq!(budget(100_000), CAGE);
     }
 
     proptest! {

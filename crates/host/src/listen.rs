@@ -67,20 +67,23 @@ impl Bound {
         }
     }
 
-    /// Has a socket listen again that a host has closed. A Unix socket is bound anew, at the same path; one that
-    /// this process did not make is left as it is.
+    /// Has a socket listen again that a host has closed, and says whether it was. A Unix socket is bound anew, at the
+    /// same path; one that this process did not make is left as it is.
     ///
     /// # Errors
     /// The system's.
-    pub(crate) fn reopen(&mut self) -> io::Result<()> {
+    pub(crate) fn reopen(&mut self) -> io::Result<bool> {
         match self {
             Bound::Tcp(listener) => {
-                if is_shut_down(listener) {
-                    SockRef::from(&*listener).listen(BACKLOG)?;
+                if !is_shut_down(listener) {
+                    return Ok(false);
                 }
+                SockRef::from(&*listener).listen(BACKLOG)?;
             }
             Bound::Unix(listener, file) => {
-                let Some(made) = file.as_ref().filter(|_| is_shut_down(listener)) else { return Ok(()) };
+                let Some(made) = file.as_ref().filter(|_| is_shut_down(listener)) else {
+                    return Ok(false);
+                };
                 let path = made.path.clone();
                 made.remove();
                 let fresh = UnixListener::bind(&path)?;
@@ -92,7 +95,7 @@ impl Bound {
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Refuses new connections from now on, also those that wait to be accepted, whoever else holds the socket. Not
@@ -199,18 +202,44 @@ impl Sockets {
         }
     }
 
-    /// Has the sockets listen again that a host has closed, for the next one. What cannot is kept as the app's error.
+    /// The same sockets, but of the apps only those at these places, and the admin address's only if it is wanted.
     #[cfg(target_os = "linux")]
-    pub(crate) fn reopen(&mut self) {
-        for app in &mut self.apps {
+    pub(crate) fn part(&self, places: &[usize], with_admin: bool) -> Self {
+        let mut apps = vec![None; self.apps.len()];
+        for place in places {
+            if let Some(app) = self.apps.get(*place) {
+                apps[*place].clone_from(app);
+            }
+        }
+        let admin = self.admin.clone().filter(|_| with_admin);
+        Self { apps, admin, are_passed: self.are_passed }
+    }
+
+    /// Has those of the sockets at these places listen again that a host has closed, for the next one, and says which
+    /// they are. What cannot is kept as the app's error.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn reopen(&mut self, places: &[usize]) -> Vec<usize> {
+        let mut reopened = Vec::new();
+        for place in places {
+            let Some(app) = self.apps.get_mut(*place) else { continue };
             // Nobody else has the socket here: hosts are other processes.
             let Some(Ok(socket)) = app.as_mut().map(|socket| socket.as_mut().map(Arc::get_mut)) else {
                 continue;
             };
-            if let Some(Err(error)) = socket.map(Bound::reopen) {
-                *app = Some(Err(format!("cannot listen again: {error}")));
+            match socket.map(Bound::reopen) {
+                Some(Ok(true)) => reopened.push(*place),
+                Some(Err(error)) => *app = Some(Err(format!("cannot listen again: {error}"))),
+                Some(Ok(false)) | None => {}
             }
         }
+        reopened
+    }
+
+    /// Refuses new connections from now on to the apps at these places, unless systemd keeps the sockets.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn close_some(&self, places: &[usize]) {
+        let sockets = places.iter().filter_map(|place| self.apps.get(*place)?.as_ref()?.as_ref().ok());
+        sockets.for_each(|socket| self.close_one(socket));
     }
 
     /// Removes the files of Unix sockets that this process made, for one that ends without dropping anything.

@@ -1,11 +1,16 @@
 //! What a host finds when it starts: its sockets, and what its supervisor keeps of it beyond its death.
 
+use std::fs::File;
+use std::num::NonZeroUsize;
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use nexus_guest::Watch;
 
 use crate::Sockets;
+use crate::log::Companions;
+use crate::siblings::Sibling;
 
 /// How many workers of one app at a time are told apart: one that serves, and some that drain.
 pub(crate) const SLOTS: usize = 8;
@@ -22,12 +27,56 @@ pub struct Seat {
     pub(crate) aside: Vec<usize>,
     /// Whether another host serves until this one does.
     pub(crate) takes_over: bool,
+    /// What this host has of the whole; `None` for all of it.
+    pub(crate) portion: Option<Portion>,
+}
+
+/// What one of several hosts has of the whole.
+#[derive(Debug, Clone)]
+pub(crate) struct Portion {
+    /// The host's number, from 1.
+    pub(crate) number: usize,
+    /// How many hosts there are.
+    pub(crate) hosts: NonZeroUsize,
+    /// Its apps, by their places among those that were found, in order.
+    pub(crate) places: Arc<[usize]>,
+    /// For the hosts' logs; see [`Companions`].
+    pub(crate) log_turn: Arc<File>,
+    /// Where it answers the first host, if that answers anybody.
+    pub(crate) socket: Option<Arc<UnixListener>>,
+    /// The hosts that it answers for: for the first host all others.
+    pub(crate) siblings: Vec<Sibling>,
 }
 
 impl Seat {
     /// The seat of a host without a supervisor.
     pub fn alone(sockets: Sockets) -> Self {
-        Self { sockets, turns: None, aside: Vec::new(), takes_over: false }
+        Self { sockets, turns: None, aside: Vec::new(), takes_over: false, portion: None }
+    }
+
+    /// The host's number, from 1, if it is one of several.
+    pub fn number(&self) -> Option<usize> {
+        self.portion.as_ref().map(|portion| portion.number)
+    }
+
+    /// What the host's log must know, if it is one of several.
+    pub fn companions(&self) -> Option<Companions> {
+        self.portion.as_ref().map(|portion| Companions::new(portion.number, portion.log_turn.clone()))
+    }
+
+    /// Whether another host serves the same apps until this one does.
+    pub fn takes_over(&self) -> bool {
+        self.takes_over
+    }
+
+    /// How many hosts there are.
+    pub(crate) fn hosts(&self) -> NonZeroUsize {
+        self.portion.as_ref().map_or(NonZeroUsize::MIN, |portion| portion.hosts)
+    }
+
+    /// Whether the app at this place is the host's.
+    pub(crate) fn has(&self, place: usize) -> bool {
+        self.portion.as_ref().is_none_or(|portion| portion.places.binary_search(&place).is_ok())
     }
 
     /// The sockets.

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use nexus_core::{
-    AdminAddress, HostConfig, ListenAddress, LogFormat, LogLevel, parse_byte_size, parse_duration,
+    AdminAddress, HostConfig, Hosts, ListenAddress, LogFormat, LogLevel, parse_byte_size, parse_duration,
     parse_env_file,
 };
 use nexus_guest::{Engine, Level};
 use nexus_host::log::{Format, LogConfig, Logger};
-use nexus_host::{AppState, Found, Happening, Host, Options, Sockets, discover, refuse_conflicts};
+use nexus_host::{AppState, Found, Happening, Host, Options, Shares, Sockets, discover, refuse_conflicts};
 
 use super::supervised::{self, End, Place};
 use super::{configuration, table};
@@ -55,6 +55,10 @@ pub(crate) struct Serve {
     /// The most memory of all guests together, as 1GB [default: what the machine grants, less a reserve]
     #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
     memory: Option<u64>,
+
+    /// How many processes share the apps: 1 to 64, or auto [default: auto, one for up to 256 apps]
+    #[arg(long, value_name = "N")]
+    hosts: Option<Hosts>,
 
     /// The host's configuration [default: nexus-host.toml, if it is there]
     #[arg(long, value_name = "FILE")]
@@ -128,11 +132,12 @@ impl Serve {
             level: level(config.log.level),
             color: terminal && std::env::var_os("NO_COLOR").is_none(),
         };
+        let shares = self.shares(&config, &apps)?;
         let sockets = Sockets::bind(&config, &apps).map_err(|error| Failure::usage(error.to_string()))?;
         // From here on there may be several processes; this may be any of them.
-        let place = match self.no_supervisor {
-            true => Place::alone(sockets),
-            false => supervised::start(log, &apps, config.shutdown.grace, sockets)?,
+        let place = match shares {
+            None => Place::alone(sockets),
+            Some(shares) => supervised::start(log, &apps, shares, config.shutdown.grace, sockets)?,
         };
 
         // Before any other thread exists.
@@ -140,8 +145,13 @@ impl Serve {
             std::env::current_exe().map_err(|error| Failure::host(format!("cannot find myself: {error}")))?;
         nexus_js::initialize(&program).map_err(|error| Failure::host(error.to_string()))?;
 
-        let logger = Logger::start(log, Box::new(std::io::stdout()))
-            .map_err(|error| Failure::host(format!("cannot start the log's thread: {error}")))?;
+        let out = Box::new(std::io::stdout());
+        let logger = match place.seat().companions() {
+            Some(companions) => Logger::start_among(companions, log, out),
+            None => Logger::start(log, out),
+        };
+        let logger =
+            logger.map_err(|error| Failure::host(format!("cannot start the log's thread: {error}")))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(8)
@@ -159,7 +169,9 @@ impl Serve {
                 ("v8", nexus_js::v8_version().to_owned()),
             ],
         };
-        let result = runtime.block_on(serve(options, place, grace, pretty, log.color));
+        // Each of several hosts has a part of the table only; lines of the log are the same in parts.
+        let table = (pretty && place.seat().number().is_none()).then_some(log.color);
+        let result = runtime.block_on(serve(options, place, grace, table));
         logger.close();
         // A thread may still be within a guest that does not end; the process does not wait for it.
         runtime.shutdown_background();
@@ -180,6 +192,9 @@ impl Serve {
         if let Some(memory) = self.memory {
             config.process.memory = Some(memory);
         }
+        if let Some(hosts) = self.hosts {
+            config.process.hosts = hosts;
+        }
         if let Some(grace) = self.grace {
             config.shutdown.grace = grace;
         }
@@ -198,6 +213,22 @@ impl Serve {
             };
         }
         config.log.access |= self.access_log;
+    }
+
+    /// How the supervisor shares the apps out; `None` without one.
+    fn shares(&self, config: &HostConfig, apps: &[Found]) -> Result<Option<Shares>, Failure> {
+        let is_alone = self.no_supervisor || cfg!(not(target_os = "linux"));
+        match config.process.hosts {
+            Hosts::Number(2..) if self.no_supervisor => Err(Failure::usage(
+                "several hosts need a supervisor, which starts them: leave out --no-supervisor, or ask for one host \
+                 (`--hosts 1`)",
+            )),
+            Hosts::Number(2..) if is_alone => Err(Failure::usage(
+                "several hosts need a supervisor, which there is on Linux only: ask for one host (`--hosts 1`)",
+            )),
+            _ if is_alone => Ok(None),
+            _ => Shares::new(config, apps).map(Some).map_err(|error| Failure::usage(error.to_string())),
+        }
     }
 
     /// The variables of the `--env-file`s; of two with one name the later counts.
@@ -241,14 +272,12 @@ fn level(level: LogLevel) -> Level {
     }
 }
 
-async fn serve(
-    options: Options,
-    place: Place,
-    grace: Duration,
-    pretty: bool,
-    color: bool,
-) -> Result<(), Failure> {
+/// Serves until the end is ordered. `table` says whether there is to be a start-up table, and whether in colour.
+async fn serve(options: Options, place: Place, grace: Duration, table: Option<bool>) -> Result<(), Failure> {
     let (seat, mut demands) = place.listen()?;
+    // Of several hosts one may have broken apps only: that ends none of the others. One that was to take over leaves it
+    // to the one that serves.
+    let may_serve_nothing = seat.number().is_some() && !seat.takes_over();
     let logger = options.logger.clone();
     let sockets = seat.sockets().clone();
     let mut host = Host::start_on(options, seat).map_err(|error| Failure::host(error.to_string()))?;
@@ -261,20 +290,29 @@ async fn serve(
     let end = match states {
         None => End::Stop,
         Some(states) => {
-            announce(&logger, &states, host.admin_url(), pretty, color)?;
-            if states.iter().all(|state| state.serving.is_err() && !state.is_aside) {
+            announce(&logger, &states, host.admin_url(), table)?;
+            let serves_nothing = states.iter().all(|state| state.serving.is_err() && !state.is_aside);
+            let is_guests_fault = states.iter().any(|state| state.has_worker);
+            if serves_nothing && !may_serve_nothing {
                 host.stop(Duration::ZERO).await;
-                let message = if pretty { "no app is served" } else { "" };
-                let is_guests_fault = states.iter().any(|state| state.has_worker);
+                let message = if table.is_some() { "no app is served" } else { "" };
                 return Err(if is_guests_fault { Failure::guest(message) } else { Failure::usage(message) });
             }
             host.take_over();
-            demands.serving();
+            match serves_nothing {
+                true => demands.serving_nothing(is_guests_fault),
+                false => demands.serving(),
+            }
             loop {
                 tokio::select! {
                     end = demands.end() => break end,
                     happening = host.next() => match happening {
-                        Happening::App(late) => announce(&logger, &[late], None, pretty, color)?,
+                        Happening::App(late) => {
+                            if serves_nothing && late.serving.is_ok() {
+                                demands.serving();
+                            }
+                            announce(&logger, &[late], None, table)?;
+                        }
                         Happening::Spent(reason) => {
                             let message = format!("the process should be replaced: {reason}");
                             logger.host(Level::Warn, message, []);
@@ -310,10 +348,9 @@ fn announce(
     logger: &Logger,
     states: &[AppState],
     admin: Option<&str>,
-    pretty: bool,
-    color: bool,
+    table: Option<bool>,
 ) -> Result<(), Failure> {
-    if pretty {
+    if let Some(color) = table {
         return print(&table::render(states, admin, color));
     }
     for state in states {

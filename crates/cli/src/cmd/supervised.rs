@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nexus_host::log::LogConfig;
 use nexus_host::supervisor::{Order, Orders};
-use nexus_host::{Found, Seat, Sockets};
+use nexus_host::{Found, Seat, Shares, Sockets};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::failure::Failure;
@@ -28,6 +28,7 @@ pub(crate) struct Place {
 pub(crate) fn start(
     log: LogConfig,
     apps: &[Found],
+    shares: Shares,
     grace: Duration,
     sockets: Sockets,
 ) -> Result<Place, Failure> {
@@ -35,7 +36,7 @@ pub(crate) fn start(
         Ok(app) => app.name().to_string(),
         Err(_) => found.folder.display().to_string(),
     });
-    let settings = Settings { log, apps: names.collect(), grace };
+    let settings = Settings { log, apps: names.collect(), shares, grace };
     let role = Supervisor::new(settings, sockets).and_then(Supervisor::run);
     match role.map_err(|error| Failure::host(error.to_string()))? {
         Role::Host(seat, link) => Ok(Place { seat, link: Some(link) }),
@@ -45,7 +46,13 @@ pub(crate) fn start(
 
 /// This system has no supervisor.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn start(_: LogConfig, _: &[Found], _: Duration, sockets: Sockets) -> Result<Place, Failure> {
+pub(crate) fn start(
+    _: LogConfig,
+    _: &[Found],
+    _: Shares,
+    _: Duration,
+    sockets: Sockets,
+) -> Result<Place, Failure> {
     Ok(Place::alone(sockets))
 }
 
@@ -53,6 +60,11 @@ impl Place {
     /// Without a supervisor.
     pub(crate) fn alone(sockets: Sockets) -> Self {
         Self { seat: Seat::alone(sockets), link: None }
+    }
+
+    /// Where the host is to serve.
+    pub(crate) fn seat(&self) -> &Seat {
+        &self.seat
     }
 
     /// Listens for whoever wants the host to end, within a tokio runtime.
@@ -92,6 +104,11 @@ impl Demands {
     /// Tells the supervisor that the apps are served.
     pub(crate) fn serving(&self) {
         self.orders.serving();
+    }
+
+    /// Tells the supervisor that this host, one of several, serves none of its apps.
+    pub(crate) fn serving_nothing(&self, by_code: bool) {
+        self.orders.serving_nothing(by_code);
     }
 
     /// Asks the supervisor for a fresh host in place of this one.

@@ -26,7 +26,7 @@ fn without_a_file_everything_has_its_default() {
     assert_eq!(config.defaults, Manifest::default_for("shop").unwrap().limits);
     assert_eq!(config.ceilings, Ceilings::default());
     assert!(Limit::ALL.iter().all(|limit| config.ceilings.get(*limit).is_none()));
-    assert_eq!(config.process, ProcessSection { memory: None });
+    assert_eq!(config.process, ProcessSection { memory: None, hosts: Hosts::Auto });
     assert_eq!(config.log, LogSection { format: None, level: LogLevel::Info, access: false });
     assert_eq!(config.shutdown, ShutdownSection { grace: Duration::from_secs(30) });
     assert_eq!(HostConfig { written: Written::default(), ..parse("") }, config);
@@ -53,6 +53,7 @@ fn a_full_file_is_read() {
         requests = 8
         [process]
         memory = "1 GB"
+        hosts = 4
         [log]
         format = "json"
         level = "error"
@@ -73,7 +74,7 @@ fn a_full_file_is_read() {
     let ceilings: Vec<_> =
         Limit::ALL.iter().filter_map(|limit| Some((limit.key(), config.ceilings.get(*limit)?))).collect();
     assert_eq!(ceilings, [("wall", 60_000), ("body", 1024 * MB), ("headers", 32 * 1024), ("requests", 8)]);
-    assert_eq!(config.process.memory, Some(1024 * MB));
+    assert_eq!(config.process, ProcessSection { memory: Some(1024 * MB), hosts: Hosts::Number(4) });
     let log = LogSection { format: Some(LogFormat::Json), level: LogLevel::Error, access: true };
     assert_eq!(config.log, log);
     assert_eq!(config.shutdown.grace, Duration::from_secs(5));
@@ -90,6 +91,22 @@ fn every_level_and_format_is_read() {
         assert_eq!(parse(&format!("log.level = \"{word}\"")).log.level, level);
     }
     assert_eq!(parse("log.format = \"pretty\"").log.format, Some(LogFormat::Pretty));
+}
+
+#[test]
+fn the_number_of_hosts_is_a_number_or_auto() {
+    assert_eq!(parse("process.hosts = \"auto\"").process.hosts, Hosts::Auto);
+    assert_eq!(parse("process.hosts = 64").process.hosts, Hosts::Number(64));
+    for wrong in ["0", "65", "-1", "true", "\"many\"", "\"AUTO\"", "1.5"] {
+        let error = error(&format!("process.hosts = {wrong}"));
+        assert!(error.contains("`hosts` must be \"auto\" or a whole number from 1 to 64, not "), "{error}");
+    }
+    assert!(error("process.hosts = \"4\"").ends_with("help: without quotes: `hosts = 4`"));
+    assert_eq!("auto".parse(), Ok(Hosts::Auto));
+    assert_eq!("2".parse(), Ok(Hosts::Number(2)));
+    for wrong in ["", "0", "65", "Auto", "2 ", "99999999999999999999"] {
+        assert_eq!(wrong.parse::<Hosts>(), Err(HostsError), "{wrong}");
+    }
 }
 
 #[test]

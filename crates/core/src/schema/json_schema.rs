@@ -5,6 +5,7 @@ use toml::de::DeValue;
 
 use super::keys::{Fallback, HOST, Key, Keys, MANIFEST, Schema, Table};
 use super::kind::{APP_NAME_PATTERN, Kind};
+use crate::Hosts;
 use crate::env_file::VARIABLE_NAME_PATTERN;
 use crate::units::{SIZE_PATTERN, TIME_PATTERN};
 
@@ -108,6 +109,10 @@ fn kind(kind: &Kind) -> Value {
             "type": "array",
             "items": { "type": "string", "examples": ["10.0.0.0/8", "::1"] },
         }),
+        Kind::Hosts => json!({ "anyOf": [
+            { "const": "auto" },
+            { "type": "integer", "minimum": 1, "maximum": Hosts::MOST },
+        ]}),
     }
 }
 
@@ -185,6 +190,8 @@ mod tests {
         assert_eq!(at(&json, "listen.port")["default"], 8080);
         assert_eq!(at(&json, "listen.trusted_proxies")["default"], json!([]));
         assert_eq!(at(&json, "log.access")["default"], false);
+        assert_eq!(at(&json, "process.hosts")["default"], "auto");
+        assert_eq!(at(&json, "process.hosts")["anyOf"][1]["maximum"], 64);
         assert_eq!(at(&json, "log.format")["enum"], json!(["pretty", "json"]));
     }
 

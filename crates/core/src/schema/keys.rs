@@ -187,18 +187,29 @@ pub(crate) static HOST: Schema = Schema {
         },
         Table {
             path: "process",
-            doc: "What the host's process may use as a whole.",
-            keys: Keys::Listed(&[Key {
-                name: "memory",
-                kind: Kind::Size { min: 64 << 20, max: 1 << 40 },
-                fallback: Fallback::Nothing(
-                    "what the machine or its control group grants, less a tenth of it, or 256 MB if that is more",
-                ),
-                doc: "The most memory of all guests together; `--memory` comes first. Beyond it idle guests are \
-                      ended, then the largest, and no new ones are made. More than 2.5 GB counts as 2.5 GB, for all \
-                      JavaScript heaps of a process share 4 GB.",
-                reason: "the kernel ends a process that takes more, and with it every app",
-            }]),
+            doc: "What all apps together may use, and in how many processes.",
+            keys: Keys::Listed(&[
+                Key {
+                    name: "memory",
+                    kind: Kind::Size { min: 64 << 20, max: 1 << 40 },
+                    fallback: Fallback::Nothing(
+                        "what the machine or its control group grants, less a tenth of it, or 256 MB if that is more",
+                    ),
+                    doc: "The most memory of all guests together; `--memory` comes first. Beyond it idle guests are \
+                          ended, then the largest, and no new ones are made. Each of the `hosts` has an equal part; \
+                          more than 2.5 GB a host counts as 2.5 GB, for all JavaScript heaps of a process share 4 GB.",
+                    reason: "the kernel ends a process that takes more, and with it every app",
+                },
+                Key {
+                    name: "hosts",
+                    kind: Kind::Hosts,
+                    fallback: Fallback::Value(r#""auto""#),
+                    doc: "How many processes share the apps, at most one for each app; `--hosts` comes first. `\"auto\"` \
+                          is one for up to 256 apps, and one more for each further 256 as far as `memory` has 4 GB \
+                          for each.",
+                    reason: "few apps do not fill one process's heaps, and each process costs memory of its own",
+                },
+            ]),
         },
         Table {
             path: "log",

@@ -11,7 +11,7 @@ use toml::de::{DeInteger, DeValue};
 use super::values::Value;
 use crate::suggest::nearest;
 use crate::units::{format_byte_size, format_duration, parse_byte_size, parse_duration};
-use crate::{AppName, IpNet};
+use crate::{AppName, Hosts, IpNet};
 
 /// What a key's value may be.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +42,8 @@ pub(crate) enum Kind {
     AdminAddress,
     /// An array of IPs and ranges of IPs.
     Networks,
+    /// `auto`, or a number of processes.
+    Hosts,
 }
 
 /// Why a value does not fit, where that is narrower than the whole value, and what to do.
@@ -95,6 +97,7 @@ impl Kind {
             Kind::Networks => {
                 "an array of IP addresses and ranges, like [\"10.0.0.0/8\", \"::1\"]".to_owned()
             }
+            Kind::Hosts => format!("\"auto\" or a whole number from 1 to {}", Hosts::MOST),
         }
     }
 
@@ -107,6 +110,10 @@ impl Kind {
                     Some(number) if (*min..=*max).contains(&number) => Ok(Value::Integer(number)),
                     _ => Err(self.misfit(name, value)),
                 };
+            }
+            (Kind::Hosts, DeValue::Integer(number)) => {
+                let hosts = to_i64(number).and_then(Hosts::number).map(Value::Hosts);
+                return hosts.ok_or_else(|| self.misfit(name, value));
             }
             (Kind::Size { .. }, DeValue::Integer(bytes)) => {
                 let bytes = to_i64(bytes).and_then(|bytes| u64::try_from(bytes).ok());
@@ -157,7 +164,8 @@ impl Kind {
             }
             Kind::ListenAddress => parsed(text).map(Value::Listen),
             Kind::AdminAddress => parsed(text).map(Value::Admin),
-            Kind::Version | Kind::Flag | Kind::Integer { .. } | Kind::Networks => Err(None),
+            Kind::Hosts if text == "auto" => Ok(Value::Hosts(Hosts::Auto)),
+            Kind::Hosts | Kind::Version | Kind::Flag | Kind::Integer { .. } | Kind::Networks => Err(None),
         }
     }
 
@@ -199,7 +207,7 @@ impl Kind {
     /// What the author may have meant.
     fn help(&self, name: &str, value: &DeValue<'_>) -> Option<String> {
         match (self, value) {
-            (Kind::Integer { .. } | Kind::Flag, DeValue::String(text)) => {
+            (Kind::Integer { .. } | Kind::Flag | Kind::Hosts, DeValue::String(text)) => {
                 let fits = DeValue::parse(text).is_ok_and(|value| self.read(name, &value).is_ok());
                 fits.then(|| format!("without quotes: `{name} = {text}`"))
             }

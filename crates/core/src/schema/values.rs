@@ -5,7 +5,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::keys::{Fallback, Schema};
-use crate::{AdminAddress, AppName, IpNet, ListenAddress, Written};
+use crate::{AdminAddress, AppName, Hosts, IpNet, ListenAddress, Written};
 
 /// A value, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,7 @@ pub(crate) enum Value {
     Listen(ListenAddress),
     Admin(AdminAddress),
     Networks(Vec<IpNet>),
+    Hosts(Hosts),
 }
 
 /// What a file sets. Each getter gives the key's default where the file does not set it, and `None` where
@@ -82,6 +83,7 @@ getters! {
     listen: Listen -> ListenAddress;
     admin: Admin -> AdminAddress;
     networks: Networks -> Vec<IpNet>;
+    hosts: Hosts -> Hosts;
 }
 
 impl Values {

@@ -52,6 +52,9 @@ fn source_fields(out: &mut String, source: &Source, request: Option<&RequestId>)
     if let Some(worker) = source.worker {
         number_field(out, "worker", worker);
     }
+    if let Some(host) = source.host {
+        number_field(out, "host", host);
+    }
     if let Some(request) = request {
         text_field(out, "request_id", request.as_str());
     }
@@ -151,7 +154,7 @@ mod tests {
     }
 
     fn source() -> Arc<Source> {
-        Arc::new(Source { app: "hello".into(), worker: Some(3), share: Budget::new(1, 1) })
+        Arc::new(Source { app: "hello".into(), worker: Some(3), host: None, share: Budget::new(1, 1) })
     }
 
     #[test]

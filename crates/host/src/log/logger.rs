@@ -10,6 +10,7 @@ use nexus_guest::{Level, LogRecord, LogSink};
 
 use super::budget::Budget;
 use super::clock::now_millis;
+use super::companions::Companions;
 use super::record::{AccessRecord, Kind, Record, Source, Value, shorten};
 use super::writer::{Message, State, Writer};
 
@@ -64,6 +65,8 @@ struct Shared {
     sender: Sender<Message>,
     state: Arc<State>,
     level: Level,
+    /// The process's host, if it is one of several.
+    host: Option<usize>,
 }
 
 impl Logger {
@@ -73,28 +76,42 @@ impl Logger {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(config: LogConfig, out: Box<dyn Write + Send>) -> io::Result<Self> {
-        Self::with_bounds(config, out, MAX_LINES, MAX_BYTES)
+        Self::with_bounds(config, None, out, MAX_LINES, MAX_BYTES)
+    }
+
+    /// Like [`Logger::start`], for one of several hosts that write to the same output.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start_among(
+        companions: Companions,
+        config: LogConfig,
+        out: Box<dyn Write + Send>,
+    ) -> io::Result<Self> {
+        Self::with_bounds(config, Some(companions), out, MAX_LINES, MAX_BYTES)
     }
 
     /// Like [`Logger::start`]; an eighth of the queue is the host's, the rest the apps'.
     fn with_bounds(
         config: LogConfig,
+        companions: Option<Companions>,
         out: Box<dyn Write + Send>,
         lines: usize,
         bytes: usize,
     ) -> io::Result<Self> {
-        let host = Budget::new((lines / 8).max(1), (bytes / 8).max(1));
+        let own = Budget::new((lines / 8).max(1), (bytes / 8).max(1));
         let apps = Budget::new(lines - lines / 8, bytes - bytes / 8);
-        let state = Arc::new(State::new(host, apps));
+        let state = Arc::new(State::new(own, apps));
         // The budgets bound the queue; a bounded channel would touch all of its memory at the start.
         let (sender, receiver) = channel();
-        let writer = Writer::new(config, out, receiver, state.clone());
+        let host = companions.as_ref().map(|companions| companions.host);
+        let writer = Writer::new(config, companions, out, receiver, state.clone());
         std::thread::Builder::new().name("nexus-log".into()).spawn(move || writer.run())?;
-        Ok(Self { shared: Arc::new(Shared { sender, state, level: config.level }) })
+        Ok(Self { shared: Arc::new(Shared { sender, state, level: config.level, host }) })
     }
 
-    /// Logs a line of the host itself. Field names must differ from `time`, `level`, `kind` and `message`;
-    /// `app`, `worker` and `request_id` are for what these are in other lines.
+    /// Logs a line of the host itself. Field names must differ from `time`, `level`, `kind`, `message` and
+    /// `host`; `app`, `worker` and `request_id` are for what these are in other lines.
     pub fn host(
         &self,
         level: Level,
@@ -106,7 +123,8 @@ impl Logger {
         }
         let mut message = message.into();
         shorten(&mut message);
-        let mut fields: Vec<_> = fields.into_iter().collect();
+        let number = self.shared.host.map(|host| ("host", host.into()));
+        let mut fields: Vec<_> = fields.into_iter().chain(number).collect();
         for (_, value) in &mut fields {
             if let Value::Text(text) = value {
                 shorten(text);
@@ -118,7 +136,8 @@ impl Logger {
     /// The log of one app, or of one of its workers.
     pub fn app(&self, name: &str, worker: Option<u32>) -> AppLog {
         let share = self.shared.state.apps.quarter();
-        AppLog { logger: self.clone(), source: Arc::new(Source { app: name.into(), worker, share }) }
+        let source = Source { app: name.into(), worker, host: self.shared.host, share };
+        AppLog { logger: self.clone(), source: Arc::new(source) }
     }
 
     /// Whether lines of this level are written.
@@ -311,7 +330,7 @@ mod tests {
     fn a_blocked_writer_makes_lines_drop_and_never_blocks_and_says_so_when_it_goes_on() {
         let out = Out::default();
         out.set_blocked(true);
-        let logger = Logger::with_bounds(CONFIG, Box::new(out.clone()), 64, 1 << 20).unwrap();
+        let logger = Logger::with_bounds(CONFIG, None, Box::new(out.clone()), 64, 1 << 20).unwrap();
         logger.host(Level::Info, "first", []);
         out.wait_for_writer();
         let noisy = logger.app("noisy", Some(1));
@@ -336,7 +355,7 @@ mod tests {
     fn the_queue_is_bounded_by_bytes_too() {
         let out = Out::default();
         out.set_blocked(true);
-        let logger = Logger::with_bounds(CONFIG, Box::new(out.clone()), 1000, 80_000).unwrap();
+        let logger = Logger::with_bounds(CONFIG, None, Box::new(out.clone()), 1000, 80_000).unwrap();
         logger.host(Level::Info, "first", []);
         out.wait_for_writer();
         for _ in 0..10 {

@@ -6,12 +6,14 @@
 
 mod budget;
 mod clock;
+mod companions;
 mod json;
 mod logger;
 mod pretty;
 mod record;
 mod writer;
 
+pub use companions::Companions;
 pub use logger::{AppLog, Format, LogConfig, Logger};
 pub use record::{AccessRecord, Value};
 #[cfg(target_os = "linux")]

@@ -189,7 +189,7 @@ mod tests {
     }
 
     fn source() -> Arc<Source> {
-        Arc::new(Source { app: "hello".into(), worker: Some(3), share: Budget::new(1, 1) })
+        Arc::new(Source { app: "hello".into(), worker: Some(3), host: None, share: Budget::new(1, 1) })
     }
 
     fn guest(message: &str, stack: Option<&str>) -> Kind {

@@ -72,6 +72,8 @@ value_from! {
 pub(super) struct Source {
     pub(super) app: Box<str>,
     pub(super) worker: Option<u32>,
+    /// The process's host, if it is one of several.
+    pub(super) host: Option<usize>,
     pub(super) share: Budget,
 }
 

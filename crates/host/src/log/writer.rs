@@ -10,6 +10,7 @@ use nexus_guest::Level;
 
 use super::budget::Budget;
 use super::clock::{Clock, now_millis};
+use super::companions::Companions;
 use super::logger::{Format, LogConfig};
 #[cfg(target_os = "linux")]
 use super::record::Value;
@@ -122,6 +123,7 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) struct Writer {
     config: LogConfig,
+    companions: Option<Companions>,
     out: Box<dyn Write + Send>,
     receiver: Receiver<Message>,
     state: Arc<State>,
@@ -146,12 +148,25 @@ const FULL_PIPE_WAIT: Duration = Duration::from_millis(5);
 impl Writer {
     pub(super) fn new(
         config: LogConfig,
+        companions: Option<Companions>,
         out: Box<dyn Write + Send>,
         receiver: Receiver<Message>,
         state: Arc<State>,
     ) -> Self {
         let (clock, buffer) = (Clock::new(), String::with_capacity(BATCH));
-        Self { config, out, receiver, state, clock, buffer, lines: 0, torn: false, told: 0, told_at: None }
+        Self {
+            config,
+            companions,
+            out,
+            receiver,
+            state,
+            clock,
+            buffer,
+            lines: 0,
+            torn: false,
+            told: 0,
+            told_at: None,
+        }
     }
 
     /// Writes until the log is closed or its last handle is gone.
@@ -204,7 +219,8 @@ impl Writer {
             1 => "1 log line was dropped".to_owned(),
             new => format!("{new} log lines were dropped"),
         };
-        let kind = Kind::Host { level: Level::Warn, message, fields: Vec::new() };
+        let host = self.companions.iter().map(|companions| ("host", companions.host.into()));
+        let kind = Kind::Host { level: Level::Warn, message, fields: host.collect() };
         self.format_record(&Record { millis: now_millis(), kind });
         if self.write() {
             self.told = dropped;
@@ -213,7 +229,10 @@ impl Writer {
 
     /// Writes the buffer; what cannot be written is dropped and counted.
     fn write(&mut self) -> bool {
+        let companions = self.companions.clone();
+        let turn = companions.as_ref().map(Companions::turn);
         let written = self.write_all().and_then(|()| self.out.flush());
+        drop(turn);
         if written.is_err() {
             self.state.dropped.fetch_add(self.lines, Ordering::Relaxed);
         }

@@ -5,6 +5,7 @@
 
 mod counter;
 mod interventions;
+mod merge;
 mod process;
 mod render;
 mod stats;
@@ -13,6 +14,7 @@ mod sum;
 mod text_format;
 
 pub(crate) use interventions::{Interventions, Replaced, Shortage};
+pub(crate) use merge::Merge;
 pub(crate) use process::thread_cpu;
 pub(crate) use render::{CONTENT_TYPE, render};
 pub(crate) use stats::{AppStats, WorkerStats};

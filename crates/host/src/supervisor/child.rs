@@ -23,6 +23,17 @@ pub(super) enum Duty {
     Leave,
 }
 
+/// How far a host has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// It is about to start its apps.
+    Starts,
+    /// It has started, and serves none of them: it would end with this code if it were the only host.
+    ServesNothing(u8),
+    /// It serves.
+    Serves,
+}
+
 /// A host.
 pub(super) struct Child {
     pub(super) pid: Pid,
@@ -31,8 +42,10 @@ pub(super) struct Child {
     pub(super) turns: SharedCounters,
     pub(super) born: Instant,
     pub(super) duty: Duty,
-    /// Whether it said that it serves.
-    pub(super) serves: bool,
+    /// The apps whose sockets were opened again for it, by their places.
+    pub(super) reopened: Vec<usize>,
+    /// What it said of its apps.
+    pub(super) state: State,
     /// When it must have ended, or served where it is to take over.
     pub(super) deadline: Option<Instant>,
 }

@@ -5,7 +5,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
-use super::orders::{HAND_OVER, INTERRUPT, Order, Orders, SERVING, SPENT, STOP};
+use super::orders::{
+    HAND_OVER, INTERRUPT, NO_APP_IS_RIGHT, NO_APP_RUNS, Order, Orders, SERVING, SPENT, STOP,
+};
 use super::sys;
 
 /// What a host tells.
@@ -13,6 +15,8 @@ use super::sys;
 pub(super) enum Word {
     /// It serves.
     Serving,
+    /// It has started, and serves none of its apps; it would end with this code if it were the only host.
+    Nothing(u8),
     /// It wants to be replaced.
     Spent,
 }
@@ -58,6 +62,8 @@ impl Reins {
         };
         let word = |byte: &u8| match *byte {
             SERVING => Some(Word::Serving),
+            NO_APP_RUNS => Some(Word::Nothing(1)),
+            NO_APP_IS_RIGHT => Some(Word::Nothing(2)),
             SPENT => Some(Word::Spent),
             _ => None,
         };
@@ -102,7 +108,9 @@ mod tests {
         assert_eq!(reins.words(), []);
         orders.serving();
         orders.spent();
-        assert_eq!(reins.words(), [Word::Serving, Word::Spent]);
+        orders.serving_nothing(true);
+        orders.serving_nothing(false);
+        assert_eq!(reins.words(), [Word::Serving, Word::Spent, Word::Nothing(1), Word::Nothing(2)]);
         assert!(reins.waits_for().is_some());
         drop(reins);
         assert_eq!(orders.next().await, Order::Stop);

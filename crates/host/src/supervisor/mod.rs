@@ -1,4 +1,5 @@
-//! The supervisor: a small process that holds the listening sockets and has a host at work on them.
+//! The supervisor: a small process that holds the listening sockets and has a host at work on them, or several, each
+//! with a share of the apps.
 //!
 //! ```text
 //! nexus serve ── binds all sockets ── fork ─┬─ supervisor: waits for signals, words and deaths
@@ -13,6 +14,9 @@
 //! A host that dies of a signal (or of a panic of its main thread) is followed by another one. Connections that come
 //! meanwhile wait in the sockets' queues. Each host counts its workers' turns in memory that it shares with its
 //! supervisor, which thereby knows who was executing. A host that ends by itself ends the supervisor, with its code.
+//!
+//! Where there are several hosts, each share has its own successors, replacements and waiting times, and nothing that
+//! happens to one ends another: only the end of all is common.
 //!
 //! A host is replaced without an interruption if it asks for it, or the user does (SIGUSR2): a second one starts on the
 //! same sockets, and as soon as it serves, the first one is told to hand over.

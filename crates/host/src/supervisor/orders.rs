@@ -6,6 +6,8 @@ use tokio::net::UnixStream;
 
 pub(super) const SERVING: u8 = b'S';
 pub(super) const SPENT: u8 = b'R';
+pub(super) const NO_APP_RUNS: u8 = b'G';
+pub(super) const NO_APP_IS_RIGHT: u8 = b'U';
 pub(super) const STOP: u8 = b'T';
 pub(super) const INTERRUPT: u8 = b'I';
 pub(super) const HAND_OVER: u8 = b'H';
@@ -42,6 +44,12 @@ impl Orders {
     /// Tells that the apps are served.
     pub fn serving(&self) {
         self.tell(SERVING);
+    }
+
+    /// Tells that this host, one of several, serves none of its apps, `by_code` if the code of one of them is why. A host
+    /// that is alone ends then; this one stays, so that its end is not the others'.
+    pub fn serving_nothing(&self, by_code: bool) {
+        self.tell(if by_code { NO_APP_RUNS } else { NO_APP_IS_RIGHT });
     }
 
     /// Asks to be replaced: the supervisor starts a fresh host, and has this one hand over to it.

@@ -8,7 +8,7 @@ const QUICK: Duration = Duration::from_secs(10);
 /// How long the host after the second quick death waits; each further one twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The longest wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// How many hosts in a row may die before they have served.
 const TRIES: u32 = 5;
 

@@ -27,11 +27,11 @@ impl Report {
     }
 
     /// Writes a line, now or as soon as it can be.
-    pub(super) fn line<const N: usize>(
+    pub(super) fn line(
         &mut self,
         level: Level,
         message: impl Into<String>,
-        fields: [(&'static str, Value); N],
+        fields: impl IntoIterator<Item = (&'static str, Value)>,
     ) {
         if level < self.config.level {
             return;
@@ -39,7 +39,7 @@ impl Report {
         if self.waiting.len() == MAX_WAITING {
             self.waiting.pop_front();
         }
-        self.waiting.push_back(host_line(self.config, level, message.into(), fields.into()));
+        self.waiting.push_back(host_line(self.config, level, message.into(), fields.into_iter().collect()));
         self.flush();
     }
 

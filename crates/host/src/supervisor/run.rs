@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nexus_guest::Level;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{WaitOptions, wait};
 
@@ -12,9 +14,10 @@ use super::link::HostLink;
 use super::report::Report;
 use super::share::{Common, Share};
 use super::sys::Signals;
-use crate::Sockets;
-use crate::log::LogConfig;
-use crate::seat::Seat;
+use crate::log::{Companions, LogConfig};
+use crate::seat::{Portion, Seat};
+use crate::siblings::Sibling;
+use crate::{Shares, Sockets};
 
 /// How many hosts may be about to end before another one is replaced.
 const MAX_LEAVING: usize = 2;
@@ -27,6 +30,8 @@ pub struct Settings {
     pub log: LogConfig,
     /// The names of the apps that were found, in their order; of those that cannot be served, too.
     pub apps: Vec<String>,
+    /// How they are shared out among hosts.
+    pub shares: Shares,
     /// How long a host that stops may take.
     pub grace: Duration,
 }
@@ -62,12 +67,14 @@ impl SupervisorError {
     }
 }
 
-/// Holds the sockets, and has a host at work on them.
+/// Holds the sockets, and has hosts at work on them.
 pub struct Supervisor {
     sockets: Sockets,
     signals: Signals,
     shares: Vec<Share>,
     common: Common,
+    /// Whether it was told that all hosts have started.
+    has_told: bool,
 }
 
 impl Supervisor {
@@ -78,13 +85,21 @@ impl Supervisor {
     pub fn new(settings: Settings, sockets: Sockets) -> Result<Self, SupervisorError> {
         debug_assert!(std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1));
         let signals = Signals::take().map_err(|error| SupervisorError::system("take signals", &error))?;
+        let shares = match settings.shares.hosts().get() {
+            1 => vec![Share::of_all(settings.apps.len())],
+            _ => portions(&settings.shares, sockets.admin().is_some())
+                .map_err(|error| SupervisorError::system("make what several hosts share", &error))?
+                .into_iter()
+                .map(Share::of)
+                .collect(),
+        };
         let report = Report::new(settings.log);
         let common = Common { settings, report, ending: None };
-        Ok(Self { sockets, signals, shares: vec![Share::new()], common })
+        Ok(Self { sockets, signals, shares, common, has_told: false })
     }
 
-    /// Has a host at work until the end is ordered or a host ends by itself. Returns in the supervisor at its end, and
-    /// in each host at its beginning.
+    /// Has hosts at work until the end is ordered or a host ends by itself. Returns in the supervisor at its end, and in
+    /// each host at its beginning.
     ///
     /// # Errors
     /// When no process can be made, or hosts die again and again before they serve.
@@ -106,6 +121,7 @@ impl Supervisor {
             for share in &mut self.shares {
                 share.hear(&mut self.common);
             }
+            self.conclude();
             self.reap()?;
             for share in &mut self.shares {
                 share.end_late(&mut self.common);
@@ -174,6 +190,26 @@ impl Supervisor {
         }
     }
 
+    /// Several hosts know of each other by the supervisor only: it says when all have started, and ends if none has an app to serve.
+    fn conclude(&mut self) {
+        let is_done = self.has_told || self.common.ending.is_some() || self.shares.len() == 1;
+        if is_done || !self.shares.iter().all(Share::is_settled) {
+            return;
+        }
+        self.has_told = true;
+        let in_vain: Option<Vec<u8>> = self.shares.iter().map(Share::serves_nothing).collect();
+        match in_vain.and_then(|codes| codes.into_iter().min()) {
+            Some(code) => {
+                self.common.report.line(Level::Error, "no app is served", []);
+                self.end(code);
+            }
+            None => {
+                let hosts = [("hosts", self.shares.len().into())];
+                self.common.report.line(Level::Info, "all hosts have started", hosts);
+            }
+        }
+    }
+
     /// Takes in which processes have ended: hosts, and, for the first process of a container, anybody's.
     fn reap(&mut self) -> Result<(), SupervisorError> {
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
@@ -183,11 +219,34 @@ impl Supervisor {
             let found = self.shares.iter().enumerate().find_map(|(at, share)| Some((at, index(share)?)));
             let Some((share, index)) = found else { continue };
             let was_ending = self.common.ending.is_some();
-            self.shares[share].ended(index, end, &mut self.common)?;
+            let others_serve = (0..self.shares.len()).any(|at| at != share && self.shares[at].is_settled());
+            self.shares[share].ended(index, end, others_serve, &self.sockets, &mut self.common)?;
             if let Some(code) = self.common.ending.filter(|_| !was_ending) {
                 self.end(code);
             }
         }
         Ok(())
     }
+}
+
+/// What each of several hosts has of the whole. With an admin address, the first one is to ask the others.
+fn portions(shares: &Shares, has_admin: bool) -> io::Result<Vec<Portion>> {
+    let hosts = shares.hosts();
+    let log_turn = Companions::make_turn()?;
+    let mut portions = Vec::with_capacity(hosts.get());
+    let mut siblings = Vec::new();
+    for number in 1..=hosts.get() {
+        let mut socket = None;
+        if has_admin && number > 1 {
+            let (sibling, listener) = Sibling::make(number)?;
+            siblings.push(sibling);
+            socket = Some(Arc::new(listener));
+        }
+        let (places, log_turn) = (shares.places(number - 1).into(), log_turn.clone());
+        portions.push(Portion { number, hosts, places, log_turn, socket, siblings: Vec::new() });
+    }
+    if let Some(first) = portions.first_mut() {
+        first.siblings = siblings;
+    }
+    Ok(portions)
 }

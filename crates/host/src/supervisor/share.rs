@@ -1,19 +1,21 @@
 //! A share of the apps: the host that serves it, the one that is to take over, those that finish.
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nexus_guest::Level;
 
-use super::child::{Child, Duty, End};
+use super::child::{Child, Duty, End, State};
 use super::link::{HostLink, Reins, Word};
 use super::orders::Order;
-use super::policy::Policy;
+use super::policy::{LONGEST_WAIT, Policy};
 use super::report::{Report, list};
 use super::sys::{self, SharedCounters};
 use super::{Settings, SupervisorError};
 use crate::Sockets;
-use crate::seat::{SET_ASIDE, SLOTS, Seat, Turns, executing};
+use crate::log::Value;
+use crate::seat::{Portion, SET_ASIDE, SLOTS, Seat, Turns, executing};
 
 /// How long a host may take beyond the grace period before it is ended.
 const SLACK: Duration = Duration::from_secs(5);
@@ -42,21 +44,14 @@ impl Common {
     fn names(&self, apps: &[usize]) -> String {
         list(apps.iter().map(|app| self.settings.apps[*app].as_str()))
     }
-
-    fn tell_set_aside(&mut self, apps: &[usize]) {
-        for app in apps {
-            let name = self.settings.apps[*app].clone();
-            self.report.line(
-                Level::Error,
-                format!("the app is set aside: {SET_ASIDE}"),
-                [("app", name.into())],
-            );
-        }
-    }
 }
 
 /// A share of the apps, and its hosts.
 pub(super) struct Share {
+    /// Its apps, by their places.
+    places: Arc<[usize]>,
+    /// What its hosts are told of the others; `None` if there are none.
+    portion: Option<Portion>,
     policy: Policy,
     pub(super) hosts: Vec<Child>,
     /// Whether a host was started at all.
@@ -70,14 +65,64 @@ pub(super) struct Share {
 }
 
 impl Share {
-    pub(super) fn new() -> Self {
+    /// All of so many apps.
+    pub(super) fn of_all(apps: usize) -> Self {
+        Self::new((0..apps).collect(), None)
+    }
+
+    /// One of several shares.
+    pub(super) fn of(portion: Portion) -> Self {
+        Self::new(portion.places.clone(), Some(portion))
+    }
+
+    fn new(places: Arc<[usize]>, portion: Option<Portion>) -> Self {
         Self {
+            places,
+            portion,
             policy: Policy::default(),
             hosts: Vec::new(),
             has_begun: false,
             start_at: Some(Instant::now()),
             replace_at: None,
             is_spent: false,
+        }
+    }
+
+    /// The host that serves, if it has started as far as it can.
+    fn settled(&self) -> Option<&Child> {
+        self.hosts.iter().find(|host| host.duty == Duty::Serve && host.state != State::Starts)
+    }
+
+    /// Whether its apps are served, as far as they can be.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled().is_some()
+    }
+
+    /// With which code a host would end that had this share only, if none of its apps can be served.
+    pub(super) fn serves_nothing(&self) -> Option<u8> {
+        match self.settled()?.state {
+            State::ServesNothing(code) => Some(code),
+            State::Starts | State::Serves => None,
+        }
+    }
+
+    /// A line of the log, which says whose it is.
+    fn tell(
+        &self,
+        common: &mut Common,
+        level: Level,
+        message: impl Into<String>,
+        fields: impl IntoIterator<Item = (&'static str, Value)>,
+    ) {
+        let number = self.portion.iter().map(|portion| ("host", portion.number.into()));
+        common.report.line(level, message, fields.into_iter().chain(number));
+    }
+
+    fn tell_set_aside(&self, common: &mut Common, apps: &[usize]) {
+        for app in apps {
+            let name = common.settings.apps[*app].clone();
+            let message = format!("the app is set aside: {SET_ASIDE}");
+            self.tell(common, Level::Error, message, [("app", name.into())]);
         }
     }
 
@@ -91,8 +136,7 @@ impl Share {
         if let Some(at) = self.start_at {
             return Some((Duty::Serve, at));
         }
-        let serves = self.hosts.iter().any(|host| host.duty == Duty::Serve && host.serves);
-        self.replace_at.filter(|_| serves && has_room).map(|at| (Duty::TakeOver, at))
+        self.replace_at.filter(|_| self.is_settled() && has_room).map(|at| (Duty::TakeOver, at))
     }
 
     /// Starts a host that is due; the new process gets what it needs.
@@ -108,7 +152,7 @@ impl Share {
         }
         match self.start(duty, sockets, common) {
             Err(error) if self.has_begun => {
-                common.report.line(Level::Error, format!("cannot start a host: {error}"), []);
+                self.tell(common, Level::Error, format!("cannot start a host: {error}"), []);
                 let again = Some(Instant::now() + RETRY);
                 match duty {
                     Duty::Serve => self.start_at = again,
@@ -129,7 +173,7 @@ impl Share {
         sockets: &mut Sockets,
         common: &Common,
     ) -> io::Result<Option<(Seat, HostLink)>> {
-        sockets.reopen();
+        let reopened = sockets.reopen(&self.places);
         let turns = SharedCounters::new(common.settings.apps.len() * SLOTS)?;
         let (reins, link) = Reins::pair()?;
         let supervisor = sys::this();
@@ -139,17 +183,22 @@ impl Share {
                 self.has_begun = false;
                 return Err(error);
             }
+            let sockets = match &self.portion {
+                Some(portion) => sockets.part(&self.places, portion.number == 1),
+                None => sockets.clone(),
+            };
             let seat = Seat {
-                sockets: sockets.clone(),
+                sockets,
                 turns: Some(Turns::new(turns.keep())),
                 aside: self.policy.aside(),
                 takes_over: duty == Duty::TakeOver,
+                portion: self.portion.clone(),
             };
             return Ok(Some((seat, link)));
         };
         let born = Instant::now();
         let deadline = (duty == Duty::TakeOver).then(|| born + START_TIME);
-        self.hosts.push(Child { pid, reins, turns, born, duty, serves: false, deadline });
+        self.hosts.push(Child { pid, reins, turns, born, duty, reopened, state: State::Starts, deadline });
         Ok(None)
     }
 
@@ -184,8 +233,9 @@ impl Share {
             for word in self.hosts[index].reins.words() {
                 let host = &mut self.hosts[index];
                 match (word, host.duty) {
+                    (Word::Nothing(code), _) => host.state = State::ServesNothing(code),
                     (Word::Serving, duty) => {
-                        host.serves = true;
+                        host.state = State::Serves;
                         if duty == Duty::TakeOver && common.ending.is_none() {
                             self.take_over(index, common);
                         }
@@ -212,10 +262,10 @@ impl Share {
         self.hosts[index].deadline = None;
         self.is_spent = false;
         let message = "a fresh host has taken over; the old one finishes its requests";
-        common.report.line(Level::Info, message, [self.hosts[index].field()]);
+        self.tell(common, Level::Info, message, [self.hosts[index].field()]);
     }
 
-    /// The host at `index` has ended.
+    /// The host at `index` has ended. Where hosts of other shares serve, none is given up: it must not take them along.
     ///
     /// # Errors
     /// When hosts die again and again before they serve.
@@ -223,32 +273,40 @@ impl Share {
         &mut self,
         index: usize,
         end: End,
+        others_serve: bool,
+        sockets: &Sockets,
         common: &mut Common,
     ) -> Result<(), SupervisorError> {
         let mut host = self.hosts.remove(index);
         // It may have said so just before.
-        host.serves |= host.reins.words().contains(&Word::Serving);
+        if host.reins.words().contains(&Word::Serving) {
+            host.state = State::Serves;
+        }
+        let is_alone = self.portion.is_none();
         match (common.ending, host.duty, end) {
             (Some(0), Duty::Serve, End::Exit(code)) => common.ending = Some(code),
             (Some(0), Duty::Serve, End::Signal(_) | End::Panic) => {
                 let message = format!("the host died of {end} while it stopped");
-                common.report.line(Level::Error, message, []);
+                self.tell(common, Level::Error, message, []);
                 common.ending = Some(HOST_FAILED);
             }
             (Some(_), _, _) => {}
-            (None, Duty::Serve, End::Exit(code)) => common.ending = Some(code),
-            (None, Duty::Serve, _) => self.died(&host, end, common)?,
+            // Somebody has told it to stop, or there is nobody else.
+            (None, Duty::Serve, End::Exit(code)) if is_alone || code == 0 => common.ending = Some(code),
+            (None, Duty::Serve, _) => self.died(&host, end, others_serve, common)?,
             (None, Duty::TakeOver, _) => {
                 let message =
                     format!("the host that was to take over ended by {end}; the old one goes on serving");
-                common.report.line(Level::Error, message, []);
+                self.tell(common, Level::Error, message, []);
                 self.blame(&host, end, common);
+                // The old one does not serve these.
+                sockets.close_some(&host.reopened);
                 self.replace_at = self.is_spent.then(|| Instant::now() + 10 * RETRY);
             }
             (None, Duty::Leave, End::Exit(_)) => {}
             (None, Duty::Leave, _) => {
                 let message = format!("the host that was replaced died of {end} while it finished");
-                common.report.line(Level::Error, message, []);
+                self.tell(common, Level::Error, message, []);
                 self.blame(&host, end, common);
             }
         }
@@ -256,12 +314,19 @@ impl Share {
     }
 
     /// The host that serves has died: another one follows.
-    fn died(&mut self, host: &Child, end: End, common: &mut Common) -> Result<(), SupervisorError> {
+    fn died(
+        &mut self,
+        host: &Child,
+        end: End,
+        others_serve: bool,
+        common: &mut Common,
+    ) -> Result<(), SupervisorError> {
         let now = Instant::now();
         let apps = executing(host.turns.get());
-        let verdict = self.policy.died(now, host.born, host.serves, &apps);
+        let verdict = self.policy.died(now, host.born, host.state == State::Serves, &apps);
+        let patience = others_serve.then_some(LONGEST_WAIT);
         let successor = self.hosts.iter_mut().find(|host| host.duty == Duty::TakeOver);
-        let (wait, next) = match (successor, verdict.wait) {
+        let (wait, next) = match (successor, verdict.wait.or(patience)) {
             (Some(successor), _) => {
                 successor.duty = Duty::Serve;
                 successor.deadline = None;
@@ -288,8 +353,8 @@ impl Share {
             ("apps", names.into()),
             ("restart_ms", wait.into()),
         ];
-        common.report.line(Level::Error, format!("the host died of {end}; {executing}; {next}"), fields);
-        common.tell_set_aside(&verdict.set_aside);
+        self.tell(common, Level::Error, format!("the host died of {end}; {executing}; {next}"), fields);
+        self.tell_set_aside(common, &verdict.set_aside);
         if !verdict.set_aside.is_empty() && self.start_at.is_none() {
             // The successor has started without knowing.
             self.replace_at = Some(now);
@@ -307,9 +372,9 @@ impl Share {
         if !apps.is_empty() {
             let names = common.names(&apps);
             let message = format!("when that host died of {end}, these guests were executing: {names}");
-            common.report.line(Level::Error, message, [("apps", names.into())]);
+            self.tell(common, Level::Error, message, [("apps", names.into())]);
         }
-        common.tell_set_aside(&set_aside);
+        self.tell_set_aside(common, &set_aside);
         if !set_aside.is_empty() {
             self.replace_at = Some(Instant::now());
         }
@@ -318,12 +383,13 @@ impl Share {
     /// Ends the hosts that had to be done by now.
     pub(super) fn end_late(&mut self, common: &mut Common) {
         let now = Instant::now();
-        for host in &mut self.hosts {
+        for index in 0..self.hosts.len() {
+            let host = &mut self.hosts[index];
             if host.deadline.is_some_and(|deadline| deadline <= now) {
                 host.deadline = None;
                 host.kill();
-                let message = "a host did not get done in time and was ended";
-                common.report.line(Level::Error, message, [host.field()]);
+                let field = host.field();
+                self.tell(common, Level::Error, "a host did not get done in time and was ended", [field]);
             }
         }
     }

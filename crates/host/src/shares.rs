@@ -1,0 +1,179 @@
+//! How many host processes there are, and which of the apps each one has.
+//!
+//! All heaps of a process share V8's 4 GB, so that a machine with more memory than that is filled by several processes
+//! only. Each one costs memory of its own, though, and a time to start: few apps are better off in one.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+
+use nexus_core::{HostConfig, Hosts};
+
+use crate::discover::Found;
+use crate::ledger::granted;
+
+const MB: u64 = 1 << 20;
+
+/// What one process's heaps can fill, in bytes.
+const CAGE: u64 = 4096 * MB;
+
+/// So many apps are given to a process before another one is begun: 16 MB of the cage for each on average, which is
+/// what a small app comes to under load.
+const APPS: usize = 256;
+
+/// What a host must have at least, in bytes: as much as the smallest budget that can be configured.
+const LEAST: u64 = 64 * MB;
+
+/// How the apps are shared out: in turn, so that apps that were found side by side, which often are alike, spread over
+/// the hosts, and no two hosts differ by more than one app. What cannot be served is told of by the first host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shares {
+    hosts: NonZeroUsize,
+    /// For each app that was found, whether it can be served.
+    servable: Vec<bool>,
+}
+
+/// Why apps cannot be shared out as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharesError(String);
+
+impl fmt::Display for SharesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for SharesError {}
+
+impl Shares {
+    /// Shares these apps out as the configuration has it.
+    ///
+    /// # Errors
+    /// When each of the hosts that were asked for would have too little memory.
+    pub fn new(config: &HostConfig, apps: &[Found]) -> Result<Self, SharesError> {
+        let servable: Vec<bool> = apps.iter().map(|found| found.app.is_ok()).collect();
+        let count = servable.iter().filter(|servable| **servable).count();
+        let memory = || config.process.memory.or_else(granted);
+        let hosts = match config.process.hosts {
+            Hosts::Auto => auto(count, memory),
+            Hosts::Number(number) => {
+                let number = usize::from(number).min(count);
+                enough(number, memory)?;
+                number
+            }
+        };
+        Ok(Self { hosts: NonZeroUsize::new(hosts).unwrap_or(NonZeroUsize::MIN), servable })
+    }
+
+    /// How many hosts there are.
+    pub fn hosts(&self) -> NonZeroUsize {
+        self.hosts
+    }
+
+    /// The apps of one of the hosts, by their places, in order.
+    pub(crate) fn places(&self, host: usize) -> Vec<usize> {
+        let mut next = 0;
+        let mut owner = |servable: &bool| match servable {
+            true => {
+                next += 1;
+                (next - 1) % self.hosts
+            }
+            false => 0,
+        };
+        let owners = self.servable.iter().map(&mut owner).enumerate();
+        owners.filter(|(_, owner)| *owner == host).map(|(place, _)| place).collect()
+    }
+}
+
+/// As many as cages fit into the memory, but no more than one for each [`APPS`] that are begun.
+fn auto(apps: usize, memory: impl FnOnce() -> Option<u64>) -> usize {
+    match apps.div_ceil(APPS).min(Hosts::MOST.into()) {
+        wanted @ 2.. => {
+            let cages = memory().unwrap_or_default() / CAGE;
+            wanted.min(usize::try_from(cages).unwrap_or(usize::MAX)).max(1)
+        }
+        _ => 1,
+    }
+}
+
+/// Whether each host of several has what it must have at least.
+fn enough(hosts: usize, memory: impl FnOnce() -> Option<u64>) -> Result<(), SharesError> {
+    match memory() {
+        Some(memory) if hosts > 1 && memory / (hosts as u64) < LEAST => {
+            let (memory, least) = (memory / MB, LEAST / MB);
+            Err(SharesError(format!(
+                "{hosts} hosts cannot share {memory} MB of memory, each needs {least} MB: ask for fewer hosts (`--hosts` \
+                 or `hosts` under [process]), or give more memory (`--memory` or `memory`)"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const GB: u64 = 1024 * MB;
+
+    #[test]
+    fn few_apps_have_one_host_whatever_the_memory() {
+        for apps in [0, 1, 10, 256] {
+            assert_eq!(auto(apps, || Some(1024 * GB)), 1, "{apps}");
+        }
+    }
+
+    #[test]
+    fn many_apps_have_as_many_hosts_as_they_and_the_memory_ask_for() {
+        for (apps, memory, hosts) in [
+            (257, 1024 * GB, 2),
+            (257, 8 * GB, 2),
+            (257, 8 * GB - 1, 1),
+            (512, 1024 * GB, 2),
+            (513, 1024 * GB, 3),
+            (1000, 1024 * GB, 4),
+            (1000, 14 * GB, 3),
+            (1000, GB, 1),
+            (1_000_000, 1024 * GB, 64),
+        ] {
+            assert_eq!(auto(apps, || Some(memory)), hosts, "{apps} apps in {memory} bytes");
+        }
+        assert_eq!(auto(1000, || None), 1, "nobody says how much there is");
+    }
+
+    #[test]
+    fn hosts_with_too_little_memory_are_refused_with_what_to_do() {
+        assert_eq!(enough(1, || Some(1)), Ok(()));
+        assert_eq!(enough(4, || Some(256 * MB)), Ok(()));
+        assert_eq!(enough(4, || None), Ok(()));
+        let error = enough(5, || Some(256 * MB)).unwrap_err().to_string();
+        assert!(error.starts_with("5 hosts cannot share 256 MB of memory, each needs 64 MB: "), "{error}");
+    }
+
+    fn shares(hosts: usize, servable: &[bool]) -> Shares {
+        Shares { hosts: NonZeroUsize::new(hosts).unwrap(), servable: servable.to_vec() }
+    }
+
+    #[test]
+    fn apps_go_to_the_hosts_in_turn_and_what_cannot_be_served_to_the_first() {
+        let shares = shares(2, &[true, true, false, true, false, true, true]);
+        assert_eq!(shares.places(0), [0, 2, 3, 4, 6]);
+        assert_eq!(shares.places(1), [1, 5]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_app_has_one_host_and_every_host_its_fair_share(
+            hosts in 1..20usize,
+            servable in proptest::collection::vec(any::<bool>(), 0..200),
+        ) {
+            let shares = shares(hosts, &servable);
+            let mut all: Vec<usize> = (0..hosts).flat_map(|host| shares.places(host)).collect();
+            all.sort_unstable();
+            prop_assert_eq!(all, (0..servable.len()).collect::<Vec<_>>());
+            let count = |host| shares.places(host).iter().filter(|place| servable[**place]).count();
+            let counts: Vec<usize> = (0..hosts).map(count).collect();
+            prop_assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1);
+        }
+    }
+}
