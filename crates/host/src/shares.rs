@@ -1,7 +1,8 @@
 //! How many host processes there are, and which of the apps each one has.
 //!
 //! All heaps of a process share V8's 4 GB, so that a machine with more memory than that is filled by several processes
-//! only. Each one costs memory of its own, though, and a time to start: few apps are better off in one.
+//! only. What one of them leaves free of its part of the memory, though, the others cannot use, and each one costs a V8
+//! of its own: few apps are better off in one.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -101,8 +102,8 @@ fn enough(hosts: usize, memory: impl FnOnce() -> Option<u64>) -> Result<(), Shar
         Some(memory) if hosts > 1 && memory / (hosts as u64) < LEAST => {
             let (memory, least) = (memory / MB, LEAST / MB);
             Err(SharesError(format!(
-                "{hosts} hosts cannot share {memory} MB of memory, each needs {least} MB: ask for fewer hosts (`--hosts` \
-                 or `hosts` under [process]), or give more memory (`--memory` or `memory`)"
+                "{hosts} hosts cannot share {memory} MB of memory, each needs {least} MB: ask for fewer hosts \
+                 (`--hosts` or `hosts` under [process]), or give more memory (`--memory` or `memory`)"
             )))
         }
         _ => Ok(()),

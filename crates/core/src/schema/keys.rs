@@ -207,7 +207,7 @@ pub(crate) static HOST: Schema = Schema {
                     doc: "How many processes share the apps, at most one for each app; `--hosts` comes first. `\"auto\"` \
                           is one for up to 256 apps, and one more for each further 256 as far as `memory` has 4 GB \
                           for each.",
-                    reason: "few apps do not fill one process's heaps, and each process costs memory of its own",
+                    reason: "few apps do not fill one process's heaps, and what one process leaves free the others cannot use",
                 },
             ]),
         },

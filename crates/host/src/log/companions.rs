@@ -6,8 +6,8 @@ use std::sync::Arc;
 use rustix::fs::{FlockOperation, fcntl_lock};
 
 /// What the log of one of several hosts knows of the others: its lines carry the host's number, and only one host
-/// writes at a time. A pipe takes no more than 4,096 bytes at once, and a line may be longer: what one app logs must not
-/// come to stand within another host's line.
+/// writes at a time. A pipe takes no more than 4,096 bytes at once, and a line may be longer: what one app logs must
+/// not come to stand within another host's line.
 #[derive(Debug, Clone)]
 pub struct Companions {
     /// The number of this process's host, from 1.

@@ -46,8 +46,8 @@ impl Orders {
         self.tell(SERVING);
     }
 
-    /// Tells that this host, one of several, serves none of its apps, `by_code` if the code of one of them is why. A host
-    /// that is alone ends then; this one stays, so that its end is not the others'.
+    /// Tells that this host, one of several, serves none of its apps, `by_code` if the code of one of them is why. A
+    /// host that is alone ends then; this one stays, so that its end is not the others'.
     pub fn serving_nothing(&self, by_code: bool) {
         self.tell(if by_code { NO_APP_RUNS } else { NO_APP_IS_RIGHT });
     }

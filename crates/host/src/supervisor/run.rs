@@ -98,8 +98,8 @@ impl Supervisor {
         Ok(Self { sockets, signals, shares, common, has_told: false })
     }
 
-    /// Has hosts at work until the end is ordered or a host ends by itself. Returns in the supervisor at its end, and in
-    /// each host at its beginning.
+    /// Has hosts at work until the end is ordered or a host ends by itself. Returns in the supervisor at its end, and
+    /// in each host at its beginning.
     ///
     /// # Errors
     /// When no process can be made, or hosts die again and again before they serve.
@@ -190,7 +190,8 @@ impl Supervisor {
         }
     }
 
-    /// Several hosts know of each other by the supervisor only: it says when all have started, and ends if none has an app to serve.
+    /// Several hosts know of each other by the supervisor only: it says when all have started, and ends if none has an
+    /// app to serve.
     fn conclude(&mut self) {
         let is_done = self.has_told || self.common.ending.is_some() || self.shares.len() == 1;
         if is_done || !self.shares.iter().all(Share::is_settled) {
