@@ -10,7 +10,7 @@ use harness::{Client, Folder, Nexus};
 const APP: &str = "export default { async fetch(request) {
   const { pathname } = new URL(request.url);
   if (pathname === '/throw') throw new Error('on purpose');
-  if (pathname === '/spin') { const end = performance.now() + 50; let n = 0; while (performance.now() < end) n++; }
+  if (pathname === '/spin') { const end = performance.now() + 20; let n = 0; while (performance.now() < end) n++; }
   if (pathname === '/pending') { console.log('pending'); for (;;) await new Promise((resolve) => setTimeout(resolve, 10)); }
   return new Response('x'.repeat(100), { status: pathname === '/404' ? 404 : 200 });
 } }";
@@ -91,7 +91,7 @@ fn the_page_counts_what_happened() {
         assert!(samples[name] > 0.0, "{name}\n{text}");
     }
     assert!(samples["nexus_sent_bytes_total{app=\"app\"}"] >= 400.0);
-    // The spinning took 50 ms of wall time; on a busy machine less of CPU time.
+    // The spinning took 20 ms of wall time, well below the limit; on a busy machine less of CPU time.
     assert!(samples["nexus_cpu_seconds_total{app=\"app\"}"] > 0.005, "{text}");
     assert!(
         samples
