@@ -195,7 +195,7 @@ fn requests_that_no_guest_sees_have_their_lines_and_ids_too() {
     let folder = Folder::app(APP);
     folder.write(
         "app/nexus.toml",
-        "[limits]\nbody = 10\nheaders = \"1 KB\"\nurl = 100\nrequests = 1\nqueue = 0\n",
+        "[limits]\ncpu = \"10 s\"\nbody = 10\nheaders = \"1 KB\"\nurl = 100\nrequests = 1\nqueue = 0\n",
     );
     let nexus = Start::in_folder(folder.path()).args(&["--access-log"]).start();
     let mut pending = nexus.client("app");
