@@ -126,6 +126,11 @@ impl Ledger {
         self.held().saturating_add(FRESH) <= self.budget
     }
 
+    /// A lost worker holds so many bytes more than it was lost with.
+    pub(crate) fn lose_more(&self, bytes: u64) {
+        self.lost_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// A worker is lost, with these bytes. Gives why the process is to be replaced, if it is.
     pub(crate) fn lose(&self, bytes: u64) -> Option<String> {
         let lost = self.lost.fetch_add(1, Ordering::Relaxed) + 1;

@@ -303,9 +303,10 @@ impl Watchdog {
         if !slowed.grace.is_over(now, cpu) || !worker.watch.give_up(slowed.turn) {
             return;
         }
-        self.burning().add(worker.clone(), cpu().unwrap_or_default());
         // What was noted may be long ago, or nothing: a fresh guest's heap has not been measured.
-        worker.watch.set_memory(worker.watch.memory().max(FRESH));
+        let memory = worker.watch.memory().max(FRESH);
+        worker.watch.set_memory(memory);
+        self.burning().add(worker.clone(), cpu().unwrap_or_default(), memory);
         let limit = slowed.limit.map(|limit| (limit, worker.app.manifest.limits.get(limit)));
         let what = match limit {
             Some((limit, value)) => {
@@ -322,7 +323,10 @@ impl Watchdog {
     fn look_at_the_burning(&self, now: Instant) {
         let cpu = |worker: &Arc<Worker>| worker.watch.thread().and_then(thread_cpu);
         let found = self.burning().look(now, cpu, |worker| worker.watch.is_resting());
-        for (worker, burnt) in found.resting {
+        for (worker, burnt, before) in found.resting {
+            let more = worker.watch.memory().saturating_sub(before);
+            self.ledger.lose_more(more);
+            worker.interventions.lost_more(more);
             let message =
                 format!("the turn that was given up is over after {} s of CPU time more", burnt.as_secs());
             self.tell(&worker, Level::Info, &message);

@@ -6,7 +6,7 @@
 //! its own thread only, in the very turn that went too far.
 //!
 //! A built-in function may take minutes without a look. Then the host gives the turn up from outside, and the thread
-//! goes on for nobody, up to the first place where it comes by here: it sleeps there for good.
+//! goes on for nobody, up to its end or a look: it sleeps there for good.
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_void};
@@ -156,8 +156,20 @@ impl State {
         if self.services.watch.is_given_up() {
             // Nobody may reach into the isolate any more.
             self.handle.park();
+            self.note_what_is_kept();
             self.services.watch.rest();
         }
+    }
+
+    /// Notes what the guest holds whose thread is about to sleep for good: what is committed is what the thread keeps.
+    fn note_what_is_kept(&self) {
+        // SAFETY: the isolate of the state, on its own thread; V8 itself reads its statistics before it runs out of
+        // memory.
+        let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr_unchecked(self.accounts.isolate.get()) };
+        let statistics = isolate.get_heap_statistics();
+        self.accounts.memory.set_heap(statistics.total_heap_size() as u64);
+        self.accounts.memory.set_external(statistics.external_memory() as u64);
+        self.services.watch.set_memory(self.accounts.memory.total());
     }
 
     /// The app is loaded: what comes is on its requests' accounts.
@@ -252,7 +264,6 @@ pub(crate) unsafe extern "C" fn look(isolate: v8::UnsafeRawIsolatePtr, _data: *m
 unsafe extern "C" fn near_heap_limit(data: *mut c_void, current: usize, initial: usize) -> usize {
     // SAFETY: the state lives as long as the isolate, on the same thread.
     let state = unsafe { &*data.cast::<State>() };
-    state.rest_if_given_up();
     state.stop_at_limit(StopReason::Memory, Limit::Memory);
     // The look that follows knows the stack, and terminates.
     state.handle.interrupt();
@@ -272,9 +283,12 @@ unsafe extern "C" fn collected(
     // SAFETY: V8 gives the isolate that it collects for, and the state lives as long.
     let (mut isolate, state) =
         unsafe { (v8::Isolate::from_raw_isolate_ptr_unchecked(isolate), &*data.cast::<State>()) };
-    state.rest_if_given_up();
     let memory = &state.accounts.memory;
     state.measure(&mut isolate);
+    if state.services.watch.is_given_up() {
+        // It goes on to its end: what V8 holds outside of the heap for the running function would stay here.
+        return;
+    }
     if kind != v8::GCType::kGCTypeMarkSweepCompact {
         // The old generation's garbage is still there: a look has it collected.
         if memory.is_high() {
@@ -339,14 +353,7 @@ fn park(what: &str) -> ! {
         state.rest_if_given_up();
         // Nobody may reach into the isolate any more.
         state.handle.park();
-        // SAFETY: the isolate of the state, on its own thread; V8 itself reads its statistics before it comes here.
-        let mut isolate =
-            unsafe { v8::Isolate::from_raw_isolate_ptr_unchecked(state.accounts.isolate.get()) };
-        let statistics = isolate.get_heap_statistics();
-        // What is committed is what the thread keeps.
-        state.accounts.memory.set_heap(statistics.total_heap_size() as u64);
-        state.accounts.memory.set_external(statistics.external_memory() as u64);
-        state.services.watch.set_memory(state.accounts.memory.total());
+        state.note_what_is_kept();
         let limit = state.services.limits.get(Limit::Memory);
         let detail = format!(
             "the app reached its memory limit of {} in one step, which V8 could not break off ({what})",

@@ -78,6 +78,11 @@ impl Interventions {
         self.lost_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// A lost worker holds so many bytes more than it was lost with.
+    pub(crate) fn lost_more(&self, bytes: u64) {
+        self.lost_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// A turn did not stop, and its thread was slowed down.
     pub(crate) fn slowed(&self) {
         self.slowed.fetch_add(1, Ordering::Relaxed);
@@ -121,12 +126,13 @@ mod tests {
         }
         all.lost(5);
         all.lost(6);
+        all.lost_more(7);
         all.slowed();
         let expected = InterventionsSnapshot {
             replaced: [1, 2, 3],
             shortages: [1, 2, 3],
             lost: 2,
-            lost_bytes: 11,
+            lost_bytes: 18,
             slowed: 1,
         };
         assert_eq!(all.take(), expected);

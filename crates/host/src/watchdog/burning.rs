@@ -24,12 +24,14 @@ struct Given<Worker> {
     /// The thread's CPU time when it was given up, and since.
     base: Duration,
     burnt: Duration,
+    /// What it held then, in bytes.
+    memory: u64,
 }
 
 /// What a look found.
 pub(super) struct Found<Worker> {
-    /// Those that came to rest since the last look, and what they had burnt.
-    pub(super) resting: Vec<(Worker, Duration)>,
+    /// Those that came to rest since the last look, what they had burnt, and what they held when they were given up.
+    pub(super) resting: Vec<(Worker, Duration, u64)>,
     /// What all have burnt, and how many still do, if that is too much; with one of them.
     pub(super) too_much: Option<(Worker, Duration, usize)>,
 }
@@ -41,9 +43,9 @@ impl<Worker> Default for Burning<Worker> {
 }
 
 impl<Worker: Clone> Burning<Worker> {
-    /// This worker was given up, when its thread had taken so much CPU time.
-    pub(super) fn add(&mut self, worker: Worker, base: Duration) {
-        self.threads.push(Given { worker, base, burnt: Duration::ZERO });
+    /// This worker was given up, when its thread had taken so much CPU time, and held so many bytes.
+    pub(super) fn add(&mut self, worker: Worker, base: Duration, memory: u64) {
+        self.threads.push(Given { worker, base, burnt: Duration::ZERO, memory });
     }
 
     /// Whether no thread burns.
@@ -70,7 +72,7 @@ impl<Worker: Clone> Burning<Worker> {
             let rests = rests(&given.worker);
             if rests {
                 self.past += given.burnt;
-                found.resting.push((given.worker.clone(), given.burnt));
+                found.resting.push((given.worker.clone(), given.burnt, given.memory));
             }
             !rests
         });
@@ -95,8 +97,8 @@ mod tests {
         let start = Instant::now();
         let mut burning = Burning::default();
         // The first had taken 100 s when it was given up; it gets a whole processor, the second half of one.
-        burning.add(1, 100 * SECOND);
-        burning.add(2, Duration::ZERO);
+        burning.add(1, 100 * SECOND, 5);
+        burning.add(2, Duration::ZERO, 6);
         let is_over = Cell::new(false);
         let mut look = |second: u32| {
             let cpu = |worker: &u32| match worker {
@@ -110,7 +112,7 @@ mod tests {
             assert!(found.resting.is_empty() && found.too_much.is_none());
         }
         is_over.set(true);
-        assert_eq!(look(21).resting, [(1, 20 * SECOND)]);
+        assert_eq!(look(21).resting, [(1, 20 * SECOND, 5)]);
         assert!(look(79).too_much.is_none(), "the second has burnt 39.5 s");
         assert_eq!(look(80).too_much, Some((2, 60 * SECOND, 1)));
     }
@@ -119,10 +121,10 @@ mod tests {
     fn threads_that_rest_are_not_too_much() {
         let start = Instant::now();
         let mut burning = Burning::default();
-        burning.add((), Duration::ZERO);
+        burning.add((), Duration::ZERO, 7);
         assert!(!burning.is_empty());
         let found = burning.look(start, |()| Some(1000 * SECOND), |()| true);
-        assert_eq!((found.resting, found.too_much), (vec![((), 1000 * SECOND)], None));
+        assert_eq!((found.resting, found.too_much), (vec![((), 1000 * SECOND, 7)], None));
         assert!(burning.is_empty());
         assert!(burning.look(start + 2 * SECOND, |()| None, |()| false).resting.is_empty());
     }

@@ -10,12 +10,13 @@ const SELDOM: Duration = Duration::from_millis(100);
 
 /// How much CPU time a turn that was slowed down may take until it is given up: at least so much, and so much for each
 /// megabyte of its memory limit. Collecting all garbage may take a millisecond a megabyte, in which nothing looks at
-/// interrupts; whoever is given up costs the process a thread, for good.
-const GRACE: Duration = Duration::from_secs(1);
+/// interrupts, and parsing JSON of a hundred megabytes a second or two; whoever is given up costs the process a thread
+/// and its memory, for good.
+const GRACE: Duration = Duration::from_secs(2);
 const GRACE_A_MEGABYTE: Duration = Duration::from_millis(4);
-/// Where others leave it so little that this takes longer than [`PATIENCE`], a tenth will do: it was scheduled, and did
-/// not look; and clients wait.
-const SCANT: u32 = 10;
+/// Where others leave it so little that this takes longer than [`PATIENCE`], this part of it will do: it was scheduled,
+/// and did not look; and clients wait.
+const SCANT: u32 = 20;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a turn may go on that was slowed down.
@@ -165,8 +166,8 @@ mod tests {
 
     #[test]
     fn a_turn_is_given_up_by_what_it_takes_and_sooner_by_the_clock_if_it_gets_little() {
-        assert_eq!(given_up(1.0, 128), Some(1000));
-        assert_eq!(given_up(0.5, 128), Some(2000));
+        assert_eq!(given_up(1.0, 128), Some(2000));
+        assert_eq!(given_up(0.5, 128), Some(4000));
         assert_eq!(given_up(1.0, 1000), Some(4000), "a large heap takes longer to be collected");
         assert_eq!(given_up(0.05, 128), Some(10_000));
         assert_eq!(given_up(0.005, 128), Some(20_000), "by then it was scheduled for 100 ms");
