@@ -372,20 +372,23 @@ mod tests {
 
     #[test]
     fn a_turn_either_ends_or_is_given_up_and_what_came_before_it_is_seen() {
-        const ROUNDS: u64 = 2000;
+        const ROUNDS: u64 = 500;
         let mut ends = 0;
         for round in 1..=ROUNDS {
             let (watch, counter) = kept();
             let before = AtomicU64::new(0);
+            let both = std::sync::Barrier::new(2);
             let (ended, given_up) = std::thread::scope(|scope| {
                 let worker = scope.spawn(|| {
+                    both.wait();
                     before.store(round, Ordering::Relaxed);
                     let turn = watch.begin_turn();
-                    (0..round % 64).for_each(|_| std::hint::spin_loop());
+                    (0..round % 512).for_each(|_| std::hint::spin_loop());
                     std::mem::forget(turn);
                     watch.end_turn()
                 });
                 let claimer = scope.spawn(|| {
+                    both.wait();
                     while watch.activity() == 0 {
                         std::hint::spin_loop();
                     }
