@@ -1,17 +1,30 @@
 //! A request as a guest gets it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
 use crate::{Body, HeaderList};
+
+/// A request's method, a token of RFC 9110; case matters. See [`method`].
+pub type Method = Cow<'static, str>;
+
+/// A method. The usual ones allocate nothing.
+pub fn method(token: &str) -> Method {
+    const USUAL: [&str; 7] = ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"];
+    match USUAL.iter().find(|usual| **usual == token) {
+        Some(usual) => Cow::Borrowed(usual),
+        None => Cow::Owned(token.to_owned()),
+    }
+}
 
 /// An HTTP request whose head was read and checked by the host.
 #[derive(Debug)]
 pub struct Request {
     /// Names the request in logs and towards the client.
     pub id: RequestId,
-    /// The method as it came (a token of RFC 9110; case matters).
-    pub method: Box<str>,
+    /// The method as it came.
+    pub method: Method,
     /// The absolute URL: `http://host:port/path?query`.
     pub url: String,
     /// The header fields without those that end at the connection (RFC 9110 section 7.6.1).
@@ -114,6 +127,14 @@ mod tests {
         for bad in [&b""[..], b"a b", b"a\nb", &[b'a'; 65], "ü".as_bytes()] {
             assert!(RequestId::parse(bad).is_none(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_method_is_what_came() {
+        for token in ["GET", "PATCH", "get", "PURGE"] {
+            assert_eq!(method(token), token);
+        }
+        assert!(matches!((method("GET"), method("get")), (Cow::Borrowed(_), Cow::Owned(_))));
     }
 
     #[test]

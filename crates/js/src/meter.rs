@@ -5,7 +5,7 @@
 //! the kernel may have run somebody else is the CPU clock asked, and in the middle of one, by a look.
 
 use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -15,15 +15,16 @@ const LONG: u64 = 250_000;
 /// did between turns is not charged to the guest. Turns are mostly shorter, so this is rare.
 const FRESH: u64 = 1_000_000;
 
-/// Measures the turns of one guest, on its thread. All times in nanoseconds.
+/// Measures the turns of one guest, on its thread. All times in nanoseconds, as plain numbers: a turn reads the clock
+/// twice, and of many a turn that is a part that shows.
 pub(crate) struct Meter {
     /// The thread's CPU clock at the last reading, and when that was.
     synced: Cell<u64>,
-    synced_at: Cell<Instant>,
+    synced_at: Cell<u64>,
     /// What turns were charged by the monotonic clock since then.
     charged: Cell<u64>,
     /// The running turn's start; `None` between turns.
-    start: Cell<Option<Instant>>,
+    start: Cell<Option<u64>>,
     /// At the first look in the running turn: its CPU time until then, and the CPU clock.
     looked: Cell<Option<(u64, u64)>>,
 }
@@ -32,7 +33,7 @@ impl Meter {
     pub(crate) fn new() -> Self {
         Self {
             synced: Cell::new(thread_cpu()),
-            synced_at: Cell::new(Instant::now()),
+            synced_at: Cell::new(monotonic()),
             charged: Cell::new(0),
             start: Cell::new(None),
             looked: Cell::new(None),
@@ -41,8 +42,8 @@ impl Meter {
 
     /// A turn begins.
     pub(crate) fn begin(&self) {
-        let now = Instant::now();
-        if nanoseconds(now - self.synced_at.get()) > FRESH {
+        let now = monotonic();
+        if now.saturating_sub(self.synced_at.get()) > FRESH {
             self.sync(thread_cpu(), now);
         }
         self.start.set(Some(now));
@@ -51,7 +52,7 @@ impl Meter {
 
     /// The running turn's time on the wall so far; `None` between turns.
     pub(crate) fn wall(&self) -> Option<Duration> {
-        self.start.get().map(|start| start.elapsed())
+        self.start.get().map(|start| Duration::from_nanos(monotonic().saturating_sub(start)))
     }
 
     /// The running turn's CPU time so far; reads the CPU clock.
@@ -61,7 +62,7 @@ impl Meter {
         match self.looked.get() {
             Some((before, at)) => before + now.saturating_sub(at),
             None => {
-                let before = self.since_sync(now).min(nanoseconds(start.elapsed()));
+                let before = self.since_sync(now).min(monotonic().saturating_sub(start));
                 self.looked.set(Some((before, now)));
                 before
             }
@@ -71,8 +72,8 @@ impl Meter {
     /// The turn is over. Gives its CPU time.
     pub(crate) fn end(&self) -> u64 {
         let Some(start) = self.start.take() else { return 0 };
-        let end = Instant::now();
-        let wall = nanoseconds(end - start);
+        let end = monotonic();
+        let wall = end.saturating_sub(start);
         if let Some((before, at)) = self.looked.get() {
             let now = thread_cpu();
             self.sync(now, end);
@@ -94,20 +95,26 @@ impl Meter {
         now.saturating_sub(self.synced.get()).saturating_sub(self.charged.get())
     }
 
-    fn sync(&self, now: u64, at: Instant) {
+    fn sync(&self, now: u64, at: u64) {
         self.synced.set(now);
         self.synced_at.set(at);
         self.charged.set(0);
     }
 }
 
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+/// Never goes back.
+fn monotonic() -> u64 {
+    read(ClockId::Monotonic)
 }
 
 fn thread_cpu() -> u64 {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    nanoseconds(Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec as u32))
+    read(ClockId::ThreadCPUTime)
+}
+
+/// These clocks start at the machine's or the thread's beginning: their nanoseconds fit for centuries.
+fn read(clock: ClockId) -> u64 {
+    let now = clock_gettime(clock);
+    now.tv_sec.unsigned_abs().wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec.unsigned_abs())
 }
 
 #[cfg(test)]

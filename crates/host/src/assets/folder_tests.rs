@@ -22,7 +22,7 @@ async fn ask(assets: &Assets, method: &str, target: &str, headers: &[(&str, &str
 fn request(method: &str, url: &str) -> Request {
     Request {
         id: nexus_guest::RequestId::from_u128(1),
-        method: method.into(),
+        method: nexus_guest::method(method),
         url: url.into(),
         headers: HeaderList::new(),
         body: Body::Empty,

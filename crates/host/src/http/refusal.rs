@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use nexus_core::{Limit, format_duration};
-use nexus_guest::{ClientAddress, RequestId};
+use nexus_guest::{ClientAddress, Method, RequestId};
 
 /// Why the server answered a request by itself. The connection is closed after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +105,7 @@ const MAX_PATH: usize = 1024;
 /// What a request asked for; empty where that could not be read.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct RequestLine {
-    pub(crate) method: Box<str>,
+    pub(crate) method: Method,
     /// The path with the query.
     pub(crate) path: String,
 }

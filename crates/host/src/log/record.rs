@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nexus_guest::{ClientAddress, Level, LogRecord, RequestId};
+use nexus_guest::{ClientAddress, Level, LogRecord, Method, RequestId};
 
 use super::budget::Budget;
 
@@ -15,7 +15,7 @@ pub struct AccessRecord {
     /// Who asked.
     pub client: ClientAddress,
     /// The method as it came.
-    pub method: Box<str>,
+    pub method: Method,
     /// The path as it came, with the query if that is to be logged.
     pub path: String,
     /// The status that the client got; `None` if it went away before there was one.

@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 
 use httparse::{Error, Header, Status};
-use nexus_guest::{HeaderList, RequestId};
+use nexus_guest::{HeaderList, Method, RequestId};
 
 use super::super::fields;
 use super::super::fields::MAX_FIELDS;
@@ -20,7 +20,7 @@ const METHOD_ALLOWANCE: usize = 64;
 /// What the head says.
 #[derive(Debug)]
 pub(super) struct Head {
-    pub method: Box<str>,
+    pub method: Method,
     /// Absolute, with scheme `http`.
     pub url: String,
     pub headers: HeaderList,
@@ -102,7 +102,7 @@ pub(super) fn parse(input: &[u8], limits: HeadLimits) -> Result<Option<(Head, us
     };
     let keep_alive = fields.connection(is_old);
     let head = Head {
-        method: method.into(),
+        method: nexus_guest::method(method),
         url,
         id: brought_id(fields.traceparent, fields.request_id),
         headers: fields.list,

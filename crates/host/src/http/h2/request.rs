@@ -10,7 +10,7 @@ use super::super::{Refusal, RequestLine, ServerConfig, fields, target};
 
 /// What the head says.
 pub(super) struct Head {
-    pub method: Box<str>,
+    pub method: nexus_guest::Method,
     /// Absolute, with scheme `http`.
     pub url: String,
     pub headers: HeaderList,
@@ -57,7 +57,7 @@ pub(super) fn read(parts: &Parts, config: &ServerConfig) -> Result<Head, Refusal
         return Err(Refusal::Expectation);
     }
     Ok(Head {
-        method: parts.method.as_str().into(),
+        method: nexus_guest::method(parts.method.as_str()),
         url: target::absolute_url("http", host, path),
         headers: headers(parts, host),
         id: id(parts),
