@@ -304,7 +304,7 @@ unsafe extern "C" fn collected(
 }
 
 /// V8 has no memory to go on with, and will not return to the turn. The host hears of it, and the thread sleeps for
-/// good: V8 would end the process, with all other guests.
+/// good: V8 would end the process, with all other guests. It does if this returns.
 ///
 /// # Safety
 /// V8 calls it on the thread that ran out of memory.
@@ -345,11 +345,16 @@ extern "C" fn ending() {
 }
 
 /// Tells the host that the guest ended in the middle of its turn, and never returns. A host that gave the turn up knows.
-fn park(what: &str) -> ! {
+///
+/// Returns on a thread without a guest only: V8's own, or one that makes an isolate. All guests wait for V8's threads
+/// sooner or later, so there V8 is left to end the process, which its supervisor starts again.
+fn park(what: &str) {
+    // SAFETY: `detach` takes it away before the state goes.
+    let Some(state) = (unsafe { RUNNING.get().as_ref() }) else {
+        eprintln!("V8 ran out of memory on a thread that has no guest ({what})");
+        return;
+    };
     let told = catch_unwind(AssertUnwindSafe(|| {
-        let state = RUNNING.get();
-        // SAFETY: `detach` takes it away before the state goes. A thread of V8's own has none.
-        let Some(state) = (unsafe { state.as_ref() }) else { return };
         state.rest_if_given_up();
         // Nobody may reach into the isolate any more.
         state.handle.park();
@@ -393,4 +398,19 @@ fn stack(isolate: &mut v8::Isolate, state: &State) -> String {
         };
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_without_a_guest_is_left_to_v8() {
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            park("for the test");
+            tell.send(()).unwrap();
+        });
+        told.recv_timeout(Duration::from_secs(20)).unwrap();
+    }
 }
