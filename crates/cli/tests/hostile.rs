@@ -70,6 +70,9 @@ const PEAK: u64 = 2560 << 20;
 /// What the process may have more than at its start afterwards, beside what its lost workers hold.
 const KEPT: u64 = 300 << 20;
 
+/// How often the neighbour must have been answered.
+const ENOUGH: u64 = 5;
+
 /// What the log says of a host that hands over to a fresh one, on purpose; and of one that dies.
 const TAKEN_OVER: &str = "a fresh host has taken over";
 const DIED: &str = "died of";
@@ -325,9 +328,11 @@ impl Stage {
                 ));
             }
         }
+        // Attacks may be over sooner than the neighbour has asked so often.
+        let _ = soon(|| (self.watch.answered() >= ENOUGH).then_some(()));
         let (answered, peak, when) = self.watch.stop();
         faults.extend(self.watch.faults());
-        if answered < 5 {
+        if answered < ENOUGH {
             faults.push(format!("the neighbour answered {answered} times only"));
         }
         if peak > PEAK {

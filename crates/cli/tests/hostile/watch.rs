@@ -59,6 +59,11 @@ impl Watch {
         self.seen.changed.load(Ordering::Relaxed)
     }
 
+    /// How often the neighbour answered so far.
+    pub(crate) fn answered(&self) -> u64 {
+        self.seen.answered.load(Ordering::Relaxed)
+    }
+
     /// Ends the watching. Gives how often the neighbour answered, and the peak of the memory in bytes with what was
     /// going on then.
     pub(crate) fn stop(&mut self) -> (u64, u64, String) {
