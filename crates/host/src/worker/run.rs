@@ -264,13 +264,18 @@ impl Life<'_> {
 
     /// Does something unless the worker is told to end meanwhile. There is no guest.
     async fn unless_told<T>(&mut self, work: impl Future<Output = T>) -> Result<T, End> {
-        let told = pin!(commanded(&self.service, self.commands, None, self.worker));
+        let told = pin!(async {
+            loop {
+                // Nothing gives way without a guest.
+                if let Commanded::End(told) = commanded(&self.service, self.commands, None, self.worker).await
+                {
+                    break told;
+                }
+            }
+        });
         match select(pin!(work), told).await {
             Either::Left((done, _)) => Ok(done),
-            Either::Right((commanded, _)) => {
-                let Commanded::End(told) = commanded else {
-                    unreachable!("nothing gives way without a guest")
-                };
+            Either::Right((told, _)) => {
                 self.past.told = Some(told);
                 Err(End::Told(told))
             }
