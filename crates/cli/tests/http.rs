@@ -89,10 +89,11 @@ fn a_request_comes_to_the_guest_as_it_was_sent() {
 }
 
 #[test]
-fn methods_that_nobody_knows_go_to_the_guest() {
+fn usual_methods_and_those_that_nobody_knows_go_to_the_guest() {
     let (_folder, nexus) = serve();
     let mut client = nexus.client("app");
-    for method in ["BREW", "PROPFIND", "M-SEARCH", "QUERY", "get", "x!#$%&'*+-.^_`|~9"] {
+    let methods = "GET POST PUT DELETE OPTIONS PATCH BREW PROPFIND M-SEARCH QUERY get x!#$%&'*+-.^_`|~9";
+    for method in methods.split(' ') {
         assert_eq!(client.request(method, "/about", &[], b"").json()["method"], method);
     }
 }

@@ -30,6 +30,6 @@ pub use body::{Body, BodyError, BodySource, BodyWriter, PipeState, pipe};
 pub use engine::{Engine, Guest, LoadError, SourceExcerpt, Stop, StopReason, Stopper, Ticket, Usage};
 pub use exchange::{Canceller, Failure, FailureKind, PendingReply, Reply, Responder, exchange};
 pub use headers::HeaderList;
-pub use request::{ClientAddress, Method, Request, RequestId, method};
+pub use request::{ClientAddress, Method, Request, RequestId, USUAL_METHODS, method};
 pub use services::{Abandon, Level, LogRecord, LogSink, ModuleError, ModulePath, ModuleSource, Services};
 pub use watch::{TurnGuard, Watch};

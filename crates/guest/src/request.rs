@@ -9,10 +9,12 @@ use crate::{Body, HeaderList};
 /// A request's method, a token of RFC 9110; case matters. See [`method`].
 pub type Method = Cow<'static, str>;
 
-/// A method. The usual ones allocate nothing.
+/// The methods that most requests have. Engines may count on the order.
+pub const USUAL_METHODS: [&str; 7] = ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"];
+
+/// A method. Those of [`USUAL_METHODS`] allocate nothing.
 pub fn method(token: &str) -> Method {
-    const USUAL: [&str; 7] = ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"];
-    match USUAL.iter().find(|usual| **usual == token) {
+    match USUAL_METHODS.iter().find(|usual| **usual == token) {
         Some(usual) => Cow::Borrowed(usual),
         None => Cow::Owned(token.to_owned()),
     }

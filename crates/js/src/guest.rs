@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use nexus_core::{App, Limit};
 use nexus_guest::{
-    Guest, Level, LoadError, ModulePath, Request, Responder, Stop, StopReason, Stopper, Ticket, Usage,
+    Guest, Level, LoadError, ModulePath, Request, Responder, Stop, StopReason, Stopper, Ticket,
+    USUAL_METHODS, Usage,
 };
 use tokio::time::Sleep;
 use url::Url;
@@ -379,11 +380,8 @@ impl Drop for JsGuest {
 
 /// A method for `dispatch`: the usual ones as small numbers, which cost no string.
 fn method_value<'s>(scope: &mut v8::PinScope<'s, '_>, method: &str) -> v8::Local<'s, v8::Value> {
-    match COMMON_METHODS.iter().position(|common| *common == method) {
+    match USUAL_METHODS.iter().position(|usual| *usual == method) {
         Some(index) => v8::Integer::new(scope, index as i32).into(),
         None => crate::ops::latin1_string(scope, method.as_bytes()).into(),
     }
 }
-
-/// In the order that `request.js` knows.
-const COMMON_METHODS: [&str; 7] = ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"];

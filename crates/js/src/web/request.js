@@ -16,7 +16,7 @@
   // Upper-cased if they come in another case; the others are taken as they are.
   const NORMALIZED = { __proto__: null, DELETE: 1, GET: 1, HEAD: 1, OPTIONS: 1, POST: 1, PUT: 1 };
   const FORBIDDEN = { __proto__: null, CONNECT: 1, TRACE: 1, TRACK: 1 };
-  // The methods that the host passes as numbers.
+  // The methods that the host passes as numbers: `USUAL_METHODS` of nexus-guest, in its order.
   const COMMON = ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"];
 
   const CHOICES = {
