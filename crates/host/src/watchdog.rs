@@ -369,7 +369,7 @@ impl Watchdog {
         let (app, worker) = (eye.worker.index, eye.worker.number);
         let event = match eye.is_slow {
             true => Event::Slow { app, worker },
-            false if eye.is_full() => Event::Full { app, worker },
+            false if eye.worker.is_full() => Event::Full { app, worker },
             false => return,
         };
         if eye.reported.is_none_or(|last| now.duration_since(last) >= REMIND) {

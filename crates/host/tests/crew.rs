@@ -134,6 +134,38 @@ fn a_worker_near_its_memory_limit_drains_while_a_fresh_one_serves() {
 }
 
 #[test]
+fn near_the_memory_limit_requests_wait_for_the_fresh_worker() {
+    with_app("[limits]\nmemory = \"32 MB\"\n", |lab, _, address| {
+        lab.loading_waits.store(true, Ordering::SeqCst);
+        let mut client = Client::connect(address);
+        assert_eq!(client.get("grow/30").body, "grown");
+        client.send("hello");
+        let waiting = "nexus_requests_waiting{app=\"app\"}";
+        until("it waits", || lab.metric(waiting) == 1.0);
+        assert!(!lab.seen.lock().unwrap().contains(&"hello".to_owned()), "the full guest did not get it");
+        lab.loading_waits.store(false, Ordering::SeqCst);
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
+        assert_eq!(loaded(lab), 2);
+    });
+}
+
+#[test]
+fn near_the_memory_limit_requests_do_not_wait_for_ever() {
+    with_app("[limits]\nmemory = \"32 MB\"\n", |lab, _, address| {
+        lab.loading_waits.store(true, Ordering::SeqCst);
+        let mut client = Client::connect(address);
+        assert_eq!(client.get("grow/30").body, "grown");
+        assert_eq!(client.get("hello").body, "hello");
+        assert_eq!(loaded(lab), 1, "the fresh worker did not come");
+        // It has been waited for once, which is enough.
+        assert_eq!(client.get("again").body, "again");
+        assert_eq!(client.get("grow/1").body, "grown");
+        lab.loading_waits.store(false, Ordering::SeqCst);
+    });
+}
+
+#[test]
 fn a_worker_that_drains_ends_after_the_time_of_a_request() {
     let grace = |config: &mut HostConfig| config.shutdown.grace = Duration::from_millis(100);
     with_apps(

@@ -129,9 +129,11 @@ impl State {
         let accounts = &self.accounts;
         let mut cpu = accounts.meter.end();
         accounts.memory.set_external(external(isolate));
-        if cpu >= LONG || accounts.memory.is_high() {
+        let is_due = accounts.memory.turn_is_over();
+        if is_due || cpu >= LONG || accounts.memory.is_high() {
             accounts.meter.begin();
             self.examine(isolate);
+            accounts.memory.measured();
             cpu += accounts.meter.end();
         }
         self.services.watch.set_memory(accounts.memory.total());

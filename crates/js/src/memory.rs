@@ -21,7 +21,17 @@ pub(crate) struct Memory {
     held: Arc<AtomicU64>,
     /// Beyond it the garbage is collected, to see what is really held.
     threshold: Cell<u64>,
+    /// How many turns have ended since the heap was measured at a turn's end, and the total then.
+    turns: Cell<u32>,
+    before: Cell<u64>,
+    /// After how many it is measured again.
+    due: Cell<u32>,
 }
+
+/// So many turns end before the heap is measured, at the most.
+const SELDOM: u32 = 64;
+/// So often it is measured, at the rate of the last turns, before it is high.
+const STEPS: u64 = 4;
 
 impl Memory {
     pub(crate) fn new(limit: u64) -> Self {
@@ -31,7 +41,29 @@ impl Memory {
             external: Cell::new(0),
             held: Arc::default(),
             threshold: Cell::new(soft(limit)),
+            turns: Cell::new(0),
+            before: Cell::new(0),
+            due: Cell::new(1),
         }
+    }
+
+    /// A turn is over. Says whether the heap should be measured: from one collection to the next it may grow by more
+    /// than there is between nearly full and full.
+    #[inline]
+    pub(crate) fn turn_is_over(&self) -> bool {
+        self.turns.set(self.turns.get() + 1);
+        self.turns.get() >= self.due.get()
+    }
+
+    /// The heap was measured at a turn's end: sets after how many turns it should be again.
+    pub(crate) fn measured(&self) {
+        let total = self.total();
+        let rate = total.saturating_sub(self.before.get()).div_ceil(u64::from(self.turns.get().max(1)));
+        let room = self.threshold.get().saturating_sub(total) / STEPS;
+        let due = room.checked_div(rate).map_or(SELDOM, |turns| turns.clamp(1, u64::from(SELDOM)) as u32);
+        self.due.set(due);
+        self.before.set(total);
+        self.turns.set(0);
     }
 
     pub(crate) fn limit(&self) -> u64 {
@@ -135,6 +167,33 @@ mod tests {
         assert!(memory.total() >= 100_000);
         drop(piece);
         assert_eq!(memory.total(), 0);
+    }
+
+    #[test]
+    fn who_grows_is_measured_more_often_the_nearer_the_limit_is() {
+        let memory = Memory::new(100 << 20);
+        let (mut highest, mut measured) = (0, 0);
+        for turn in 1..=1000 {
+            let held = turn * (100 << 10);
+            if memory.turn_is_over() {
+                memory.set_heap(held);
+                memory.measured();
+                measured += 1;
+            }
+            if !memory.is_high() {
+                highest = held;
+            }
+        }
+        assert!(highest < 91 << 20, "{highest}");
+        assert!((15..=200).contains(&measured), "{measured}");
+    }
+
+    #[test]
+    fn who_does_not_grow_is_measured_seldom() {
+        let memory = Memory::new(100 << 20);
+        memory.set_heap(80 << 20);
+        let measured = (0..6400).filter(|_| memory.turn_is_over()).inspect(|_| memory.measured()).count();
+        assert!((100..=110).contains(&measured), "{measured}");
     }
 
     #[test]

@@ -85,13 +85,4 @@ impl Eye {
             is_ending: since_told.is_some_and(|since| since < ENDING),
         }
     }
-
-    /// Whether a fresh worker should take the place of this one: it holds 90 % of its limit. Not if it held most of that
-    /// from the start, for then a fresh one would, too.
-    pub(super) fn is_full(&self) -> bool {
-        let limit = self.worker.app.manifest.limits.get(Limit::Memory);
-        let memory = self.worker.watch.memory();
-        let at_start = self.worker.memory_at_start.load(Ordering::Relaxed);
-        memory > limit / 10 * 9 && memory.saturating_sub(at_start) > limit / 4
-    }
 }

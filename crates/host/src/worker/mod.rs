@@ -14,6 +14,7 @@
 //! see `crate::crew`.
 
 mod deadlines;
+mod hold;
 mod load;
 mod lost;
 mod queue;
@@ -29,7 +30,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use nexus_core::{App, HostConfig};
+use nexus_core::{App, HostConfig, Limit};
 use nexus_guest::{Engine, Stop, Watch};
 use tokio::sync::{mpsc, oneshot};
 
@@ -209,6 +210,16 @@ impl Worker {
     pub(crate) fn tell(&self, event: Event) {
         // A host that is gone need not know.
         let _ = self.events.send(event);
+    }
+
+    /// Whether a fresh worker should take the place of this one: it holds 90 % of its limit. Not if it held most of that
+    /// from the start, for then a fresh one would, too.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        let limit = self.app.manifest.limits.get(Limit::Memory);
+        let memory = self.watch.memory();
+        memory > limit / 10 * 9
+            && memory.saturating_sub(self.memory_at_start.load(Ordering::Relaxed)) > limit / 4
     }
 
     /// Resolves when the thread ends or is lost. For one caller only.

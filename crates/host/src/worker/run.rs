@@ -298,6 +298,7 @@ impl Life<'_> {
             Told::Retire | Told::HandOver => shutdown.drain(),
             Told::Stop => shutdown.begin(),
         }
+        service.ends();
         if guest.is_none() {
             // Nobody will come for those who wait.
             service.guest_is(Place::Absent);

@@ -14,13 +14,18 @@ use nexus_guest::{
 };
 use slab::Slab;
 
+use super::Worker;
 use super::deadlines::Deadlines;
+use super::hold::Hold;
 use super::queue::{Queue, Turn, Waiting};
-use super::underway::{Note, Notes, Underway};
+use super::underway::{Note, Notes};
 use crate::assets::Assets;
 use crate::http::{Call, CallOwner, Outcome, Refused, Service};
 use crate::log::{AccessRecord, AppLog, Logger};
 use crate::metrics::AppStats;
+
+/// How often it is looked whether requests are still to be held back.
+const HELD: Duration = Duration::from_millis(10);
 
 /// A request in flight.
 struct InFlight {
@@ -61,6 +66,7 @@ pub(super) struct WorkerService {
     pub(super) assets: Option<Assets>,
     pub(super) deadlines: Deadlines,
     queue: Queue,
+    hold: Hold,
     /// The guest's number among those that were in its place.
     generation: Cell<u64>,
     in_flight: RefCell<Slab<InFlight>>,
@@ -71,23 +77,23 @@ pub(super) struct WorkerService {
 
 impl WorkerService {
     pub(super) fn new(
-        app: Arc<App>,
+        worker: Arc<Worker>,
         logger: Logger,
-        stats: Arc<AppStats>,
-        underway: Arc<Underway>,
         access_log: bool,
         assets: Option<Assets>,
     ) -> io::Result<Self> {
+        let app = worker.app.clone();
         let mut seed = [0; 16];
         rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
         Ok(Self {
-            log: underway.log().clone(),
-            notes: Notes::new(underway),
+            log: worker.underway.log().clone(),
+            notes: Notes::new(worker.underway.clone()),
             queue: Queue::new(&app.manifest.limits),
+            stats: worker.stats.clone(),
+            hold: Hold::new(worker),
             generation: Cell::new(0),
             app,
             logger,
-            stats,
             access_log,
             place: RefCell::new(Place::Loading),
             assets,
@@ -103,6 +109,7 @@ impl WorkerService {
         self.generation.set(self.generation.get() + 1);
         let is_absent = matches!(place, Place::Absent | Place::NoMemory);
         let _before = std::mem::replace(&mut *self.place.borrow_mut(), place);
+        self.hold.renew();
         if is_absent {
             for waiting in self.queue.take_all() {
                 self.refuse_without_guest(&waiting.responder);
@@ -111,10 +118,16 @@ impl WorkerService {
         self.queue.wake();
     }
 
+    /// The worker ends: those who wait for a fresh one follow.
+    pub(super) fn ends(&self) {
+        self.hold.end();
+        self.queue.wake();
+    }
+
     /// Hands a request to the guest, or has it wait for a place there.
     fn give(&self, request: Request, responder: Responder, key: u64) {
         let guest = match &*self.place.borrow() {
-            Place::Ready(guest) if self.queue.enter() => guest.clone(),
+            Place::Ready(guest) if !self.hold.holds() && self.queue.enter() => guest.clone(),
             Place::Ready(_) | Place::Loading => return self.wait(request, responder, key),
             Place::Absent | Place::NoMemory => return self.refuse_without_guest(&responder),
         };
@@ -214,6 +227,9 @@ impl WorkerService {
             Place::Ready(guest) => guest.clone(),
             Place::Loading | Place::Absent | Place::NoMemory => return false,
         };
+        if self.hold.holds() {
+            return false;
+        }
         let Some(Waiting { request, responder, key, .. }) = self.queue.admit() else { return false };
         match self.find(key) {
             Some(slot) if !responder.is_sent() => {
@@ -243,7 +259,9 @@ impl WorkerService {
                 waiting.responder.send(Err(failure));
             }
             if due > now {
-                let sleep = std::pin::pin!(tokio::time::sleep_until(due.into()));
+                // Nobody tells when garbage is gone.
+                let until = if self.hold.holds() { due.min(now + HELD) } else { due };
+                let sleep = std::pin::pin!(tokio::time::sleep_until(until.into()));
                 select(sleep, std::pin::pin!(self.queue.changed())).await;
             }
         }

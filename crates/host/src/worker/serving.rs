@@ -12,7 +12,7 @@ use crate::http::{Listener, Server, ServerConfig, Shutdown, Trust, serve};
 use crate::listen::Bound;
 
 /// What answers the worker's requests.
-pub(super) fn service(start: &Start, worker: &Worker) -> Result<WorkerService, String> {
+pub(super) fn service(start: &Start, worker: &Arc<Worker>) -> Result<WorkerService, String> {
     let app = &start.app;
     let assets =
         match &app.manifest.assets {
@@ -25,9 +25,7 @@ pub(super) fn service(start: &Start, worker: &Worker) -> Result<WorkerService, S
             }
             None => None,
         };
-    let (logger, stats) = (start.logger.clone(), worker.stats.clone());
-    let (underway, access_log) = (worker.underway.clone(), start.config.log.access);
-    let service = WorkerService::new(app.clone(), logger, stats, underway, access_log, assets);
+    let service = WorkerService::new(worker.clone(), start.logger.clone(), start.config.log.access, assets);
     service.map_err(|error| format!("no random numbers are to be had: {error}"))
 }
 
