@@ -37,8 +37,10 @@ use crate::log::Logger;
 use crate::metrics::{Shortage, thread_cpu};
 use crate::worker::{self, Control, Event, Worker};
 
-/// From look to look.
+/// From look to look at a turn that goes on.
 const LOOK: Duration = Duration::from_millis(2);
+/// From look to look while there is none: most turns are over long before. Each look takes a processor from a worker.
+const GLANCE: Duration = Duration::from_millis(5);
 /// From one look at the memory to the next.
 const BOOKS: Duration = Duration::from_millis(50);
 /// With no worker awake for so long the watchdog goes to sleep.
@@ -198,7 +200,8 @@ impl Watchdog {
             if is_quiet {
                 self.sleep();
             } else {
-                std::thread::park_timeout(LOOK);
+                let is_in_turn = eyes.iter().any(|eye| eye.turn.is_some());
+                std::thread::park_timeout(if is_in_turn { LOOK } else { GLANCE });
             }
         }
     }
