@@ -13,6 +13,7 @@
 //! Watch::poke  ───────────────────────────────►    looks at its limits in the middle of a turn
 //! Watch::give_up  ────────────────────────────►    never returns from this turn, which looks at nothing
 //! Abandon::abandon  ◄──────────────────────────    the engine will never return from this turn
+//! StopSink::stopped  ◄─────────────────────────    one request was stopped, and the guest goes on
 //! ```
 //!
 //! A guest and everything that it holds live on one thread, so nothing on this path is locked
@@ -22,6 +23,7 @@ mod body;
 mod engine;
 mod exchange;
 mod headers;
+mod meter;
 mod request;
 mod services;
 mod watch;
@@ -30,6 +32,9 @@ pub use body::{Body, BodyError, BodySource, BodyWriter, PipeState, pipe};
 pub use engine::{Engine, Guest, LoadError, SourceExcerpt, Stop, StopReason, Stopper, Ticket, Usage};
 pub use exchange::{Canceller, Failure, FailureKind, PendingReply, Reply, Responder, exchange};
 pub use headers::HeaderList;
+pub use meter::Meter;
 pub use request::{ClientAddress, Method, Request, RequestId, USUAL_METHODS, method};
-pub use services::{Abandon, Level, LogRecord, LogSink, ModuleError, ModulePath, ModuleSource, Services};
+pub use services::{
+    Abandon, Level, LogRecord, LogSink, ModuleError, ModulePath, ModuleSource, Services, StopSink,
+};
 pub use watch::{TurnGuard, Watch};

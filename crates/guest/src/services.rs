@@ -24,6 +24,15 @@ pub struct Services {
     pub watch: Arc<Watch>,
     /// Who is told if the engine cannot return any more.
     pub abandon: Rc<dyn Abandon>,
+    /// Who is told when a single request is stopped.
+    pub stops: Rc<dyn StopSink>,
+}
+
+/// Told by an engine whose guests keep their requests apart: one of them was stopped at a limit, and the others go on.
+/// Where a stop ends the guest, [`Guest::poll`](crate::Guest::poll) says so instead.
+pub trait StopSink {
+    /// The request was stopped, and has been answered.
+    fn stopped(&self, request: RequestId, stop: &Stop);
 }
 
 /// Told by an engine that will never return from the running turn: it ran out of memory in the middle of something

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use nexus_core::{App, Limits, Manifest};
 use nexus_guest::{
     Abandon, Body, ClientAddress, Engine, HeaderList, Level, LogRecord, LogSink, ModuleError, ModulePath,
-    ModuleSource, Request, RequestId, Services, Stop, Watch, exchange,
+    ModuleSource, Request, RequestId, Services, Stop, StopSink, Watch, exchange,
 };
 use nexus_js::JsEngine;
 
@@ -42,6 +42,12 @@ struct Nobody;
 impl Abandon for Nobody {
     fn abandon(&self, stop: Stop) {
         panic!("abandoned: {stop:?}");
+    }
+}
+
+impl StopSink for Nobody {
+    fn stopped(&self, request: RequestId, stop: &Stop) {
+        panic!("request {request} was stopped alone: {stop:?}");
     }
 }
 
@@ -80,6 +86,7 @@ async fn cold_start(app: Arc<App>) -> Duration {
         limits: Limits::default(),
         watch: Arc::new(Watch::new()),
         abandon: Rc::new(Nobody),
+        stops: Rc::new(Nobody),
     };
     let guest = JsEngine.load(app, services).await.unwrap();
     let (responder, mut pending) = exchange();

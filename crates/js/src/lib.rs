@@ -17,7 +17,6 @@ mod guest;
 mod isolate;
 mod limits;
 mod memory;
-mod meter;
 mod modules;
 mod operations;
 mod ops;

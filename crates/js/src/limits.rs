@@ -15,11 +15,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use nexus_core::Limit;
-use nexus_guest::{Stop, StopReason, TurnGuard};
+use nexus_guest::{Meter, Stop, StopReason, TurnGuard};
 
 use crate::exception::prefix;
 use crate::memory::Memory;
-use crate::meter::Meter;
 use crate::scope::ScopeKey;
 use crate::state::State;
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use nexus_guest::{Engine, Guest, LoadError, Services};
+use nexus_guest::{Engine, Guest, Level, LoadError, LogRecord, LogSink, RequestId, Services, Stop, StopSink};
 
 use super::lost::Lost;
 use super::{Start, Worker};
+use crate::log::AppLog;
 use crate::modules::FolderModules;
 
 /// Loads the app's guest on this thread.
@@ -20,18 +21,34 @@ pub(super) async fn load(
     let modules = FolderModules::new(&start.app.folder);
     let modules =
         modules.map_err(|error| LoadError::new(format!("cannot open the app's folder: {error}")))?;
+    let log = start.logger.app(start.app.name().as_str(), Some(worker.number));
     let services = Services {
-        log: Rc::new(start.logger.app(start.app.name().as_str(), Some(worker.number))),
+        log: Rc::new(log.clone()),
         modules: Rc::new(modules),
         env: start.env.clone().into(),
         limits: start.app.manifest.limits,
         watch: worker.watch.clone(),
         abandon: Rc::new(Lost(worker.clone())),
+        stops: Rc::new(Stops { worker: worker.clone(), log }),
     };
     worker.is_loading.store(true, Ordering::Relaxed);
     let loaded = engine.load(start.app.clone(), services).await;
     worker.is_loading.store(false, Ordering::Relaxed);
     loaded
+}
+
+/// Counts and tells what single requests were stopped for.
+struct Stops {
+    worker: Arc<Worker>,
+    log: AppLog,
+}
+
+impl StopSink for Stops {
+    fn stopped(&self, request: RequestId, stop: &Stop) {
+        self.worker.stats.stopped(stop.reason);
+        let message = format!("the guest was stopped: {}", stop.detail);
+        self.log.log(LogRecord { level: Level::Error, request: Some(request), message, stack: None });
+    }
 }
 
 /// Gives the system back what guests have freed: the C library keeps it otherwise. Soon, on a thread of the pool, and

@@ -9,7 +9,7 @@ use std::time::Duration;
 use nexus_core::{App, Limit, Limits, Manifest};
 use nexus_guest::{
     Abandon, Body, ClientAddress, Engine, Failure, Guest, HeaderList, LoadError, PendingReply, Reply,
-    Request, RequestId, Services, Stop, Ticket, Watch, exchange,
+    Request, RequestId, Services, Stop, StopSink, Ticket, Watch, exchange,
 };
 use nexus_js::JsEngine;
 
@@ -21,6 +21,12 @@ struct Nobody;
 impl Abandon for Nobody {
     fn abandon(&self, stop: Stop) {
         panic!("abandoned: {stop:?}");
+    }
+}
+
+impl StopSink for Nobody {
+    fn stopped(&self, request: RequestId, stop: &Stop) {
+        panic!("request {request} was stopped alone: {stop:?}");
     }
 }
 
@@ -44,6 +50,7 @@ pub(crate) async fn load(files: &[(&str, &str)]) -> Result<TestGuest, LoadError>
         limits,
         watch: Arc::new(Watch::new()),
         abandon: Rc::new(Nobody),
+        stops: Rc::new(Nobody),
     };
     let app = App {
         folder: "/nowhere".into(),

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use nexus_core::{App, Limit, Limits, Manifest};
 use nexus_guest::{
     Abandon, Body, ClientAddress, Engine, Failure, Guest, HeaderList, LoadError, LogRecord, Request,
-    RequestId, Services, Stop, Usage, Watch, exchange,
+    RequestId, Services, Stop, StopSink, Usage, Watch, exchange,
 };
 use nexus_js::JsEngine;
 
@@ -79,6 +79,12 @@ struct Tell(Sender<Event>);
 impl Abandon for Tell {
     fn abandon(&self, stop: Stop) {
         self.0.send(Event::Abandoned(stop)).unwrap();
+    }
+}
+
+impl StopSink for Tell {
+    fn stopped(&self, request: RequestId, stop: &Stop) {
+        panic!("request {request} was stopped alone: {stop:?}");
     }
 }
 
@@ -200,6 +206,7 @@ fn services(
         limits,
         watch,
         abandon: Rc::new(Tell(events.clone())),
+        stops: Rc::new(Tell(events.clone())),
     }
 }
 

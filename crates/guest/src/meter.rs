@@ -17,7 +17,7 @@ const FRESH: u64 = 1_000_000;
 
 /// Measures the turns of one guest, on its thread. All times in nanoseconds, as plain numbers: a turn reads the clock
 /// twice, and of many a turn that is a part that shows.
-pub(crate) struct Meter {
+pub struct Meter {
     /// The thread's CPU clock at the last reading, and when that was.
     synced: Cell<u64>,
     synced_at: Cell<u64>,
@@ -29,8 +29,15 @@ pub(crate) struct Meter {
     looked: Cell<Option<(u64, u64)>>,
 }
 
+impl Default for Meter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Meter {
-    pub(crate) fn new() -> Self {
+    /// A meter for the current thread, which alone may use it.
+    pub fn new() -> Self {
         Self {
             synced: Cell::new(thread_cpu()),
             synced_at: Cell::new(monotonic()),
@@ -41,7 +48,7 @@ impl Meter {
     }
 
     /// A turn begins.
-    pub(crate) fn begin(&self) {
+    pub fn begin(&self) {
         let now = monotonic();
         if now.saturating_sub(self.synced_at.get()) > FRESH {
             self.sync(thread_cpu(), now);
@@ -51,12 +58,12 @@ impl Meter {
     }
 
     /// The running turn's time on the wall so far; `None` between turns.
-    pub(crate) fn wall(&self) -> Option<Duration> {
+    pub fn wall(&self) -> Option<Duration> {
         self.start.get().map(|start| Duration::from_nanos(monotonic().saturating_sub(start)))
     }
 
-    /// The running turn's CPU time so far; reads the CPU clock.
-    pub(crate) fn so_far(&self) -> u64 {
+    /// The running turn's CPU time so far, in nanoseconds; reads the CPU clock.
+    pub fn so_far(&self) -> u64 {
         let Some(start) = self.start.get() else { return 0 };
         let now = thread_cpu();
         match self.looked.get() {
@@ -69,8 +76,8 @@ impl Meter {
         }
     }
 
-    /// The turn is over. Gives its CPU time.
-    pub(crate) fn end(&self) -> u64 {
+    /// The turn is over. Gives its CPU time, in nanoseconds.
+    pub fn end(&self) -> u64 {
         let Some(start) = self.start.take() else { return 0 };
         let end = monotonic();
         let wall = end.saturating_sub(start);
