@@ -73,6 +73,16 @@ fn every_kind_of_wrong_value_is_an_error_with_its_place() {
         ("[http\nport = 1\n", "1:"),
         ("[http]\nport = 1\nport = 2\n", "3:1"),
         ("[env]\n\"a-b\" = \"x\"\n", "2:1: "),
+        ("[project]\nmain = \"a.ts\"\n", "2:8: `main` must be the path of a `.js`, `.mjs` or `.wasm` file"),
+        ("[wasm]\ncompiler = \"llvm\"\n", "2:12: `compiler` must be \"cranelift\", \"winch\" or \"pulley\""),
+        ("[wasm]\nreuse = 0\n", "2:9: `reuse` must be a whole number from 1 to 1000000, not 0"),
+        ("[wasm]\ntables = \"1\"\n", "2:10: `tables` must be a whole number from 1 to 1000000"),
+        ("[wasm]\ninstances = -1\n", "2:13: `instances` must be a whole number from 1 to 1000"),
+        ("[permissions]\nread = \"data\"\n", "2:8: `read` must be an array of paths of folders"),
+        ("[permissions]\nread = [\"\"]\n", "2:9: `read` must hold paths of folders, not \"\""),
+        ("[permissions]\nwrite = [\".\", \"a\\u0000\"]\n", "2:15: `write` must hold paths of folders"),
+        ("[permissions]\nread = [\"gone\"]\n", "2:9: the folder `gone` is not there"),
+        ("[permissions]\nwrite = [\"index.js\"]\n", "2:10: `index.js` is no folder"),
         ("http = 5\n", "1:1: `http` is a table, not 5"),
     ];
     for (manifest, told) in cases {
@@ -92,11 +102,55 @@ fn near_misses_suggest_the_right_key() {
         ("[project]\nport = 1\n", "help: `port` belongs under [http]"),
         ("name = \"x\"\n", "help: `name` belongs under [project]"),
         ("[assets]\nfolder = \"p\"\ncolour = 1\n", "help: [assets] takes `folder`"),
+        ("[wasm]\ncompiler = \"cranlift\"\n", "help: did you mean \"cranelift\"?"),
+        ("[http]\nreuse = 2\n", "help: `reuse` belongs under [wasm]"),
+        ("[permission]\nread = []\n", "help: did you mean [permissions]?"),
+        ("[permissions]\nread = \"p\"\n", "help: in brackets: `read = [\"p\"]`"),
     ] {
         let folder = Folder::new(&[("nexus.toml", manifest), ("index.js", OK), ("p/x", "")]);
         let output = run(folder.path(), &["check", "."]);
         assert!(output.stdout.contains(help), "{manifest}\n{}", output.stdout);
     }
+}
+
+#[test]
+fn check_takes_wasm_apps_main_files_and_what_javascript_has_no_use_for() {
+    let wasm = "[wasm]\nreuse = 10\n[permissions]\nread = [\"data\"]\n";
+    let folder = Folder::new(&[
+        ("a/index.wasm", ""),
+        ("a/nexus.toml", wasm),
+        ("a/data/x", ""),
+        ("b/app.wasm", ""),
+        ("c/index.js", OK),
+        ("c/nexus.toml", wasm),
+        ("c/data/x", ""),
+        ("lone/hello.wasm", ""),
+        ("lone/hi.mjs", OK),
+    ]);
+    let output = run(folder.path(), &["check", ".", "lone/hello.wasm", "./lone/hi.mjs"]);
+    assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""), "{output:?}");
+    assert_eq!(
+        output.stdout,
+        "ok: a (./a)\nok: b (./b)\nok: c (./c)\nok: hello (lone/hello.wasm)\nok: hi (./lone/hi.mjs)\n"
+    );
+    let output = run(folder.path(), &["check", "--json", "c", "b", "lone/hi.mjs"]);
+    let report: Value = serde_json::from_str(&output.stdout).unwrap();
+    let mains: Vec<_> = (0..3).map(|place| &report["apps"][place]["main"]).collect();
+    assert_eq!(mains, ["index.js", "app.wasm", "hi.mjs"]);
+    let output = run(folder.path(), &["check", "lone/gone.wasm"]);
+    assert_eq!(output.code, Some(2));
+    assert!(output.stdout.contains("lone/gone.wasm: there is no such file"), "{}", output.stdout);
+}
+
+#[test]
+fn a_main_file_is_served_with_the_manifest_beside_it() {
+    let folder = Folder::new(&[
+        ("nexus.toml", "[project]\nname = \"shop\"\nmain = \"gone.js\"\n[env]\nA = \"1\"\n"),
+        ("other.js", ENV),
+    ]);
+    let nexus = Start::in_folder(folder.path()).path("other.js").start();
+    assert_eq!(nexus.get("shop", "/").json(), json!({ "A": "1" }));
+    assert_eq!(nexus.line("serving", |line| line["app"] == "shop")["main"], "other.js");
 }
 
 #[test]
@@ -184,9 +238,14 @@ fn the_schema_describes_every_key_of_both_files() {
     let app = tables(&["schema"]);
     assert_eq!(app["http"]["properties"]["port"]["maximum"], 65535);
     assert!(app["project"]["properties"]["main"]["description"].as_str().unwrap().contains("default export"));
-    for (table, key) in
-        [("project", "name"), ("project", "version"), ("limits", "headers"), ("assets", "folder")]
-    {
+    for (table, key) in [
+        ("project", "name"),
+        ("project", "version"),
+        ("limits", "headers"),
+        ("wasm", "compiler"),
+        ("permissions", "net"),
+        ("assets", "folder"),
+    ] {
         assert!(app[table]["properties"][key].is_object(), "{table}.{key}");
     }
     assert!(app["env"].is_object() && app["listen"].is_null());

@@ -17,6 +17,20 @@ pub struct App {
 }
 
 impl App {
+    /// The main files that are looked for, in this order, where the manifest names none.
+    pub const MAIN_FILES: [&str; 4] = ["index.js", "index.mjs", "index.wasm", "app.wasm"];
+    /// How the names of main files end: JavaScript modules and WebAssembly.
+    pub const MAIN_ENDINGS: [&str; 3] = [".js", ".mjs", ".wasm"];
+
+    /// The path of a main file in its normal form, without a leading `./`.
+    ///
+    /// # Errors
+    /// Why no app can have this main file, in one line: it may lie outside of the app's folder, or its
+    /// name does not end in one of [`MAIN_ENDINGS`](Self::MAIN_ENDINGS).
+    pub fn main_file(path: &str) -> Result<String, String> {
+        crate::schema::main_file(path)
+    }
+
     /// The app's name.
     pub fn name(&self) -> &AppName {
         &self.manifest.name

@@ -11,11 +11,13 @@ mod host_config;
 mod limits;
 mod manifest;
 mod net;
+mod permissions;
 mod schema;
 mod source;
 mod suggest;
 mod syntax;
 mod units;
+mod wasm;
 
 pub use app::{App, AppName};
 pub use diagnostics::{Diagnostic, Diagnostics};
@@ -27,6 +29,8 @@ pub use host_config::{
 pub use limits::{Ceilings, Limit, LimitUnit, Limits};
 pub use manifest::{AssetsSection, HttpSection, Manifest};
 pub use net::{AddressError, AdminAddress, IpNet, ListenAddress};
+pub use permissions::{GrantedFolder, GrantedFolderError, Permissions};
 pub use schema::{host_schema, manifest_schema};
 pub use source::Written;
 pub use units::{UnitError, format_byte_size, format_duration, parse_byte_size, parse_duration};
+pub use wasm::{WasmCompiler, WasmSection};

@@ -2,7 +2,7 @@
 
 use crate::schema::{Document, MANIFEST, Values, validate};
 use crate::source::Written;
-use crate::{AppName, Diagnostic, Diagnostics, Limits};
+use crate::{AppName, Diagnostic, Diagnostics, Limits, Permissions, WasmSection};
 
 /// What an app's `nexus.toml` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,12 +11,16 @@ pub struct Manifest {
     pub name: AppName,
     /// `[project] version`.
     pub version: Option<String>,
-    /// `[project] main`; by default `index.js`, then `index.mjs`.
+    /// `[project] main`; by default the first of [`App::MAIN_FILES`](crate::App::MAIN_FILES) that is there.
     pub main: Option<String>,
     /// `[http]`.
     pub http: HttpSection,
     /// `[limits]`, with the defaults for what the file leaves out.
     pub limits: Limits,
+    /// `[wasm]`.
+    pub wasm: WasmSection,
+    /// `[permissions]`.
+    pub permissions: Permissions,
     /// `[env]`, in order.
     pub env: Vec<(String, String)>,
     /// `[assets]`.
@@ -73,7 +77,12 @@ impl Manifest {
             let help = "rename the folder, or give it a `nexus.toml` that sets `name` under [project]";
             return Err(nameless(folder_name, folder_name, help).into());
         };
-        Ok(Self::new(name, Values::new(&MANIFEST, Written::default())))
+        Ok(Self::default_named(name))
+    }
+
+    /// What holds for an app of this name without a manifest.
+    pub fn default_named(name: AppName) -> Self {
+        Self::new(name, Values::new(&MANIFEST, Written::default()))
     }
 
     fn new(name: AppName, values: Values) -> Self {
@@ -83,6 +92,8 @@ impl Manifest {
             main: values.text("project.main"),
             http: HttpSection { port: values.port("http.port") },
             limits: Limits::read(&values, "limits"),
+            wasm: WasmSection::read(&values),
+            permissions: Permissions::read(&values),
             env: values.variables("env"),
             assets: values.text("assets.folder").map(|folder| AssetsSection { folder }),
             written: values.written,

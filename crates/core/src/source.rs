@@ -79,7 +79,8 @@ impl Written {
         self.places.insert(path, span);
     }
 
-    /// Whether the file sets `path`: a key (`http.port`, `env.NAME`) or a table (`assets`).
+    /// Whether the file sets `path`: a key (`http.port`, `env.NAME`), an element of an array
+    /// (`permissions.read[0]`) or a table (`assets`).
     pub fn contains(&self, path: &str) -> bool {
         self.places.contains_key(path)
     }

@@ -1,40 +1,48 @@
-//! From paths to apps: each path is an app's folder, or a folder of apps.
+//! From paths to apps: each path is an app's folder, an app's main file, or a folder of apps.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nexus_core::{App, Diagnostic, Diagnostics, HostConfig, Manifest};
+use nexus_core::{App, AppName, Diagnostic, Diagnostics, HostConfig, Manifest};
 
 /// The manifest's file name.
 pub const MANIFEST: &str = "nexus.toml";
-/// The main files that are looked for, in this order, where the manifest names none.
-const MAIN_FILES: [&str; 2] = ["index.js", "index.mjs"];
 
-/// A folder that is an app, or should be: the app, or what is wrong with it.
+/// A folder or a file that is an app, or should be: the app, or what is wrong with it.
 #[derive(Debug)]
 pub struct Found {
-    /// The app's folder as it was found.
+    /// The app's folder as it was found, or its main file if that was named.
     pub folder: PathBuf,
     /// The app, if its manifest is fine and its main file there.
     pub app: Result<App, Diagnostics>,
 }
 
-/// Finds the apps at `path`. A folder with a `nexus.toml`, an `index.js` or an `index.mjs` is an app; any
-/// other folder is searched for such folders, not deeper. Hidden folders are passed over.
+/// Finds the apps at `path`. A folder with a `nexus.toml` or one of [`App::MAIN_FILES`] is an app; any
+/// other folder is searched for such folders, not deeper. Hidden folders are passed over. A file that can
+/// be a main file is the app of its folder with that main file, whatever the `nexus.toml` beside it names;
+/// without a `nexus.toml` the app is called after the file.
 ///
 /// # Errors
-/// When the path is no folder, cannot be read, or holds no app.
+/// When the path is neither a folder nor such a file, cannot be read, or holds no app.
 pub fn discover(path: &Path, config: &HostConfig) -> Result<Vec<Found>, Diagnostics> {
     let named = |message: String, help: &str| {
         Diagnostics::from(Diagnostic::of_file(path.display().to_string(), message).with_help(help))
     };
     let metadata = fs::metadata(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound if path.to_str().is_some_and(ends_like_a_main_file) => {
+            named("there is no such file".into(), "give the path of an app's folder or main file")
+        }
         io::ErrorKind::NotFound => {
             named("there is no such folder".into(), "give the path of an app's folder")
         }
         _ => named(format!("cannot be read: {error}"), "check its permissions"),
     })?;
+    if metadata.is_file() && path.file_name().is_some_and(|name| name != MANIFEST) {
+        let (folder, main) = main_file_of(path).map_err(|help| named("is a file".into(), &help))?;
+        return Ok(vec![Found { folder: path.to_owned(), app: load(folder, Some(main), config) }]);
+    }
     if !metadata.is_dir() {
         return Err(named("is a file".into(), "give the folder that it is in"));
     }
@@ -49,8 +57,8 @@ pub fn discover(path: &Path, config: &HostConfig) -> Result<Vec<Found>, Diagnost
         .filter(|folder| !is_hidden(folder) && is_app(folder))
         .collect();
     if folders.is_empty() {
-        let help = "an app's folder holds a nexus.toml, an index.js or an index.mjs";
-        return Err(named("there is no app here".into(), help));
+        let help = format!("an app's folder holds a {MANIFEST}, {}", listed(&App::MAIN_FILES));
+        return Err(named("there is no app here".into(), &help));
     }
     folders.sort();
     Ok(folders.iter().map(|folder| found(folder, config)).collect())
@@ -61,14 +69,51 @@ fn is_hidden(folder: &Path) -> bool {
 }
 
 fn is_app(folder: &Path) -> bool {
-    folder.is_dir() && [MANIFEST].iter().chain(&MAIN_FILES).any(|file| folder.join(file).is_file())
+    folder.is_dir() && [MANIFEST].iter().chain(&App::MAIN_FILES).any(|file| folder.join(file).is_file())
 }
 
 fn found(folder: &Path, config: &HostConfig) -> Found {
-    Found { folder: folder.to_owned(), app: load(folder, config) }
+    Found { folder: folder.to_owned(), app: load(folder, None, config) }
 }
 
-fn load(folder: &Path, config: &HostConfig) -> Result<App, Diagnostics> {
+/// `a`, `b` or `c`.
+fn listed(words: &[&str]) -> String {
+    match words.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => words.concat(),
+    }
+}
+
+fn ends_like_a_main_file(path: &str) -> bool {
+    App::MAIN_ENDINGS.iter().any(|ending| path.ends_with(ending))
+}
+
+/// The folder of a file that can be an app's main file, and the file's name; or what to do instead.
+fn main_file_of(file: &Path) -> Result<(&Path, String), String> {
+    let name = file.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    if !ends_like_a_main_file(name) {
+        return Err(format!("give an app's folder, or a file that ends in {}", listed(&App::MAIN_ENDINGS)));
+    }
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    Ok((folder.unwrap_or(Path::new(".")), App::main_file(name)?))
+}
+
+/// The name of an app that is a main file without a manifest.
+fn name_of(file: &Path) -> Result<AppName, Diagnostic> {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    AppName::from_folder(&stem).ok_or_else(|| {
+        let help =
+            format!("rename the file, or put a `{MANIFEST}` beside it that sets `name` under [project]");
+        Diagnostic::of_file(
+            file.display().to_string(),
+            format!("the file's name `{stem}` makes no name for the app"),
+        )
+        .with_help(help)
+    })
+}
+
+/// The app in `folder`, with this main file if one is named.
+fn load(folder: &Path, main: Option<String>, config: &HostConfig) -> Result<App, Diagnostics> {
     let manifest_file = folder.join(MANIFEST);
     let shown = manifest_file.display().to_string();
     // The path as it was given may be `.` or end in `..`.
@@ -89,10 +134,16 @@ fn load(folder: &Path, config: &HostConfig) -> Result<App, Diagnostics> {
             })?;
             Manifest::parse(&text, &shown, &folder_name)?
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Manifest::default_for(&folder_name)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match &main {
+            Some(file) => Manifest::default_named(name_of(&folder.join(file))?),
+            None => Manifest::default_for(&folder_name)?,
+        },
         Err(error) => return Err(Diagnostic::of_file(shown, format!("cannot be read: {error}")).into()),
     };
     config.apply(&mut manifest)?;
+    if main.is_some() {
+        manifest.main = main;
+    }
     let main = main_file(&absolute, &manifest, &shown)?;
     if let Some(assets) = &manifest.assets
         && !absolute.join(&assets.folder).is_dir()
@@ -100,7 +151,28 @@ fn load(folder: &Path, config: &HostConfig) -> Result<App, Diagnostics> {
         let message = format!("the folder `{}` is not there", assets.folder);
         return Err(manifest.written.diagnostic("assets.folder", message).into());
     }
+    granted_folders_are_there(&absolute, &manifest)?;
     Ok(App { folder: absolute, manifest, main })
+}
+
+fn granted_folders_are_there(app: &Path, manifest: &Manifest) -> Result<(), Diagnostics> {
+    let mut problems = Diagnostics::new();
+    let lists = [("read", &manifest.permissions.read), ("write", &manifest.permissions.write)];
+    for (key, folders) in lists {
+        for (place, folder) in folders.iter().enumerate() {
+            let shown = folder.as_str().escape_debug();
+            let problem = match fs::metadata(folder.path_from(app)) {
+                Ok(metadata) if metadata.is_dir() => continue,
+                Ok(_) => format!("`{shown}` is no folder"),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    format!("the folder `{shown}` is not there")
+                }
+                Err(error) => format!("the folder `{shown}` cannot be read: {error}"),
+            };
+            problems.push(manifest.written.diagnostic(&format!("permissions.{key}[{place}]"), problem));
+        }
+    }
+    problems.into_result()
 }
 
 fn main_file(folder: &Path, manifest: &Manifest, shown: &str) -> Result<Option<String>, Diagnostics> {
@@ -111,12 +183,15 @@ fn main_file(folder: &Path, manifest: &Manifest, shown: &str) -> Result<Option<S
         let message = format!("the main file `{main}` is not there");
         return Err(manifest.written.diagnostic("project.main", message).into());
     }
-    match MAIN_FILES.iter().find(|file| folder.join(file).is_file()) {
+    match App::MAIN_FILES.iter().find(|file| folder.join(file).is_file()) {
         Some(file) => Ok(Some((*file).to_owned())),
         // Static files alone are an app too.
         None if manifest.assets.is_some() => Ok(None),
         None => {
-            let help = "add an index.js or index.mjs, name another file as `main` under [project], or serve files with [assets]";
+            let help = format!(
+                "add an {}, name another file as `main` under [project], or serve files with [assets]",
+                listed(&App::MAIN_FILES)
+            );
             Err(Diagnostic::of_file(shown, "the app has no main file").with_help(help).into())
         }
     }
@@ -129,10 +204,10 @@ pub fn refuse_conflicts(found: &mut [Found]) {
         let Ok(app) = &rest[0].app else { continue };
         let clash = before.iter().find_map(|other| {
             let first = other.app.as_ref().ok()?;
-            if first.folder == app.folder {
+            if first.folder == app.folder && first.main == app.main {
                 return Some(Diagnostic::of_file(
                     rest[0].folder.display().to_string(),
-                    "this folder is named twice",
+                    "this app is named twice",
                 ));
             }
             if first.name() == app.name() {
@@ -226,8 +301,72 @@ mod tests {
         let wrong_main = Temp::new(&[("nexus.toml", "[project]\nmain = \"gone.js\"\n")]);
         let text = wrong_main.discover().unwrap()[0].app.as_ref().unwrap_err().to_string();
         assert!(text.contains("nexus.toml:2:") && text.contains("`gone.js` is not there"), "{text}");
-        let file = empty.0.join("sub/readme.txt");
-        assert!(discover(&file, &HostConfig::default()).unwrap_err().to_string().contains("is a file"));
+        let told = |file: &str| {
+            let path = empty.0.join(file);
+            discover(&path, &HostConfig::default()).unwrap_err().to_string()
+        };
+        let text = told("sub/readme.txt");
+        assert!(text.contains("is a file") && text.contains("ends in .js, .mjs or .wasm"), "{text}");
+        assert!(told("gone").contains("there is no such folder"));
+        assert!(told("gone.wasm").contains("there is no such file"));
+        assert!(empty.discover().unwrap_err().to_string().contains("index.wasm or app.wasm"));
+        fs::write(empty.0.join("sub/nexus.toml"), "").unwrap();
+        assert!(told("sub/nexus.toml").contains("give the folder that it is in"));
+    }
+
+    #[test]
+    fn main_files_are_found_in_their_order() {
+        let mut files = vec![("app.wasm", ""), ("index.wasm", ""), ("index.mjs", ""), ("index.js", "")];
+        while let Some(last) = files.last() {
+            let temp = Temp::new(&files);
+            let found = temp.discover().unwrap();
+            assert_eq!(found[0].app.as_ref().unwrap().main.as_deref(), Some(last.0));
+            files.pop();
+        }
+    }
+
+    #[test]
+    fn a_main_file_is_an_app_called_after_it() {
+        let temp = Temp::new(&[("Hello World.wasm", ""), ("other.mjs", ""), (".wasm", ""), ("...wasm", "")]);
+        let load = |file: &str| {
+            let mut found = discover(&temp.0.join(file), &HostConfig::default())?;
+            assert_eq!((found.len(), &found[0].folder), (1, &temp.0.join(file)));
+            found.remove(0).app
+        };
+        let app = load("Hello World.wasm").unwrap();
+        assert_eq!((app.name().as_str(), app.main.as_deref()), ("hello-world", Some("Hello World.wasm")));
+        assert_eq!(app.folder, fs::canonicalize(&temp.0).unwrap());
+        assert_eq!(load("other.mjs").unwrap().name().as_str(), "other");
+        assert!(load(".wasm").unwrap_err().to_string().contains("is a file"));
+        assert!(load("...wasm").unwrap_err().to_string().contains("the file's name `..` makes no name"));
+        // Two of one folder are two apps, and one named twice is told.
+        let mut found = Vec::new();
+        for file in ["Hello World.wasm", "other.mjs", "other.mjs"] {
+            found.extend(discover(&temp.0.join(file), &HostConfig::default()).unwrap());
+        }
+        refuse_conflicts(&mut found);
+        assert!(found[0].app.is_ok() && found[1].app.is_ok());
+        assert!(found[2].app.as_ref().unwrap_err().to_string().contains("this app is named twice"));
+    }
+
+    #[test]
+    fn a_main_file_comes_before_the_one_that_the_manifest_beside_it_names() {
+        let manifest = "[project]\nname = \"shop\"\nmain = \"gone.js\"\n[http]\nport = 3000\n";
+        let temp = Temp::new(&[("nexus.toml", manifest), ("a.wasm", "")]);
+        let mut found = discover(&temp.0.join("a.wasm"), &HostConfig::default()).unwrap();
+        let app = found.remove(0).app.unwrap();
+        assert_eq!((app.name().as_str(), app.main.as_deref()), ("shop", Some("a.wasm")));
+        assert_eq!((app.manifest.main.as_deref(), app.manifest.http.port), (Some("a.wasm"), Some(3000)));
+    }
+
+    #[test]
+    fn granted_folders_that_are_not_there_are_told_at_their_places() {
+        let text = "[permissions]\nread = [\"data\", \"gone\"]\nwrite = [\"./index.js\", \"/\", \".\"]\n";
+        let temp = Temp::new(&[("nexus.toml", text), ("index.js", ""), ("data/x", "")]);
+        let problems = temp.discover().unwrap().remove(0).app.unwrap_err();
+        let told: Vec<_> =
+            problems.iter().map(|d| format!("{}:{}: {}", d.line, d.column, d.message)).collect();
+        assert_eq!(told, ["2:17: the folder `gone` is not there", "3:10: `./index.js` is no folder"]);
     }
 
     #[test]

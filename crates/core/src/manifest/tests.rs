@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::source::assert_within;
-use crate::{Limit, LimitUnit};
+use crate::{GrantedFolder, Limit, LimitUnit, WasmCompiler};
 use proptest::prelude::*;
 
 fn parse(text: &str) -> Manifest {
@@ -34,6 +34,16 @@ body = 1024
 wall = "500 ms"
 requests = 8
 
+[wasm]
+compiler = "winch"
+reuse = 1_000_000
+tables = 1_000_000
+instances = 1
+
+[permissions]
+read = ["./data", "/srv/shared"]
+write = ["tmp"]
+
 [env]
 Z_LAST = "z"
 A_FIRST = "a # b"
@@ -55,6 +65,13 @@ fn a_full_manifest_is_read() {
     limits.set(Limit::Wall, 500);
     limits.set(Limit::Requests, 8);
     assert_eq!(manifest.limits, limits);
+    assert_eq!(
+        manifest.wasm,
+        WasmSection { compiler: WasmCompiler::Winch, reuse: 1_000_000, tables: 1_000_000, instances: 1 }
+    );
+    let Permissions { read, write } = &manifest.permissions;
+    assert_eq!(read.iter().map(GrantedFolder::as_str).collect::<Vec<_>>(), ["./data", "/srv/shared"]);
+    assert_eq!(write.iter().map(GrantedFolder::as_str).collect::<Vec<_>>(), ["tmp"]);
     assert_eq!(manifest.env, [("Z_LAST".into(), "z".into()), ("A_FIRST".into(), "a # b".into())]);
     assert_eq!(manifest.assets, Some(AssetsSection { folder: "public".into() }));
 }
@@ -69,6 +86,8 @@ fn an_empty_manifest_is_all_defaults() {
     assert_eq!(limits, Limits::default());
     assert_eq!((limits.get(Limit::Headers), limits.get(Limit::Body)), (64 * 1024, 100 * 1024 * 1024));
     assert_eq!(limits.time(Limit::Wall), Duration::from_secs(30));
+    assert_eq!(manifest.wasm, WasmSection::default());
+    assert_eq!(manifest.permissions, Permissions::default());
     assert!(manifest.env.is_empty() && !manifest.written.contains("limits.headers"));
 }
 
@@ -176,7 +195,9 @@ fn limits_that_are_counts_are_whole_numbers() {
 #[test]
 fn an_unknown_key_like_no_other_is_told_what_there_is() {
     assert!(error("[assets]\nfolder = \"a\"\ncolour = 1").ends_with("help: [assets] takes `folder`"));
-    assert!(error("[quux]").ends_with("help: the tables are [project], [http], [limits], [env], [assets]"));
+    assert!(error("[quux]").ends_with(
+        "help: the tables are [project], [http], [limits], [wasm], [permissions], [env], [assets]"
+    ));
     assert!(error("[htpp]\nport = 1").ends_with("help: did you mean [http]?"));
     assert!(error("[http.port]").contains("`port` must be a whole number from 1 to 65535, not a table"));
     assert!(error("[http.tls]\na = 1").starts_with("nexus.toml:1:7: unknown table [http.tls]"));
@@ -205,7 +226,7 @@ fn all_problems_are_told_at_once_in_order() {
             "3:8: `port` must be a whole number from 1 to 65535, not 70000",
             "5:11: `headers` must be a size from 1 KB to 1 MB, like \"64 KB\", or a number of bytes, not \"2 MB\"",
             "6:8: `wall` must be a time from 1 ms to 1 h, like \"30 s\", or a number of seconds, not \"soon\"",
-            "8:8: `main` must be the path of a `.js` or `.mjs` file inside the app's folder, in quotes, not \"../x.js\"",
+            "8:8: `main` must be the path of a `.js`, `.mjs` or `.wasm` file inside the app's folder, in quotes, not \"../x.js\"",
             "9:11: `version` must be a version like \"1.2.3\", not \"1\"",
             "11:5: `A` must be text in quotes, not 1",
             "12:1: `a-b` is no name of a variable",
@@ -226,10 +247,45 @@ fn a_variable_that_is_a_number_is_told_to_take_quotes() {
 #[test]
 fn a_main_file_that_cannot_be_run_is_told_what_can() {
     assert!(
-        error("project.main = \"a.ts\"").ends_with("help: `.ts` files cannot be run; `.js` and `.mjs` can")
+        error("project.main = \"a.ts\"")
+            .ends_with("help: `.ts` files cannot be run; `.js`, `.mjs` and `.wasm` can")
     );
-    assert!(error("project.main = \"a.wasm\"").contains("`.wasm` files cannot be run"));
+    assert_eq!(parse("project.main = \"out/a.wasm\"").main.as_deref(), Some("out/a.wasm"));
     assert_eq!(parse("project.main = \"./a.js\"").main.as_deref(), Some("a.js"));
+}
+
+#[test]
+fn wasm_settings_are_read_within_their_ranges() {
+    for (key, low, high) in [("reuse", 1, 1_000_000), ("tables", 1, 1_000_000), ("instances", 1, 1000)] {
+        for fine in [low, high] {
+            assert!(parse(&format!("[wasm]\n{key} = {fine}\n")).written.contains(&format!("wasm.{key}")));
+        }
+        for bad in [low - 1, high + 1] {
+            let told = error(&format!("[wasm]\n{key} = {bad}\n"));
+            assert!(
+                told.starts_with(&format!("nexus.toml:2:{}: `{key}` must be a", key.len() + 4)),
+                "{told}"
+            );
+        }
+    }
+    assert!(error("[wasm]\ncompiler = \"crane\"").ends_with("help: did you mean \"cranelift\"?"));
+    assert!(error("[wasm]\nmemory = \"1 MB\"").ends_with("help: `memory` belongs under [limits]"));
+}
+
+#[test]
+fn the_element_of_a_permission_that_is_wrong_is_told_at_its_place() {
+    assert_eq!(
+        errors("[permissions]\nread = [\"a\", 5]"),
+        ["2:14: `read` must hold paths of folders, not 5"]
+    );
+    assert!(error("[permissions]\nwrite = \"tmp\"").ends_with("help: in brackets: `write = [\"tmp\"]`"));
+    assert!(error("[permission]\nread = []").ends_with("help: did you mean [permissions]?"));
+    assert!(error("[permissions]\nenv = []").contains("unknown key `env`"));
+    let manifest = parse("[permissions]\nread = [\n  \"a\",\n  \"b\",\n]\n");
+    assert_eq!(
+        manifest.written.diagnostic("permissions.read[1]", "gone").to_string(),
+        "nexus.toml:4:3: gone\n4 |   \"b\",\n  |   ^^^"
+    );
 }
 
 #[test]
@@ -286,14 +342,17 @@ fn a_key_like_a_path_does_not_reach_another_table() {
 fn model() -> impl Strategy<Value = (String, Manifest)> {
     let name = proptest::option::of("[a-z0-9][a-z0-9_.-]{0,20}");
     let version = proptest::option::of("[1-9]\\.[0-9]\\.[0-9](-rc\\.[1-9])?");
-    let main = proptest::option::of("[a-z]{1,8}(/[a-z]{1,8})?\\.m?js");
+    let main = proptest::option::of("[a-z]{1,8}(/[a-z]{1,8})?\\.(m?js|wasm)");
     let port = proptest::option::of(1u16..);
     let limit = |limit: &Limit| proptest::option::of(limit.range());
     let limits: Vec<_> = Limit::ALL.iter().map(limit).collect();
     let env = proptest::collection::btree_map("[A-Za-z_][A-Za-z0-9_]{0,8}", "[^\\p{Cc}\"\\\\]{0,12}", 0..4);
     let folder = proptest::option::of("[a-z]{1,8}(/[a-z]{1,8})?");
-    (name, version, main, port, limits, env, folder, any::<bool>()).prop_map(
-        |(name, version, main, port, limits, env, folder, units)| {
+    let reuse = proptest::option::of(1u32..=1_000_000);
+    let read = proptest::collection::vec("[^\\p{Cc}\"\\\\]{1,12}", 0..3);
+    let wasm = (reuse, read, any::<bool>());
+    (name, version, main, port, limits, env, folder, wasm).prop_map(
+        |(name, version, main, port, limits, env, folder, (reuse, read, units))| {
             let mut text = String::from("[project]\n");
             let mut expected = Manifest::default_for("folder").unwrap();
             let mut line = |key: &str, value: String| text.push_str(&format!("{key} = {value}\n"));
@@ -321,6 +380,14 @@ fn model() -> impl Strategy<Value = (String, Manifest)> {
                 let plain = units && limit.unit() == LimitUnit::Bytes;
                 line(limit.key(), if plain { number.to_string() } else { limit.literal(number) });
                 expected.limits.set(*limit, number);
+            }
+            if let Some(reuse) = reuse {
+                line("\n[wasm]\nreuse", reuse.to_string());
+                expected.wasm.reuse = reuse;
+            }
+            if !read.is_empty() {
+                line("\n[permissions]\nread", format!("[\"{}\"]", read.join("\", \"")));
+                expected.permissions.read = read.iter().map(|folder| folder.parse().unwrap()).collect();
             }
             line("\n[env]\n# variables", String::new());
             for (name, value) in env {

@@ -88,7 +88,7 @@ fn kind(kind: &Kind) -> Value {
         Kind::AppName => json!({ "type": "string", "pattern": APP_NAME_PATTERN }),
         Kind::Version => json!({ "type": "string", "pattern": VERSION_PATTERN }),
         Kind::MainFile => {
-            json!({ "type": "string", "pattern": "^(?!/)(?!(.*/)?\\.\\.(/|$))[^\\\\]+\\.m?js$" })
+            json!({ "type": "string", "pattern": "^(?!/)(?!(.*/)?\\.\\.(/|$))[^\\\\]+\\.(m?js|wasm)$" })
         }
         Kind::Folder => json!({ "type": "string", "pattern": "^(?!/)(?!(.*/)?\\.\\.(/|$))[^\\\\]+$" }),
         Kind::Text => json!({ "type": "string" }),
@@ -109,6 +109,7 @@ fn kind(kind: &Kind) -> Value {
             "type": "array",
             "items": { "type": "string", "examples": ["10.0.0.0/8", "::1"] },
         }),
+        Kind::Folders => json!({ "type": "array", "items": { "type": "string", "minLength": 1 } }),
         Kind::Hosts => json!({ "anyOf": [
             { "const": "auto" },
             { "type": "integer", "minimum": 1, "maximum": Hosts::MOST },
@@ -183,6 +184,10 @@ mod tests {
         assert_eq!(at(&json, "limits.requests")["maximum"], 100_000);
         assert_eq!(at(&json, "assets")["required"], json!(["folder"]));
         assert_eq!(at(&json, "env")["additionalProperties"]["type"], "string");
+        assert_eq!(at(&json, "wasm.compiler")["enum"], json!(["cranelift", "winch", "pulley"]));
+        assert_eq!(at(&json, "wasm.reuse")["maximum"], 1_000_000);
+        assert_eq!(at(&json, "permissions.read")["items"]["minLength"], 1);
+        assert_eq!(at(&json, "permissions.write")["default"], json!([]));
         let json = host_schema();
         assert_eq!(at(&json, "defaults.limits.body")["default"], "100 MB");
         assert!(at(&json, "ceilings.limits.body").get("default").is_none());

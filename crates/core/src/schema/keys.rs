@@ -90,8 +90,11 @@ pub(crate) static MANIFEST: Schema = Schema {
                 Key {
                     name: "main",
                     kind: Kind::MainFile,
-                    fallback: Fallback::Nothing("`index.js`, or else `index.mjs`"),
-                    doc: "The file whose default export handles the requests, relative to the app's folder.",
+                    fallback: Fallback::Nothing(
+                        "`index.js`, or else `index.mjs`, `index.wasm` or `app.wasm`",
+                    ),
+                    doc: "The file that handles the requests, relative to the app's folder: a JavaScript module \
+                          by its default export, or WebAssembly.",
                     reason: "most apps need no more than that",
                 },
             ]),
@@ -111,6 +114,65 @@ pub(crate) static MANIFEST: Schema = Schema {
             path: "limits",
             doc: "The most that the app may use, each with what happens beyond it. The host may have other defaults, and ceilings.",
             keys: Keys::Listed(&LIMITS),
+        },
+        Table {
+            path: "wasm",
+            doc: "How an app runs whose main file is WebAssembly. To others it means nothing.",
+            keys: Keys::Listed(&[
+                Key {
+                    name: "compiler",
+                    kind: Kind::Choice(&["cranelift", "winch", "pulley"]),
+                    fallback: Fallback::Value(r#""cranelift""#),
+                    doc: "What compiles the app: `cranelift` optimises, `winch` is done sooner with slower code, \
+                          `pulley` makes portable bytecode that is interpreted.",
+                    reason: "an app is compiled once and runs often",
+                },
+                Key {
+                    name: "reuse",
+                    kind: Kind::Integer { min: 1, max: 1_000_000 },
+                    fallback: Fallback::Value("1"),
+                    doc: "How many requests an instance serves, one after another, before a fresh one takes over; \
+                          1 is a fresh instance for each request.",
+                    reason: "no request finds what another one left behind",
+                },
+                Key {
+                    name: "tables",
+                    kind: Kind::Integer { min: 1, max: 1_000_000 },
+                    fallback: Fallback::Value("100000"),
+                    doc: "The most elements of all tables of an instance together: a table that would grow beyond \
+                          does not.",
+                    reason: "large programs have some ten thousand functions in tables",
+                },
+                Key {
+                    name: "instances",
+                    kind: Kind::Integer { min: 1, max: 1000 },
+                    fallback: Fallback::Value("100"),
+                    doc: "The most core instances within one instance of a component.",
+                    reason: "languages' tools make fewer than ten, and composed components some dozens",
+                },
+            ]),
+        },
+        Table {
+            path: "permissions",
+            doc: "What an app whose main file is WebAssembly may reach. JavaScript has no interfaces for these so far.",
+            keys: Keys::Listed(&[
+                Key {
+                    name: "read",
+                    kind: Kind::Folders,
+                    fallback: Fallback::Value("[]"),
+                    doc: "The folders that the guest may read, with all that is in them, relative to the app's folder \
+                          or absolute. The guest finds each one under the path as it is written here.",
+                    reason: "nothing is granted that is not said",
+                },
+                Key {
+                    name: "write",
+                    kind: Kind::Folders,
+                    fallback: Fallback::Value("[]"),
+                    doc: "The folders that the guest may read and write, in the same way; one that stands in both \
+                          may be written.",
+                    reason: "nothing is granted that is not said",
+                },
+            ]),
         },
         Table {
             path: "env",

@@ -11,7 +11,7 @@ use toml::de::{DeInteger, DeValue};
 use super::values::Value;
 use crate::suggest::nearest;
 use crate::units::{format_byte_size, format_duration, parse_byte_size, parse_duration};
-use crate::{AppName, Hosts, IpNet};
+use crate::{App, AppName, Hosts};
 
 /// What a key's value may be.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +42,8 @@ pub(crate) enum Kind {
     AdminAddress,
     /// An array of IPs and ranges of IPs.
     Networks,
+    /// An array of paths of folders, wherever they are.
+    Folders,
     /// `auto`, or a number of processes.
     Hosts,
 }
@@ -52,9 +54,6 @@ pub(crate) struct Misfit {
     pub(crate) help: Option<String>,
     pub(crate) span: Option<Range<usize>>,
 }
-
-/// The endings of files that an engine runs.
-pub(crate) const MAIN_ENDINGS: [&str; 2] = [".js", ".mjs"];
 
 /// App names as a regular expression (ECMA-262).
 pub(crate) const APP_NAME_PATTERN: &str = "^[a-z0-9][a-z0-9_.-]{0,62}$";
@@ -68,7 +67,8 @@ impl Kind {
             }
             Kind::Version => "a version like \"1.2.3\"".to_owned(),
             Kind::MainFile => {
-                "the path of a `.js` or `.mjs` file inside the app's folder, in quotes".to_owned()
+                let endings = listed(&App::MAIN_ENDINGS, '`', "or");
+                format!("the path of a {endings} file inside the app's folder, in quotes")
             }
             Kind::Folder => "the path of a folder inside the app's folder, in quotes".to_owned(),
             Kind::Text => "text in quotes".to_owned(),
@@ -85,19 +85,23 @@ impl Kind {
                 format_duration(Duration::from_millis(*min)),
                 format_duration(Duration::from_millis(*max))
             ),
-            Kind::Choice(words) => {
-                let words: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
-                match words.split_last() {
-                    Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
-                    _ => words.concat(),
-                }
-            }
+            Kind::Choice(words) => listed(words, '"', "or"),
             Kind::ListenAddress => "an IP address, \"unix:PATH\" or \"systemd\"".to_owned(),
             Kind::AdminAddress => "\"IP:PORT\" or \"unix:PATH\"".to_owned(),
-            Kind::Networks => {
-                "an array of IP addresses and ranges, like [\"10.0.0.0/8\", \"::1\"]".to_owned()
+            Kind::Networks | Kind::Folders => {
+                let (what, example) = self.elements();
+                format!("an array of {what}, like {example}")
             }
             Kind::Hosts => format!("\"auto\" or a whole number from 1 to {}", Hosts::MOST),
+        }
+    }
+
+    /// What the elements of an array are, and an example of it.
+    fn elements(&self) -> (&'static str, &'static str) {
+        match self {
+            Kind::Networks => ("IP addresses and ranges", r#"["10.0.0.0/8", "::1"]"#),
+            Kind::Folders => ("paths of folders", r#"["data", "/srv/shared"]"#),
+            _ => ("values", "[]"),
         }
     }
 
@@ -124,13 +128,10 @@ impl Kind {
                 let millis = seconds.and_then(|seconds| seconds.checked_mul(1000));
                 return self.time(millis.map(Duration::from_millis)).ok_or_else(|| self.misfit(name, value));
             }
-            (Kind::Networks, DeValue::Array(networks)) => {
-                return networks
-                    .iter()
-                    .map(|network| self.network(name, network))
-                    .collect::<Result<_, _>>()
-                    .map(Value::Networks);
+            (Kind::Networks, DeValue::Array(items)) => {
+                return self.array(name, items).map(Value::Networks);
             }
+            (Kind::Folders, DeValue::Array(items)) => return self.array(name, items).map(Value::Folders),
             (_, DeValue::String(text)) => self.read_text(text),
             _ => Err(None),
         };
@@ -165,7 +166,8 @@ impl Kind {
             Kind::ListenAddress => parsed(text).map(Value::Listen),
             Kind::AdminAddress => parsed(text).map(Value::Admin),
             Kind::Hosts if text == "auto" => Ok(Value::Hosts(Hosts::Auto)),
-            Kind::Hosts | Kind::Version | Kind::Flag | Kind::Integer { .. } | Kind::Networks => Err(None),
+            Kind::Hosts | Kind::Version | Kind::Flag | Kind::Integer { .. } => Err(None),
+            Kind::Networks | Kind::Folders => Err(None),
         }
     }
 
@@ -180,15 +182,23 @@ impl Kind {
         time.filter(|time| range.contains(time)).map(Value::Time)
     }
 
-    fn network(&self, name: &str, value: &Spanned<DeValue<'_>>) -> Result<IpNet, Misfit> {
-        let misfit = match value.get_ref() {
-            DeValue::String(text) => match text.parse() {
-                Ok(network) => return Ok(network),
-                Err(error) => self.misfit_because(name, value, &error.to_string()),
-            },
-            _ => self.misfit(name, value),
+    /// The elements of an array, each of which stands in quotes.
+    fn array<T>(&self, name: &str, items: &[Spanned<DeValue<'_>>]) -> Result<Vec<T>, Misfit>
+    where
+        T: FromStr<Err: Display>,
+    {
+        let element = |item: &Spanned<DeValue<'_>>| {
+            let help = match item.get_ref() {
+                DeValue::String(text) => match text.parse() {
+                    Ok(read) => return Ok(read),
+                    Err(error) => Some(T::Err::to_string(&error)),
+                },
+                _ => None,
+            };
+            let message = format!("`{name}` must hold {}, not {}", self.elements().0, found(item.get_ref()));
+            Err(Misfit { message, help, span: Some(item.span()) })
         };
-        Err(Misfit { span: Some(value.span()), ..misfit })
+        items.iter().map(element).collect()
     }
 
     fn misfit(&self, name: &str, value: &Spanned<DeValue<'_>>) -> Misfit {
@@ -222,8 +232,15 @@ impl Kind {
             (Kind::Choice(words), DeValue::String(text)) => {
                 nearest(text, words.iter().copied()).map(|word| format!("did you mean \"{word}\"?"))
             }
-            (Kind::Networks, DeValue::String(text)) => {
-                text.parse::<IpNet>().ok().map(|_| format!("in brackets: `{name} = [\"{text}\"]`"))
+            (Kind::Choice(words), DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_)) => {
+                let text = plain_text(value)?;
+                words.contains(&text.as_str()).then(|| format!("put it in quotes: `{name} = \"{text}\"`"))
+            }
+            (Kind::Networks | Kind::Folders, DeValue::String(text)) => {
+                let array = format!("[{text:?}]");
+                let fits =
+                    |array: &str| DeValue::parse(array).is_ok_and(|array| self.read(name, &array).is_ok());
+                (text.len() < 100 && fits(&array)).then(|| format!("in brackets: `{name} = {array}`"))
             }
             (Kind::Version, DeValue::String(text)) => nearest_version(text),
             (Kind::Text | Kind::Version, DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_)) => {
@@ -243,6 +260,15 @@ fn parsed<T: FromStr<Err: Display>>(text: &str) -> Result<T, Option<String>> {
 
 fn to_i64(number: &DeInteger<'_>) -> Option<i64> {
     i64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+/// `a`, `b` or `c`, each between quotes of that kind.
+fn listed(words: &[&str], quote: char, before_last: &str) -> String {
+    let words: Vec<_> = words.iter().map(|word| format!("{quote}{word}{quote}")).collect();
+    match words.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} {before_last} {last}", others.join(", ")),
+        _ => words.concat(),
+    }
 }
 
 /// The value as it would stand between quotes.
@@ -297,15 +323,19 @@ fn relative_path(text: &str) -> Result<String, &'static str> {
     }
 }
 
-fn main_file(text: &str) -> Result<String, String> {
+pub(crate) fn main_file(text: &str) -> Result<String, String> {
     let path = relative_path(text)?;
     let name = path.rsplit('/').next().unwrap_or_default();
     // A name that is nothing but its ending is a hidden file without one.
     let ending = name.rfind('.').filter(|dot| *dot > 0).map(|dot| &name[dot..]);
     match ending {
-        Some(ending) if MAIN_ENDINGS.contains(&ending) => Ok(path),
-        Some(ending) => Err(format!("`{}` files cannot be run; `.js` and `.mjs` can", shortened(ending))),
-        None => Err("the file's name ends in `.js` or `.mjs`".to_owned()),
+        Some(ending) if App::MAIN_ENDINGS.contains(&ending) => Ok(path),
+        Some(ending) => Err(format!(
+            "`{}` files cannot be run; {} can",
+            shortened(ending),
+            listed(&App::MAIN_ENDINGS, '`', "and")
+        )),
+        None => Err(format!("the file's name ends in {}", listed(&App::MAIN_ENDINGS, '`', "or"))),
     }
 }
 
@@ -340,148 +370,4 @@ fn nearest_version(text: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use proptest::string::string_regex;
-
-    fn read(kind: Kind, toml: &str) -> Result<Value, Misfit> {
-        kind.read("key", &DeValue::parse(toml).unwrap())
-    }
-
-    fn help(kind: Kind, toml: &str) -> String {
-        read(kind, toml).err().unwrap().help.unwrap_or_default()
-    }
-
-    #[test]
-    fn a_size_is_bytes_or_text_within_its_range() {
-        let kind = Kind::Size { min: 1024, max: 4096 };
-        for fine in ["1024", "4096", "\"1 KB\"", "\"4 KiB\"", "0x400", "2_000"] {
-            assert!(read(kind, fine).is_ok(), "{fine}");
-        }
-        for bad in ["1023", "4097", "-1", "\"5 KB\"", "\"big\"", "1.5", "true", "99999999999999999999"] {
-            assert!(read(kind, bad).is_err(), "{bad}");
-        }
-        assert_eq!(
-            read(kind, "\"5 KB\"").err().unwrap().message,
-            "`key` must be a size from 1 KB to 4 KB, like \"64 KB\", or a number of bytes, not \"5 KB\"",
-        );
-        assert!(help(kind, "\"2 kilo\"").contains("B, KB, MB, GB or TB"));
-    }
-
-    #[test]
-    fn a_time_is_seconds_or_text_within_its_range() {
-        let kind = Kind::Time { min: 1, max: 3_600_000 };
-        assert_eq!(read(kind, "30").ok(), Some(Value::Time(Duration::from_secs(30))));
-        assert_eq!(read(kind, "\"1 ms\"").ok(), Some(Value::Time(Duration::from_millis(1))));
-        for bad in ["0", "\"0 s\"", "3601", "\"2 h\"", "-1", "9223372036854775807", "\"soon\""] {
-            assert!(read(kind, bad).is_err(), "{bad}");
-        }
-        assert_eq!(help(kind, "0.5"), "write `key = \"500 ms\"`");
-    }
-
-    #[test]
-    fn a_number_in_quotes_is_told_to_drop_them() {
-        let port = Kind::Integer { min: 1, max: 65535 };
-        assert_eq!(help(port, "\"8080\""), "without quotes: `key = 8080`");
-        assert_eq!(help(port, "\"0\""), "");
-        assert_eq!(help(Kind::Flag, "\"true\""), "without quotes: `key = true`");
-        assert!(read(port, "65536").is_err() && read(port, "0").is_err() && read(port, "80.0").is_err());
-    }
-
-    #[test]
-    fn a_number_among_variables_is_told_to_take_quotes() {
-        assert_eq!(help(Kind::Text, "8080"), "put it in quotes: `key = \"8080\"`");
-        assert_eq!(help(Kind::Text, "0x1F"), "put it in quotes: `key = \"0x1F\"`");
-        assert_eq!(help(Kind::Text, "true"), "put it in quotes: `key = \"true\"`");
-        assert!(help(Kind::Text, "\"\\u0000\"").contains("NUL"));
-    }
-
-    #[test]
-    fn a_main_file_lies_inside_the_folder_and_can_be_run() {
-        assert_eq!(main_file("src/index.mjs"), Ok("src/index.mjs".into()));
-        assert_eq!(main_file("./index.js"), Ok("index.js".into()));
-        for bad in
-            ["/a.js", "C:/a.js", "../a.js", "a/../b.js", "a//b.js", "a/./b.js", "a\\b.js", "a.js\0", ""]
-        {
-            assert!(main_file(bad).is_err(), "{bad}");
-        }
-        assert_eq!(main_file("a.ts"), Err("`.ts` files cannot be run; `.js` and `.mjs` can".into()));
-        assert_eq!(main_file("a.wasm"), Err("`.wasm` files cannot be run; `.js` and `.mjs` can".into()));
-        assert_eq!(main_file(".js"), Err("the file's name ends in `.js` or `.mjs`".into()));
-        assert_eq!(main_file("lib.js/main"), Err("the file's name ends in `.js` or `.mjs`".into()));
-    }
-
-    #[test]
-    fn an_assets_folder_is_a_folder_inside_the_apps() {
-        assert_eq!(folder("public"), Ok("public".into()));
-        assert_eq!(folder("./web/public/"), Ok("web/public".into()));
-        for bad in ["", ".", "./", "/", "/srv", "..", "a/..", "../a", "a\\b"] {
-            assert!(folder(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_version_follows_semantic_versioning() {
-        for fine in ["0.0.0", "1.2.3", "1.0.0-alpha.1", "1.0.0-x-y", "1.0.0+20.a", "1.0.0-rc.1+b-5.001"] {
-            assert!(is_version(fine), "{fine}");
-        }
-        for bad in
-            ["", "1", "1.2", "1.2.3.4", "v1.2.3", "01.2.3", "1.2.3-", "1.2.3-01", "1.2.3+", "1.2.-3", "a.b.c"]
-        {
-            assert!(!is_version(bad), "{bad}");
-        }
-        assert_eq!(help(Kind::Version, "\"v1.2\""), "write `version = \"1.2.0\"`");
-        assert_eq!(help(Kind::Version, "1"), "write `version = \"1.0.0\"`");
-        assert_eq!(help(Kind::Version, "\"new\""), "");
-    }
-
-    #[test]
-    fn the_element_of_an_array_that_does_not_fit_is_named() {
-        let misfit = read(Kind::Networks, "[\"::1\", \"10.0.0.1/8\"]").err().unwrap();
-        assert_eq!(misfit.span, Some(8..20));
-        assert!(misfit.help.unwrap().contains("`10.0.0.0/8`"));
-        assert_eq!(help(Kind::Networks, "\"::1\""), "in brackets: `key = [\"::1\"]`");
-        assert!(read(Kind::Networks, "[1]").is_err());
-        assert_eq!(read(Kind::Networks, "[]").ok(), Some(Value::Networks(vec![])));
-    }
-
-    #[test]
-    fn a_word_that_is_none_of_the_choices_suggests_the_nearest() {
-        let kind = Kind::Choice(&["pretty", "json"]);
-        assert_eq!(help(kind, "\"JSON\""), "did you mean \"json\"?");
-        assert_eq!(
-            read(kind, "\"xml\"").err().unwrap().message,
-            "`key` must be \"pretty\" or \"json\", not \"xml\""
-        );
-    }
-
-    #[test]
-    fn a_name_that_is_none_shows_one_that_would_do() {
-        assert_eq!(help(Kind::AppName, "\"My App\""), "`key = \"my-app\"` would do");
-    }
-
-    #[test]
-    fn a_long_value_is_shortened_in_the_error() {
-        assert_eq!(found(&DeValue::String("a\n\"".into())), "\"a\\n\"\"");
-        assert_eq!(shortened(&"a".repeat(100)).chars().count(), 41);
-    }
-
-    proptest! {
-        #[test]
-        fn names_are_what_the_schemas_pattern_matches(
-            name in string_regex(APP_NAME_PATTERN.trim_matches(['^', '$'])).unwrap(), any in "\\PC{0,70}",
-        ) {
-            prop_assert!(AppName::parse(&name).is_some());
-            let _ = (main_file(&any), folder(&any), is_version(&any), nearest_version(&any), shortened(&any));
-        }
-
-        #[test]
-        fn an_accepted_path_stays_inside(path in "(\\.|/|a|\\\\|:|\\.\\.|js|C){0,8}") {
-            for accepted in [main_file(&path).ok(), folder(&path).ok()].into_iter().flatten() {
-                prop_assert!(!accepted.starts_with('/') && !accepted.contains('\\'));
-                prop_assert!(accepted.split('/').all(|part| !matches!(part, "" | "." | "..")));
-            }
-        }
-    }
-}
+mod tests;

@@ -12,6 +12,6 @@ mod values;
 
 pub use json_schema::{host_schema, manifest_schema};
 pub(crate) use keys::{Fallback, HOST, Key, MANIFEST};
-pub(crate) use kind::{Kind, shortened};
+pub(crate) use kind::{Kind, main_file, shortened};
 pub(crate) use validate::{Document, validate};
 pub(crate) use values::Values;

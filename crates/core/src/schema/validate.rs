@@ -123,6 +123,9 @@ impl Walk<'_> {
         match kind.read(name, value) {
             Ok(read) => {
                 self.values.written.insert(path.clone(), value.span());
+                for (place, item) in value.get_ref().as_array().into_iter().flatten().enumerate() {
+                    self.values.written.insert(format!("{path}[{place}]"), item.span());
+                }
                 self.values.insert(path, read);
             }
             Err(misfit) => {

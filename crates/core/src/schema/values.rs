@@ -5,7 +5,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::keys::{Fallback, Schema};
-use crate::{AdminAddress, AppName, Hosts, IpNet, ListenAddress, Written};
+use crate::{AdminAddress, AppName, GrantedFolder, Hosts, IpNet, ListenAddress, Written};
 
 /// A value, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,7 @@ pub(crate) enum Value {
     Listen(ListenAddress),
     Admin(AdminAddress),
     Networks(Vec<IpNet>),
+    Folders(Vec<GrantedFolder>),
     Hosts(Hosts),
 }
 
@@ -83,6 +84,7 @@ getters! {
     listen: Listen -> ListenAddress;
     admin: Admin -> AdminAddress;
     networks: Networks -> Vec<IpNet>;
+    folders: Folders -> Vec<GrantedFolder>;
     hosts: Hosts -> Hosts;
 }
 
