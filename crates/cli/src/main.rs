@@ -39,7 +39,12 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let version = format!("{} (V8 {})", env!("CARGO_PKG_VERSION"), nexus_js::v8_version());
+    let version = format!(
+        "{} (V8 {}, Wasmtime {})",
+        env!("CARGO_PKG_VERSION"),
+        nexus_js::v8_version(),
+        nexus_wasm::wasmtime_version()
+    );
     let matches = Cli::command().version(version).get_matches();
     let run =
         Cli::from_arg_matches(&matches).map_err(|error| Failure::usage(error.to_string())).and_then(|cli| {

@@ -6,13 +6,14 @@ mod harness;
 use harness::{Folder, run};
 
 #[test]
-fn the_version_names_nexus_and_v8() {
+fn the_version_names_nexus_and_its_engines() {
     let folder = Folder::new(&[]);
     for flag in ["--version", "-V"] {
         let output = run(folder.path(), &[flag]);
         assert_eq!(output.code, Some(0));
         let rest = output.stdout.strip_prefix(&format!("nexus {} (V8 ", env!("CARGO_PKG_VERSION"))).unwrap();
-        let v8 = rest.strip_suffix(")\n").unwrap();
+        let (v8, wasmtime) = rest.strip_suffix(")\n").unwrap().split_once(", Wasmtime ").unwrap();
+        assert!(wasmtime.split('.').all(|part| part.parse::<u32>().is_ok()), "{wasmtime}");
         assert!(v8.split('.').count() == 4 && v8.split('.').all(|part| part.parse::<u32>().is_ok()), "{v8}");
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod completions;
 mod configuration;
+mod engines;
 pub(crate) mod schema;
 pub(crate) mod serve;
 mod supervised;

@@ -2,7 +2,6 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -10,10 +9,11 @@ use nexus_core::{
     AdminAddress, HostConfig, Hosts, ListenAddress, LogFormat, LogLevel, parse_byte_size, parse_duration,
     parse_env_file,
 };
-use nexus_guest::{Engine, Level};
+use nexus_guest::Level;
 use nexus_host::log::{Format, LogConfig, Logger};
 use nexus_host::{AppState, Found, Happening, Host, Options, Shares, Sockets, discover, refuse_conflicts};
 
+use super::engines::engines;
 use super::supervised::{self, End, Place};
 use super::{configuration, table};
 use crate::failure::{Failure, print};
@@ -162,11 +162,12 @@ impl Serve {
             config,
             apps,
             env,
-            engines: vec![Arc::new(nexus_js::JsEngine) as Arc<dyn Engine>],
+            engines: engines(),
             logger: logger.clone(),
             build: vec![
                 ("version", env!("CARGO_PKG_VERSION").to_owned()),
                 ("v8", nexus_js::v8_version().to_owned()),
+                ("wasmtime", nexus_wasm::wasmtime_version().to_owned()),
             ],
         };
         // Each of several hosts has a part of the table only; lines of the log are the same in parts.

@@ -61,6 +61,9 @@ struct Past {
     told: Option<Told>,
 }
 
+/// How many threads of a worker may be within calls that block, a guest's file operations say. They end when idle.
+const BLOCKING: usize = 4;
+
 /// Runs a worker to its end. A panic in the host's own code ends the guest and its connections; the worker starts
 /// over.
 pub(super) fn thread(start: &Start, worker: &Arc<Worker>, mut commands: mpsc::UnboundedReceiver<Control>) {
@@ -107,6 +110,7 @@ fn event_loop(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
+        .max_blocking_threads(BLOCKING)
         .on_thread_unpark(move || wakes.awake())
         .on_thread_park(move || sleeps.asleep())
         .build();

@@ -1,0 +1,152 @@
+//! What a request and a worker use: CPU time and memory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+use nexus_core::{Limit, Limits};
+use nexus_guest::{Meter, StopReason, Watch};
+
+thread_local! {
+    /// The meter of this thread's turns: a worker's thread runs one turn at a time.
+    pub(crate) static METER: Meter = Meter::new();
+}
+
+// Orderings: all of these are written by the worker's thread, and read there or as figures. They are atomic because a
+// store's data has to be `Send`.
+
+/// A request's CPU time.
+pub(crate) struct Account {
+    /// Nanoseconds of the turns that are over.
+    spent: AtomicU64,
+    limit: u64,
+    /// Set once what runs is the request's tail, whose response is complete.
+    is_tail: AtomicBool,
+}
+
+impl Account {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let limit = u64::try_from(limits.time(Limit::Cpu).as_nanos()).unwrap_or(u64::MAX);
+        Self { spent: AtomicU64::new(0), limit, is_tail: AtomicBool::new(false) }
+    }
+
+    /// A turn took so many nanoseconds.
+    pub(crate) fn charge(&self, cpu: u64) {
+        self.spent.store(self.spent.load(Ordering::Relaxed).saturating_add(cpu), Ordering::Relaxed);
+    }
+
+    /// Whether what is over, and so many nanoseconds of a running turn, are beyond the limit.
+    pub(crate) fn is_beyond(&self, running: u64) -> bool {
+        self.spent.load(Ordering::Relaxed).saturating_add(running) > self.limit
+    }
+
+    /// The response is complete: what comes now has as much again.
+    pub(crate) fn begin_tail(&self) {
+        if !self.is_tail.swap(true, Ordering::Relaxed) {
+            self.spent.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The memory of all instances of a worker.
+pub(crate) struct WorkerMemory {
+    total: AtomicU64,
+    limit: u64,
+    watch: Arc<Watch>,
+}
+
+impl WorkerMemory {
+    pub(crate) fn new(limits: &Limits, watch: Arc<Watch>) -> Self {
+        Self { total: AtomicU64::new(0), limit: limits.get(Limit::Memory), watch }
+    }
+
+    /// Bytes in all.
+    pub(crate) fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    /// The limit, in bytes.
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Takes so many bytes more, if that is within the limit.
+    pub(crate) fn take(&self, bytes: u64) -> bool {
+        let total = self.total().saturating_add(bytes);
+        let fits = total <= self.limit;
+        if fits {
+            self.set(total);
+        }
+        fits
+    }
+
+    /// Gives bytes back.
+    pub(crate) fn give(&self, bytes: u64) {
+        self.set(self.total().saturating_sub(bytes));
+    }
+
+    fn set(&self, total: u64) {
+        self.total.store(total, Ordering::Relaxed);
+        self.watch.set_memory(total);
+    }
+}
+
+/// Whether, and why, the guest is to end.
+#[derive(Default)]
+pub(crate) struct Ending(AtomicU8);
+
+const REASONS: [StopReason; 5] =
+    [StopReason::Memory, StopReason::Cpu, StopReason::Wall, StopReason::Host, StopReason::Engine];
+
+impl Ending {
+    /// The guest is to end. The first reason counts.
+    pub(crate) fn ask(&self, reason: StopReason) {
+        let code = REASONS.iter().position(|other| *other == reason).map_or(0, |at| at as u8 + 1);
+        let _ = self.0.compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Why it is to end.
+    pub(crate) fn reason(&self) -> Option<StopReason> {
+        let code = usize::from(self.0.load(Ordering::Relaxed));
+        REASONS.get(code.checked_sub(1)?).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_takes_no_more_memory_than_its_limit_and_gives_it_back() {
+        let mut limits = Limits::default();
+        limits.set(Limit::Memory, 100);
+        let watch = Arc::new(Watch::new());
+        let memory = WorkerMemory::new(&limits, watch.clone());
+        assert!(memory.take(60) && !memory.take(41) && memory.take(40));
+        assert_eq!((memory.total(), watch.memory()), (100, 100));
+        memory.give(60);
+        assert!(memory.take(60) && !memory.take(u64::MAX));
+    }
+
+    #[test]
+    fn a_tail_has_as_much_cpu_time_again_but_once_only() {
+        let mut limits = Limits::default();
+        limits.set(Limit::Cpu, 1);
+        let account = Account::new(&limits);
+        account.charge(900_000);
+        assert!(!account.is_beyond(100_000) && account.is_beyond(100_001));
+        account.begin_tail();
+        assert!(!account.is_beyond(1_000_000));
+        account.charge(900_000);
+        account.begin_tail();
+        assert!(account.is_beyond(100_001));
+    }
+
+    #[test]
+    fn the_first_reason_to_end_counts() {
+        let ending = Ending::default();
+        assert_eq!(ending.reason(), None);
+        ending.ask(StopReason::Host);
+        ending.ask(StopReason::Cpu);
+        assert_eq!(ending.reason(), Some(StopReason::Host));
+    }
+}

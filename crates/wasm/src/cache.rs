@@ -1,0 +1,198 @@
+//! Compiled code on disk.
+//!
+//! What is in the cache is run as it is, so nobody else may write there: the folder and its files must be the user's
+//! own, closed to others. Files are named by the content that they were compiled from and by all that decides what
+//! comes out of the compiler, and are moved into place when they are complete. They may be removed at any time: who
+//! has one mapped keeps it.
+
+// Mapped code is run; see `Cache::load`.
+#![allow(unsafe_code)]
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sha2::{Digest, Sha256};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// At a file's end, after its length: who finds it has the whole file.
+const SEAL: &[u8; 8] = b"nexus-cw";
+
+/// Names content, as compiled by an engine.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key(String);
+
+impl Key {
+    /// The key of this content for this engine.
+    pub(crate) fn new(engine: &Engine, content: &[u8]) -> Self {
+        let mut environment = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut environment);
+        let mut name = String::with_capacity(84);
+        for byte in Sha256::digest(content) {
+            name.push_str(&format!("{byte:02x}"));
+        }
+        name.push_str(&format!("-{:016x}", environment.finish()));
+        Self(name)
+    }
+}
+
+/// A folder of compiled code.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    folder: PathBuf,
+}
+
+impl Cache {
+    /// The cache in this folder, which is made if it is not there.
+    ///
+    /// # Errors
+    /// When the folder cannot be made, or others may write to it; in one line.
+    pub(crate) fn open(folder: &Path) -> Result<Self, String> {
+        let named = |error: io::Error| format!("{}: {error}", folder.display());
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(named)?;
+        let metadata = fs::metadata(folder).map_err(named)?;
+        if !is_own(&metadata) {
+            return Err(format!("{}: others may write there", folder.display()));
+        }
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    /// The component that was compiled before, if it is there and whole.
+    pub(crate) fn load(&self, engine: &Engine, key: &Key) -> Option<Component> {
+        let path = self.path(key);
+        let not_followed = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+        let mut file = OpenOptions::new().read(true).custom_flags(not_followed).open(&path).ok()?;
+        if !is_whole(&mut file).unwrap_or(false) {
+            let _ = fs::remove_file(&path);
+            return None;
+        }
+        // SAFETY: the file is what a compiler of this process's user wrote for this very engine: nobody else may write
+        // to it or to its folder, and it is complete. Files are never changed in place.
+        let component = unsafe { Component::deserialize_file(engine, &path) };
+        if component.is_err() {
+            let _ = fs::remove_file(&path);
+        }
+        component.ok()
+    }
+
+    /// Keeps compiled code. Who cannot write compiles again the next time.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn store(&self, key: &Key, code: &[u8]) -> io::Result<()> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let temporary = self.folder.join(format!(".{}-{number}.new", std::process::id()));
+        let written = (|| {
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+            file.write_all(code)?;
+            file.write_all(&(code.len() as u64).to_le_bytes())?;
+            file.write_all(SEAL)?;
+            file.sync_data()?;
+            fs::rename(&temporary, self.path(key))
+        })();
+        if written.is_err() {
+            let _ = fs::remove_file(&temporary);
+        }
+        written
+    }
+
+    fn path(&self, key: &Key) -> PathBuf {
+        self.folder.join(format!("{}.cwasm", key.0))
+    }
+}
+
+/// Whether only this process's user may write there.
+fn is_own(metadata: &fs::Metadata) -> bool {
+    metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0
+}
+
+fn is_whole(file: &mut File) -> io::Result<bool> {
+    let metadata = file.metadata()?;
+    let tail = 8 + SEAL.len() as u64;
+    if !metadata.is_file() || !is_own(&metadata) || metadata.len() < tail {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::End(-(tail as i64)))?;
+    let mut end = [0; 16];
+    file.read_exact(&mut end)?;
+    let (length, seal) = end.split_at(8);
+    Ok(seal == SEAL && length == (metadata.len() - tail).to_le_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    struct Temp(PathBuf);
+
+    impl Temp {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("nexus-cache-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            Self(path)
+        }
+    }
+
+    impl Drop for Temp {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn engine() -> Engine {
+        Engine::default()
+    }
+
+    #[test]
+    fn what_was_compiled_is_found_again_and_only_for_the_same_content_and_engine() {
+        let temp = Temp::new("found");
+        let (engine, cache) = (engine(), Cache::open(&temp.0).unwrap());
+        let source = wat::parse_str("(component)").unwrap();
+        let key = Key::new(&engine, &source);
+        assert!(cache.load(&engine, &key).is_none());
+        cache.store(&key, &engine.precompile_component(&source).unwrap()).unwrap();
+        assert!(cache.load(&engine, &key).is_some());
+        assert!(cache.load(&engine, &Key::new(&engine, b"other")).is_none());
+        let mut config = wasmtime::Config::new();
+        config.epoch_interruption(true);
+        let other = Engine::new(&config).unwrap();
+        assert_ne!(Key::new(&other, &source), key);
+    }
+
+    #[test]
+    fn a_file_that_is_cut_or_changed_in_length_or_open_to_others_is_not_run() {
+        let temp = Temp::new("cut");
+        let (engine, cache) = (engine(), Cache::open(&temp.0).unwrap());
+        let source = wat::parse_str("(component)").unwrap();
+        let key = Key::new(&engine, &source);
+        let code = engine.precompile_component(&source).unwrap();
+        let path = cache.path(&key);
+        cache.store(&key, &code).unwrap();
+        let whole = fs::read(&path).unwrap();
+        for length in [0, 1, 16, whole.len() / 2, whole.len() - 1] {
+            fs::write(&path, &whole[..length]).unwrap();
+            assert!(cache.load(&engine, &key).is_none(), "{length} bytes");
+            assert!(!path.exists(), "it is removed");
+        }
+        cache.store(&key, &code).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o622)).unwrap();
+        assert!(cache.load(&engine, &key).is_none());
+        std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+        assert!(cache.load(&engine, &key).is_none());
+    }
+
+    #[test]
+    fn a_folder_that_others_may_write_to_is_no_cache() {
+        let temp = Temp::new("open");
+        fs::create_dir(&temp.0).unwrap();
+        fs::set_permissions(&temp.0, fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(Cache::open(&temp.0).unwrap_err().contains("others may write"));
+    }
+}

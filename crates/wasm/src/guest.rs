@@ -1,0 +1,336 @@
+//! An app as it runs on its worker's thread: a task for each request, each poll of one a turn.
+
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use nexus_core::{App, Limit};
+use nexus_guest::{
+    Failure, FailureKind, Guest, Level, LogRecord, Request, Responder, Services, Stop, StopReason, Stopper,
+    Ticket, Usage, Watch,
+};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use wasmtime::{Store, UpdateDeadline};
+use wasmtime_wasi::{FsPerms, WasiCtx};
+use wasmtime_wasi_http::p2::bindings::Proxy;
+
+use crate::account::{Account, Ending, METER, WorkerMemory};
+use crate::compile::LoadedApp;
+use crate::error::{Ended, Interrupt};
+use crate::exchange::{self, Exchange};
+use crate::output::{Console, Output};
+use crate::state::{Bounds, Limiter, State};
+use crate::tasks::{Task, Tasks};
+
+/// What all requests of a guest share.
+pub(crate) struct Shared {
+    pub(crate) app: Arc<LoadedApp>,
+    pub(crate) services: Services,
+    memory: Arc<WorkerMemory>,
+    ending: Arc<Ending>,
+    /// Told when a request is over, and its memory free.
+    freed: Notify,
+    manifest: Arc<App>,
+    bounds: Bounds,
+    /// Instances that wait for another request, where the manifest lets them serve several.
+    idle: RefCell<Vec<Lease>>,
+}
+
+/// An instance, or the store for one, and how many requests it has served.
+pub(crate) struct Lease {
+    pub(crate) store: Store<State>,
+    pub(crate) proxy: Option<Proxy>,
+    uses: u32,
+}
+
+impl Shared {
+    pub(crate) fn new(app: Arc<LoadedApp>, manifest: Arc<App>, services: Services) -> Self {
+        let memory = Arc::new(WorkerMemory::new(&services.limits, services.watch.clone()));
+        let bounds = Bounds::of(&manifest.manifest.wasm);
+        let (ending, freed, idle) = (Arc::default(), Notify::new(), RefCell::default());
+        Self { app, services, memory, ending, freed, manifest, bounds, idle }
+    }
+
+    /// An instance for this request: one that has served others, or the store for a fresh one.
+    pub(crate) fn lease(&self, exchange: &Exchange) -> Result<Lease, Ended> {
+        let idle = self.idle.borrow_mut().pop();
+        if let Some(mut lease) = idle {
+            lease.store.data_mut().turn_to(exchange.output.clone(), exchange.account.clone());
+            lease.store.set_epoch_deadline(1);
+            return Ok(lease);
+        }
+        Ok(Lease { store: self.store(exchange)?, proxy: None, uses: 0 })
+    }
+
+    /// The instance has served a request well: it may serve another one, if the manifest says so.
+    pub(crate) fn take_back(&self, mut lease: Lease) {
+        lease.uses += 1;
+        if lease.uses < self.manifest.manifest.wasm.reuse {
+            self.idle.borrow_mut().push(lease);
+        }
+    }
+
+    /// Waits until the worker has memory for one instance more, without coming near its limit.
+    pub(crate) async fn room(&self) -> Result<(), Ended> {
+        let wait = async {
+            while !self.has_room() {
+                self.freed.notified().await;
+            }
+            // What is left may be enough for the next one, too.
+            self.freed.notify_one();
+        };
+        let limits = &self.services.limits;
+        if self.has_room() || timeout(limits.time(Limit::QueueWait), wait).await.is_ok() {
+            return Ok(());
+        }
+        let limit = Some((Limit::QueueWait, limits.get(Limit::QueueWait)));
+        Err(Ended::Failed {
+            failure: Failure { kind: FailureKind::Overloaded, limit },
+            message: "the worker's instances hold too much memory for another one".into(),
+            stack: None,
+        })
+    }
+
+    fn has_room(&self) -> bool {
+        let is_idle = || !self.idle.borrow().is_empty();
+        let held = self.memory.total();
+        held == 0 || is_idle() || held + self.app.size() <= self.memory.limit() / 8 * 7
+    }
+
+    /// A store for a request's instance.
+    fn store(&self, exchange: &Exchange) -> Result<Store<State>, Ended> {
+        let limiter = Limiter::new(self.memory.clone(), self.bounds);
+        let console = Console::new(exchange.output.clone());
+        let state = State::new(self.wasi(&console)?, console, exchange.account.clone(), limiter);
+        let mut store = Store::new(self.app.engine(), state);
+        store.limiter(|state| &mut state.limiter);
+        let (watch, ending) = (self.services.watch.clone(), self.ending.clone());
+        store.epoch_deadline_callback(move |store| {
+            look(&watch, &ending, &store.data().account)?;
+            // Others of this worker come first, then it goes on.
+            Ok(UpdateDeadline::Yield(1))
+        });
+        store.set_epoch_deadline(1);
+        Ok(store)
+    }
+
+    fn wasi(&self, console: &Console) -> Result<WasiCtx, Ended> {
+        let mut wasi = WasiCtx::builder();
+        wasi.envs(&self.services.env).stdout(console.stdout()).stderr(console.stderr());
+        for (folder, may_write) in self.manifest.manifest.permissions.folders() {
+            let permissions = if may_write { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
+            let path = folder.path_from(&self.manifest.folder);
+            wasi.preopened_dir(&path, folder.as_str(), permissions).map_err(|error| {
+                let message = format!("the granted folder {} cannot be opened: {error}", path.display());
+                Ended::failed(FailureKind::Threw, message)
+            })?;
+        }
+        // Nothing else is granted: no socket, no name lookup.
+        wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+        Ok(wasi.build())
+    }
+}
+
+/// Looks at a request's limits in the middle of its turn.
+fn look(watch: &Watch, ending: &Ending, account: &Account) -> Result<(), Interrupt> {
+    if watch.is_given_up() {
+        watch.rest();
+    }
+    if let Some(reason) = ending.reason() {
+        return Err(Interrupt(reason));
+    }
+    match account.is_beyond(METER.with(|meter| meter.so_far())) {
+        true => Err(Interrupt(StopReason::Cpu)),
+        false => Ok(()),
+    }
+}
+
+type RequestTask = Task<Result<(), Ended>, Rc<Exchange>>;
+
+/// A WebAssembly guest.
+pub(crate) struct WasmGuest {
+    shared: Rc<Shared>,
+    tasks: Tasks<Result<(), Ended>, Rc<Exchange>>,
+    last: Cell<u64>,
+    stopper: Arc<WasmStopper>,
+}
+
+impl WasmGuest {
+    /// A guest that can be reached from other threads from here on.
+    pub(crate) fn new(app: Arc<LoadedApp>, manifest: Arc<App>, services: Services) -> Self {
+        let shared = Rc::new(Shared::new(app, manifest, services));
+        let tasks = Tasks::new();
+        let stopper = Arc::new(WasmStopper {
+            engine: shared.app.engine().clone(),
+            ending: shared.ending.clone(),
+            wake: Box::new(tasks.poller()),
+        });
+        shared.services.watch.attach(stopper.clone());
+        Self { shared, tasks, last: Cell::new(0), stopper }
+    }
+
+    /// Polls a task in a turn of its own, and keeps it if it is not over.
+    fn turn(&self, number: u64, mut task: RequestTask) {
+        let exchange = task.data.clone();
+        let turn = self.shared.services.watch.begin_turn();
+        METER.with(|meter| meter.begin());
+        let polled = catch_unwind(AssertUnwindSafe(|| task.poll()));
+        let mut ended = match polled {
+            Ok(Poll::Ready(result)) => Some(result),
+            Ok(Poll::Pending) => None,
+            Err(_) => Some(Err(Ended::failed(FailureKind::Threw, "the engine panicked in this request"))),
+        };
+        let mut kept = Some(task);
+        if ended.is_some() {
+            // Its instance is taken down on its own account.
+            kept = None;
+        }
+        let cpu = METER.with(|meter| meter.end());
+        drop(turn);
+        exchange.account.charge(cpu);
+        exchange.responder.charge(Duration::from_nanos(cpu));
+        if ended.is_none() && exchange.account.is_beyond(0) {
+            kept = None;
+            ended = Some(Err(Ended::at_limit(Limit::Cpu, &self.shared.services.limits, None)));
+        }
+        self.pass_output_on(&exchange, ended.is_some());
+        if let Some(task) = kept {
+            self.tasks.put(number, task);
+        }
+        if let Some(result) = ended {
+            self.end(&exchange, result);
+        }
+    }
+
+    /// A request is over, and its instance gone.
+    fn end(&self, exchange: &Exchange, result: Result<(), Ended>) {
+        self.shared.freed.notify_one();
+        let Err(ended) = result else { return };
+        exchange.broken.set(true);
+        exchange.responder.send(Err(ended.failure()));
+        match ended {
+            Ended::Stopped(stop) => self.shared.services.stops.stopped(exchange.id, &stop),
+            Ended::Failed { message, stack, .. } => self.log(exchange, Level::Error, message, stack),
+        }
+    }
+
+    fn pass_output_on(&self, exchange: &Exchange, is_over: bool) {
+        for (level, line) in exchange.output.take(is_over) {
+            self.log(exchange, level, line, None);
+        }
+        if exchange.output.is_full() {
+            let limit = self.shared.services.limits.show(Limit::Log);
+            let message =
+                format!("this request has logged as much as it may ({limit}): what follows is dropped");
+            self.log(exchange, Level::Warn, message, None);
+        }
+    }
+
+    fn log(&self, exchange: &Exchange, level: Level, message: String, stack: Option<String>) {
+        let log = &self.shared.services.log;
+        if log.wants(level) {
+            log.log(LogRecord { level, request: Some(exchange.id), message, stack });
+        }
+    }
+
+    /// Ends all requests: the host wants it.
+    fn end_all(&self, reason: StopReason) -> Stop {
+        let detail = match reason {
+            StopReason::Host => "the host ended it".to_owned(),
+            reason => format!("the host ended it ({})", reason.label()),
+        };
+        for (_, task) in self.tasks.take_all() {
+            let exchange = task.data.clone();
+            drop(task);
+            self.pass_output_on(&exchange, true);
+            exchange.broken.set(true);
+            exchange.responder.send(Err(FailureKind::Stopped.into()));
+        }
+        Stop { reason, limit: None, detail }
+    }
+}
+
+impl Guest for WasmGuest {
+    fn request(&self, request: Request, responder: Responder) -> Ticket {
+        let number = self.last.get() + 1;
+        self.last.set(number);
+        let limits = &self.shared.services.limits;
+        let exchange = Rc::new(Exchange {
+            id: request.id,
+            responder,
+            account: Arc::new(Account::new(limits)),
+            output: Arc::new(Output::new(limits.get(Limit::Log))),
+            broken: Rc::default(),
+        });
+        let future = exchange::handle(self.shared.clone(), request, exchange.clone());
+        let task = self.tasks.make(number, future, exchange);
+        self.turn(number, task);
+        Ticket(number)
+    }
+
+    fn abort(&self, ticket: Ticket) {
+        if let Some(task) = self.tasks.take(ticket.0) {
+            let exchange = task.data.clone();
+            // The instance goes with its task, in the middle of whatever it waits for.
+            drop(task);
+            self.pass_output_on(&exchange, true);
+            self.shared.freed.notify_one();
+        }
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Stop> {
+        self.tasks.register(cx);
+        if let Some(reason) = self.shared.ending.reason() {
+            return Poll::Ready(self.end_all(reason));
+        }
+        // Those that become ready meanwhile come in the next round: the connections have their turn, too.
+        for _ in 0..self.tasks.ready() {
+            let Some(number) = self.tasks.next() else { break };
+            if let Some(task) = self.tasks.take(number) {
+                self.turn(number, task);
+            }
+        }
+        Poll::Pending
+    }
+
+    fn in_flight(&self) -> usize {
+        self.tasks.len()
+    }
+
+    fn usage(&self) -> Usage {
+        Usage {
+            heap_used: self.shared.memory.total(),
+            heap_limit: self.shared.memory.limit(),
+            scopes: self.tasks.len() as u64,
+            timers: 0,
+            operations: 0,
+        }
+    }
+
+    fn stopper(&self) -> Arc<dyn Stopper> {
+        self.stopper.clone()
+    }
+}
+
+struct WasmStopper {
+    engine: wasmtime::Engine,
+    ending: Arc<Ending>,
+    wake: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Stopper for WasmStopper {
+    fn stop(&self, reason: StopReason) {
+        self.ending.ask(reason);
+        (self.wake)();
+        self.engine.increment_epoch();
+    }
+
+    fn poke(&self) {
+        // All stores of the process look: who is within its limits gives way to others of its worker, and goes on.
+        self.engine.increment_epoch();
+    }
+}
