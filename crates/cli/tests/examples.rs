@@ -95,3 +95,12 @@ fn page_serves_its_files_and_its_api() {
     assert!(client.get("/api/uptime").json()["seconds"].is_number());
     assert_eq!(client.get("/gone").status, 404);
 }
+
+#[test]
+fn wasm_c_and_wasm_rust_greet_whom_the_query_names() {
+    let nexus = serve();
+    for app in ["wasm-c", "wasm-rust"] {
+        let greeting = nexus.get(app, "/greet?name=Ann");
+        assert_eq!((greeting.status, greeting.json()), (200, json!({ "greeting": "Hello, Ann!" })), "{app}");
+    }
+}

@@ -99,6 +99,8 @@ impl<'a> Start<'a> {
     fn spawn(self, line: &[String]) -> Nexus {
         let mut child = Command::new(&line[0])
             .args(&line[1..])
+            // Tests keep nothing for the next one, unless they say where.
+            .env("NEXUS_CACHE", "")
             .envs(self.env)
             .current_dir(self.folder)
             .stdin(Stdio::null())
