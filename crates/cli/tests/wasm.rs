@@ -167,6 +167,8 @@ fn the_wall_limit_and_a_client_that_leaves_end_a_request() {
     let (_folder, nexus) = serve("[limits]\nwall = \"300 ms\"\n");
     assert_eq!(nexus.get("app", "/sleep/60000").status, 504);
     nexus.await_nothing_held("app");
+    is_quiet(&nexus);
+    let (_folder, nexus) = serve("");
     let mut client = nexus.client("app");
     client.send_request("GET", "/drip", &[], b"");
     assert_eq!(client.head().status, 200);
@@ -270,7 +272,7 @@ fn an_instance_serves_as_many_requests_as_the_manifest_says() {
 #[test]
 fn every_compiler_runs_the_same_component() {
     for compiler in ["cranelift", "winch", "pulley"] {
-        let (_folder, nexus) = serve(&format!("[wasm]\ncompiler = \"{compiler}\"\n"));
+        let (_folder, nexus) = serve(&format!("[wasm]\ncompiler = \"{compiler}\"\n[limits]\ncpu = \"500 ms\"\n"));
         assert_eq!(nexus.get("app", "/hello").text(), "hello from wasm\n", "{compiler}");
         assert_eq!(nexus.get("app", "/spin").status, 503, "{compiler}");
         assert_eq!(nexus.get("app", "/trap").status, 500, "{compiler}");
@@ -287,6 +289,7 @@ fn a_guest_finds_the_folders_that_it_is_granted_and_no_others() {
     folder.write("apps/app/data/secret.txt", "granted");
     folder.write("apps/app/secret.txt", "not granted");
     let nexus = Start::in_folder(folder.path()).path("apps").env("NEXUS_CACHE", "").start();
+    assert_eq!(nexus.message("granted: ")["message"], "granted: data (read)");
     let read = nexus.get("app", "/open").text();
     assert!(read.contains("granted") && !read.contains("not granted"), "{read}");
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use futures_util::future::LocalBoxFuture;
-use nexus_core::{App, WasmCompiler};
+use nexus_core::{App, Permissions, WasmCompiler};
 use nexus_guest::{Engine, Guest, Level, LoadError, LogRecord, ModulePath, Services};
 use tokio::sync::{Mutex as AsyncMutex, oneshot};
 
@@ -132,6 +132,17 @@ impl Inner {
     }
 }
 
+/// What the app is granted, for the log: nobody should have to read its manifest.
+fn granted(permissions: &Permissions) -> Option<String> {
+    let folders: Vec<String> = permissions
+        .folders()
+        .map(|(folder, may_write)| {
+            format!("{} ({})", folder.as_str(), if may_write { "read and write" } else { "read" })
+        })
+        .collect();
+    (!folders.is_empty()).then(|| format!("granted: {}", folders.join(", ")))
+}
+
 impl Engine for WasmEngine {
     fn name(&self) -> &'static str {
         "wasm"
@@ -160,6 +171,9 @@ impl Engine for WasmEngine {
             let bytes = services.modules.read(&path).map_err(|error| LoadError::new(error.to_string()))?;
             let loaded = inner.app(main, bytes, |message| log(Level::Info, message)).await;
             let loaded = loaded.map_err(LoadError::new)?;
+            if let Some(granted) = granted(&app.manifest.permissions) {
+                log(Level::Info, granted);
+            }
             Ok(Rc::new(WasmGuest::new(loaded, app.clone(), services.clone())) as Rc<dyn Guest>)
         })
     }

@@ -20,7 +20,7 @@ use crate::failure::{Failure, print};
 
 /// Serve apps over HTTP.
 ///
-/// Each path is an app's folder, or a folder of apps. Every app has its own port: the one in its
+/// Each path is an app's folder or its main file (.js, .mjs, .wasm), or a folder of apps. Every app has its own port: the one in its
 /// nexus.toml, or the next free one from --port. Ctrl-C or SIGTERM ends it: what is in flight
 /// finishes first, for up to --grace; a second Ctrl-C ends it at once.
 ///
@@ -36,7 +36,7 @@ use crate::failure::{Failure, print};
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Serve {
-    /// Folders of apps
+    /// Apps' folders or main files, folders of apps
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
 
