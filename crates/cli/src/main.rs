@@ -23,6 +23,8 @@ use crate::failure::Failure;
 ///
 /// `nexus serve FOLDER` serves it. A `nexus.toml` in the folder says more: its name, port, limits,
 /// variables, static files; `nexus schema` lists all that it can say.
+///
+/// `nexus run PROGRAM.wasm` runs a WebAssembly program, with the files and variables it is granted.
 #[derive(Debug, Parser)]
 #[command(name = "nexus", verbatim_doc_comment, subcommand_required = true, arg_required_else_help = true)]
 struct Cli {
@@ -33,6 +35,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(cmd::serve::Serve),
+    Run(cmd::run::Run),
+    Compile(cmd::compile::Compile),
     Check(cmd::check::Check),
     Schema(cmd::schema::Schema),
     Completions(cmd::completions::Completions),
@@ -50,6 +54,8 @@ fn main() -> ExitCode {
         Cli::from_arg_matches(&matches).map_err(|error| Failure::usage(error.to_string())).and_then(|cli| {
             match cli.command {
                 Command::Serve(serve) => serve.run(),
+                Command::Run(run) => run.run(),
+                Command::Compile(compile) => compile.run(),
                 Command::Check(check) => check.run(),
                 Command::Schema(schema) => schema.run(),
                 Command::Completions(completions) => completions.run(&mut Cli::command()),

@@ -272,7 +272,8 @@ fn an_instance_serves_as_many_requests_as_the_manifest_says() {
 #[test]
 fn every_compiler_runs_the_same_component() {
     for compiler in ["cranelift", "winch", "pulley"] {
-        let (_folder, nexus) = serve(&format!("[wasm]\ncompiler = \"{compiler}\"\n[limits]\ncpu = \"500 ms\"\n"));
+        let (_folder, nexus) =
+            serve(&format!("[wasm]\ncompiler = \"{compiler}\"\n[limits]\ncpu = \"500 ms\"\n"));
         assert_eq!(nexus.get("app", "/hello").text(), "hello from wasm\n", "{compiler}");
         assert_eq!(nexus.get("app", "/spin").status, 503, "{compiler}");
         assert_eq!(nexus.get("app", "/trap").status, 500, "{compiler}");

@@ -5,7 +5,7 @@
 //! comes out of the compiler, and are moved into place when they are complete. They may be removed at any time: who
 //! has one mapped keeps it.
 
-// Mapped code is run; see `Cache::load`.
+// Mapped code is run; see `Cache::mapped`.
 #![allow(unsafe_code)]
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
-use wasmtime::Engine;
 use wasmtime::component::Component;
+use wasmtime::{Engine, Module};
 
 /// At a file's end, after its length: who finds it has the whole file.
 const SEAL: &[u8; 8] = b"nexus-cw";
@@ -29,8 +29,16 @@ pub(crate) struct Key(String);
 impl Key {
     /// The key of this content for this engine.
     pub(crate) fn new(engine: &Engine, content: &[u8]) -> Self {
+        Self::of_what_is_made(engine, content, "")
+    }
+
+    /// The key of what is made of this content before it is compiled, by something with this name and version.
+    pub(crate) fn of_what_is_made(engine: &Engine, content: &[u8], made_by: &str) -> Self {
         let mut environment = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut environment);
+        if !made_by.is_empty() {
+            made_by.hash(&mut environment);
+        }
         let mut name = String::with_capacity(84);
         for byte in Sha256::digest(content) {
             name.push_str(&format!("{byte:02x}"));
@@ -63,6 +71,19 @@ impl Cache {
 
     /// The component that was compiled before, if it is there and whole.
     pub(crate) fn load(&self, engine: &Engine, key: &Key) -> Option<Component> {
+        // SAFETY: see `mapped`.
+        self.mapped(key, |path| unsafe { Component::deserialize_file(engine, path) })
+    }
+
+    /// The core module that was compiled before, if it is there and whole.
+    pub(crate) fn load_module(&self, engine: &Engine, key: &Key) -> Option<Module> {
+        // SAFETY: see `mapped`.
+        self.mapped(key, |path| unsafe { Module::deserialize_file(engine, path) })
+    }
+
+    /// Has a file mapped that may be trusted to be what a compiler of this process's user wrote for the engine in the
+    /// key: nobody else may write to it or to its folder, and it is complete. Files are never changed in place.
+    fn mapped<T>(&self, key: &Key, map: impl FnOnce(&Path) -> wasmtime::Result<T>) -> Option<T> {
         let path = self.path(key);
         let not_followed = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
         let mut file = OpenOptions::new().read(true).custom_flags(not_followed).open(&path).ok()?;
@@ -70,13 +91,11 @@ impl Cache {
             let _ = fs::remove_file(&path);
             return None;
         }
-        // SAFETY: the file is what a compiler of this process's user wrote for this very engine: nobody else may write
-        // to it or to its folder, and it is complete. Files are never changed in place.
-        let component = unsafe { Component::deserialize_file(engine, &path) };
-        if component.is_err() {
+        let mapped = map(&path);
+        if mapped.is_err() {
             let _ = fs::remove_file(&path);
         }
-        component.ok()
+        mapped.ok()
     }
 
     /// Keeps compiled code. Who cannot write compiles again the next time.
@@ -101,7 +120,8 @@ impl Cache {
         written
     }
 
-    fn path(&self, key: &Key) -> PathBuf {
+    /// The file that compiled code is in, if it was kept.
+    pub(crate) fn path(&self, key: &Key) -> PathBuf {
         self.folder.join(format!("{}.cwasm", key.0))
     }
 }

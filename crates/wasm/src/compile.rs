@@ -55,13 +55,14 @@ impl LoadedApp {
 
 /// What a file's first bytes say that it is.
 #[derive(Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Component,
     Module,
     Other,
 }
 
-fn kind(bytes: &[u8]) -> Kind {
+/// Looks at the first eight bytes.
+pub(crate) fn kind(bytes: &[u8]) -> Kind {
     match bytes.get(..8) {
         Some([0, b'a', b's', b'm', _, 0, 1, 0]) => Kind::Component,
         Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => Kind::Module,
@@ -132,7 +133,8 @@ pub(crate) fn link(runtime: &Runtime, file: &str, component: &Component) -> Resu
     Ok(Arc::new(LoadedApp { engine: runtime.engine.clone(), proxy, size: AtomicU64::new(0) }))
 }
 
-fn unknown_imports(engine: &Engine, component: &Component) -> Vec<String> {
+/// What a component imports that nothing here provides.
+pub(crate) fn unknown_imports(engine: &Engine, component: &Component) -> Vec<String> {
     let is_known = |name: &str| KNOWN.iter().any(|known| name.starts_with(known));
     let component = component.component_type();
     let imports = component.imports(engine).filter(|(name, item)| {

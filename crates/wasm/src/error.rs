@@ -89,13 +89,13 @@ impl Ended {
 }
 
 /// A trap in the words of the specification, without Wasmtime's prefix.
-fn trap_text(trap: Trap) -> String {
+pub(crate) fn trap_text(trap: Trap) -> String {
     let text = trap.to_string();
     text.strip_prefix("wasm trap: ").map_or(text.clone(), str::to_owned)
 }
 
 /// The guest's stack, a frame a line, with the names and places that the file has.
-fn stack(error: &Error) -> Option<String> {
+pub(crate) fn stack(error: &Error) -> Option<String> {
     let backtrace = error.downcast_ref::<WasmBacktrace>()?;
     let mut lines = Vec::new();
     for frame in backtrace.frames() {

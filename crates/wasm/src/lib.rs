@@ -12,6 +12,7 @@
 //! state      what an instance's store holds: WASI, resources, limits
 //! account    CPU time and memory
 //! output     standard output and error as lines of the log
+//! command    programs that run once: `nexus run`, and the same from Rust
 //! ```
 //!
 //! Unlike a JavaScript guest, which is one heap for all requests, each request has an instance and a memory of its own
@@ -20,6 +21,7 @@
 
 mod account;
 mod cache;
+mod command;
 mod compile;
 mod engine;
 mod error;
@@ -30,6 +32,10 @@ mod runtime;
 mod state;
 mod tasks;
 
+pub use command::{
+    Command, Compiled, FileKind, Folder, Function, Instance, Item, Module, Policy, RunError, Runner, Value,
+    WasmParams, WasmResults,
+};
 pub use engine::{WasmConfig, WasmEngine};
 
 /// The version of Wasmtime that this was built with, `48.0.8` say.

@@ -50,7 +50,7 @@ impl Runtime {
     }
 }
 
-fn config(compiler: WasmCompiler) -> wasmtime::Result<Config> {
+pub(crate) fn config(compiler: WasmCompiler) -> wasmtime::Result<Config> {
     let mut config = Config::new();
     match compiler {
         WasmCompiler::Cranelift => config.strategy(Strategy::Cranelift),

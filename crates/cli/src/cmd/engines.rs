@@ -10,8 +10,12 @@ use nexus_wasm::{WasmConfig, WasmEngine};
 
 /// All engines. Each app takes the first that runs its main file.
 pub(super) fn engines() -> Vec<Arc<dyn Engine>> {
-    let wasm = WasmConfig { cache: cache().map(|folder| folder.join("wasm")) };
-    vec![Arc::new(JsEngine), Arc::new(WasmEngine::new(wasm))]
+    vec![Arc::new(JsEngine), Arc::new(WasmEngine::new(wasm()))]
+}
+
+/// How WebAssembly is run, with the folder for compiled code.
+pub(super) fn wasm() -> WasmConfig {
+    WasmConfig { cache: cache().map(|folder| folder.join("wasm")) }
 }
 
 /// The folder for what can be made again: the variable `NEXUS_CACHE`, or `nexus` in the user's cache folder (XDG Base

@@ -1,9 +1,11 @@
 //! The subcommands.
 
 pub(crate) mod check;
+pub(crate) mod compile;
 pub(crate) mod completions;
 mod configuration;
 mod engines;
+pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod serve;
 mod supervised;

@@ -1,0 +1,286 @@
+//! Commands: components that export `wasi:cli/run`, and what is made into one.
+
+use std::sync::Arc;
+
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, InstancePre, Linker, ResourceTable};
+use wasmtime::{Engine, Store};
+use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{
+    Error as HttpError, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+};
+
+use super::budget::{Budget, RunLimiter};
+use super::invoke::function_type;
+use super::{FileKind, Inner, Item, Policy, RunError, preview1, refuse_event_loop};
+use crate::cache::Cache;
+use crate::compile::unknown_imports;
+use crate::error::one_line;
+
+/// What a command exports.
+const RUN: &str = "wasi:cli/run";
+/// The most handles of resources that a program may hold: files, streams, pollables.
+const RESOURCES: usize = 100_000;
+
+/// A program that is compiled and linked: a component, or a core module of WASI preview 1 made into one.
+pub struct Command {
+    pub(super) inner: Arc<Inner>,
+    pub(super) name: String,
+    pub(super) pre: InstancePre<ProgramState>,
+}
+
+impl Command {
+    pub(super) fn load(
+        inner: Arc<Inner>,
+        name: &str,
+        bytes: &[u8],
+        kind: FileKind,
+    ) -> Result<Self, RunError> {
+        let component = compiled(&inner, name, bytes, kind)?;
+        let unknown = unknown_imports(&inner.engine, &component);
+        if !unknown.is_empty() {
+            let list = unknown.join(", ");
+            return Err(RunError::Refused(format!("{name} imports what nothing provides: {list}")));
+        }
+        let pre = inner
+            .components
+            .instantiate_pre(&component)
+            .map_err(|error| RunError::Refused(format!("{name} cannot be linked: {}", one_line(&error))))?;
+        Ok(Self { inner, name: name.to_owned(), pre })
+    }
+
+    /// What it imports: interfaces, mostly. A core module is seen as the component that was made of it.
+    pub fn imports(&self) -> Vec<Item> {
+        let ty = self.pre.component().component_type();
+        let imports = ty.imports(&self.inner.engine);
+        imports.map(|(name, item)| Item { name: name.to_owned(), ty: type_text(&item.ty) }).collect()
+    }
+
+    /// What it exports, the functions of its interfaces by their own names: `wasi:cli/run@0.2.6#run`.
+    pub fn exports(&self) -> Vec<Item> {
+        let ty = self.pre.component().component_type();
+        let mut items = Vec::new();
+        for (name, item) in ty.exports(&self.inner.engine) {
+            match item.ty {
+                ComponentItem::ComponentInstance(interface) => {
+                    for (function, item) in interface.exports(&self.inner.engine) {
+                        let name = format!("{name}#{function}");
+                        items.push(Item { name, ty: type_text(&item.ty) });
+                    }
+                }
+                ty => items.push(Item { name: name.to_owned(), ty: type_text(&ty) }),
+            }
+        }
+        items
+    }
+
+    /// Runs it as a command, in a fresh instance, and gives its exit code.
+    ///
+    /// # Errors
+    /// When it does not export `wasi:cli/run` (0.2) or is not granted what the policy names, traps, or comes to a
+    /// limit. Refused on a thread that runs an event loop.
+    pub fn run(&self, policy: &Policy) -> Result<u8, RunError> {
+        let pre = CommandPre::new(self.pre.clone()).map_err(|_| self.no_command())?;
+        let result = self.with_store(policy, async |store| {
+            let command = pre.instantiate_async(&mut *store).await?;
+            command.wasi_cli_run().call_run(store).await
+        });
+        match result {
+            Ok(Ok(())) => Ok(0),
+            Ok(Err(())) => Ok(1),
+            Err(RunError::Exited(code)) => Ok(code),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Does something with a fresh store within the limits.
+    pub(super) fn with_store<T>(
+        &self,
+        policy: &Policy,
+        call: impl AsyncFnOnce(&mut Store<ProgramState>) -> wasmtime::Result<T>,
+    ) -> Result<T, RunError> {
+        refuse_event_loop()?;
+        let mut store = Store::new(&self.inner.engine, ProgramState::new(policy)?);
+        store.limiter(|state| &mut state.limiter);
+        let budget = Budget::new(policy);
+        budget.watch(&mut store);
+        let ticking = self.inner.tick(&budget)?;
+        let result = budget.run(call(&mut store));
+        drop(ticking);
+        result.map_err(|error| RunError::from(&error, store.data().limiter.has_refused, policy))
+    }
+
+    /// That it is no command, and what it is instead.
+    fn no_command(&self) -> RunError {
+        let name = &self.name;
+        let exports = self.exports();
+        let other = |interface: &str| exports.iter().find(|item| item.name.starts_with(interface));
+        RunError::Refused(if let Some(run) = other(RUN) {
+            let version = run.name.split('#').next().unwrap_or_default();
+            format!("{name} exports {version}: commands of WASI 0.2 are run")
+        } else if other("wasi:http/").is_some() {
+            format!("{name} is a service, not a command: `nexus serve` serves it")
+        } else {
+            let functions = functions(&exports);
+            let names: Vec<&str> = functions.iter().map(|item| item.name.as_str()).collect();
+            match names.is_empty() {
+                true => format!("{name} is no command: it does not export {RUN}"),
+                false => format!(
+                    "{name} is no command: it does not export {RUN}; --invoke calls one of {}",
+                    names.join(", ")
+                ),
+            }
+        })
+    }
+}
+
+/// Those that are functions.
+pub(super) fn functions(items: &[Item]) -> Vec<Item> {
+    items.iter().filter(|item| item.ty.starts_with("func")).cloned().collect()
+}
+
+/// Compiles a component, or the one that is made of a module.
+pub(super) fn compiled(
+    inner: &Inner,
+    name: &str,
+    bytes: &[u8],
+    kind: FileKind,
+) -> Result<Component, RunError> {
+    let made_by = if kind == FileKind::Module { preview1::VERSION } else { "" };
+    let compile = || {
+        let made = match kind {
+            FileKind::Component => None,
+            FileKind::Module => Some(made_of_module(&inner.engine, name, bytes)?),
+        };
+        let component = Component::from_binary(&inner.engine, made.as_deref().unwrap_or(bytes));
+        component
+            .map_err(|error| RunError::Refused(format!("{name} is no valid component: {}", one_line(&error))))
+    };
+    inner.compiled(&inner.key(bytes, made_by), Cache::load, compile, Component::serialize)
+}
+
+/// Whether a core module is one that can be run as a command.
+pub(super) fn is_command(inner: &Inner, name: &str, bytes: &[u8]) -> Result<bool, RunError> {
+    let is_valid = wasmtime::Module::validate(&inner.engine, bytes);
+    is_valid
+        .map_err(|error| RunError::Refused(format!("{name} is no valid module: {}", one_line(&error))))?;
+    Ok(preview1::componentise(bytes).is_ok())
+}
+
+/// A component that is made of a core module.
+fn made_of_module(engine: &Engine, name: &str, bytes: &[u8]) -> Result<Vec<u8>, RunError> {
+    // What comes next trusts it to be valid.
+    wasmtime::Module::validate(engine, bytes)
+        .map_err(|error| RunError::Refused(format!("{name} is no valid module: {}", one_line(&error))))?;
+    preview1::componentise(bytes).map_err(|why| no_program(engine, name, bytes, &why))
+}
+
+/// Why no command can be made of a module.
+fn no_program(engine: &Engine, name: &str, bytes: &[u8], why: &str) -> RunError {
+    let refused = |text: String| RunError::Refused(format!("{name} {text}"));
+    let Ok(module) = wasmtime::Module::new(engine, bytes) else {
+        return refused(format!("cannot be run as a command: {why}"));
+    };
+    let unknown = super::module::unknown_imports(&module);
+    if !unknown.is_empty() {
+        return refused(format!("imports what nothing provides: {}", unknown.join(", ")));
+    }
+    let exports = super::module::exports(&module);
+    if exports.iter().any(|item| item.name == "_start") {
+        if !exports.iter().any(|item| item.name == "memory") {
+            return refused(
+                "cannot be run as a command: it exports no memory, as WASI preview 1 wants it".into(),
+            );
+        }
+        return refused(format!("cannot be run as a command: {why}"));
+    }
+    let functions = functions(&exports);
+    let names: Vec<&str> = functions.iter().map(|item| item.name.as_str()).collect();
+    let hint = match names.is_empty() {
+        true => String::new(),
+        false => format!("; --invoke calls one of {}", names.join(", ")),
+    };
+    refused(format!("is no command: it does not export _start{hint}"))
+}
+
+fn type_text(item: &ComponentItem) -> String {
+    match item {
+        ComponentItem::ComponentFunc(function) => function_type(function),
+        ComponentItem::CoreFunc(function) => super::module::function_type(function),
+        ComponentItem::ComponentInstance(_) => "interface".into(),
+        ComponentItem::Module(_) => "module".into(),
+        ComponentItem::Component(_) => "component".into(),
+        ComponentItem::Type(_) => "type".into(),
+        ComponentItem::Resource(_) => "resource".into(),
+    }
+}
+
+/// All of WASI 0.2. What is linked is not granted.
+pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<ProgramState>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    Ok(linker)
+}
+
+/// A store's data.
+pub(super) struct ProgramState {
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    denied: Denied,
+    table: ResourceTable,
+    pub(super) limiter: RunLimiter,
+}
+
+impl ProgramState {
+    fn new(policy: &Policy) -> Result<Self, RunError> {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(RESOURCES);
+        let wasi = policy.wasi()?.build();
+        let limiter = RunLimiter::new(policy);
+        let denied = Denied { tells: policy.inherit_stdio };
+        Ok(Self { wasi, http: WasiHttpCtx::new(), denied, table, limiter })
+    }
+}
+
+impl WasiView for ProgramState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for ProgramState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.denied, table: &mut self.table, ctx: &mut self.http }
+    }
+}
+
+/// Requests that the program sends: none.
+struct Denied {
+    /// Whether standard error says so.
+    tells: bool,
+}
+
+type Sending = Box<dyn Future<Output = Result<(), HttpError>> + Send>;
+type Sent = Result<(http::Response<WasiBody>, Sending), HttpError>;
+
+impl WasiHttpHooks for Denied {
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        _options: Option<RequestOptions>,
+        _sending: Sending,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        if self.tells {
+            use std::io::Write;
+            let host = request.uri().authority().map_or("?", |authority| authority.as_str());
+            // Standard error may be gone.
+            let _ = writeln!(
+                std::io::stderr(),
+                "nexus: denied: a request to {host}: programs cannot send requests so far"
+            );
+        }
+        Box::new(async { Err(HttpError::HttpRequestDenied) })
+    }
+}
