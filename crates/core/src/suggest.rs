@@ -1,7 +1,8 @@
 //! The word that somebody probably meant.
 
-/// The candidate nearest to `word`, if one is near enough to be what was meant.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// The candidate nearest to `word`, if one is near enough to be what was meant: letters left out, added or swapped,
+/// case and separators aside.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = plain(word);
     if plain.is_empty() || plain.len() > 64 {
         return None;

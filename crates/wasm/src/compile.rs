@@ -5,26 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
-use wasmtime::component::types::ComponentItem;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::cache::{Cache, Key};
 use crate::error::one_line;
+use crate::inspect::{
+    HANDLER, Kind, TOO_DEEP, exports, has_handler, is_not_run, is_too_deep, kind, listed, unknown_imports,
+};
 use crate::runtime::Runtime;
 use crate::state::State;
 
-/// What is linked; everything else is unknown.
-const KNOWN: [&str; 7] = [
-    "wasi:cli/",
-    "wasi:clocks/",
-    "wasi:filesystem/",
-    "wasi:http/",
-    "wasi:io/",
-    "wasi:random/",
-    "wasi:sockets/",
-];
-/// What a service exports.
-const HANDLER: &str = "wasi:http/incoming-handler";
 /// The largest file, in bytes.
 pub(crate) const LARGEST: usize = 256 << 20;
 
@@ -53,23 +43,6 @@ impl LoadedApp {
     }
 }
 
-/// What a file's first bytes say that it is.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Component,
-    Module,
-    Other,
-}
-
-/// Looks at the first eight bytes.
-pub(crate) fn kind(bytes: &[u8]) -> Kind {
-    match bytes.get(..8) {
-        Some([0, b'a', b's', b'm', _, 0, 1, 0]) => Kind::Component,
-        Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => Kind::Module,
-        _ => Kind::Other,
-    }
-}
-
 /// Refuses what is no component at first sight.
 ///
 /// # Errors
@@ -79,11 +52,12 @@ pub(crate) fn check(file: &str, bytes: &[u8]) -> Result<(), String> {
         return Err(format!("{file} has {} MB: {} MB is the most", bytes.len() >> 20, LARGEST >> 20));
     }
     match kind(bytes) {
+        Kind::Component if is_too_deep(bytes) => Err(format!("{file} {TOO_DEEP}")),
         Kind::Component => Ok(()),
         Kind::Module => Err(format!(
             "{file} is a core WebAssembly module: a service is a component that exports {HANDLER} (wasm32-wasip2, or `wasm-tools component new`)"
         )),
-        Kind::Other => Err(format!("{file} is no WebAssembly: it does not begin with \\0asm")),
+        kind => Err(format!("{file} {}", is_not_run(&kind))),
     }
 }
 
@@ -119,50 +93,19 @@ pub(crate) fn compile(
 pub(crate) fn link(runtime: &Runtime, file: &str, component: &Component) -> Result<Arc<LoadedApp>, String> {
     let unknown = unknown_imports(&runtime.engine, component);
     if !unknown.is_empty() {
-        return Err(format!("{file} imports what nothing provides: {}", unknown.join(", ")));
+        return Err(format!("{file} imports what nothing provides: {}", listed(&unknown)));
     }
     let fails = |error: wasmtime::Error| format!("{file} cannot be linked: {}", one_line(&error));
     let pre = runtime.linker.instantiate_pre(component).map_err(fails)?;
-    if !exports_handler(&runtime.engine, component) {
+    if !exports(&runtime.engine, component, HANDLER) {
         return Err(match exports(&runtime.engine, component, "wasi:cli/run") {
             true => format!("{file} is a command, not a service: it exports wasi:cli/run and no {HANDLER}"),
             false => format!("{file} is no service: it does not export {HANDLER}"),
         });
     }
     let proxy = ProxyPre::new(pre).map_err(fails)?;
-    Ok(Arc::new(LoadedApp { engine: runtime.engine.clone(), proxy, size: AtomicU64::new(0) }))
-}
-
-/// What a component imports that nothing here provides.
-pub(crate) fn unknown_imports(engine: &Engine, component: &Component) -> Vec<String> {
-    let is_known = |name: &str| KNOWN.iter().any(|known| name.starts_with(known));
-    let component = component.component_type();
-    let imports = component.imports(engine).filter(|(name, item)| {
-        // A type alone asks for nothing.
-        !is_known(name) && !matches!(item.ty, ComponentItem::Type(_))
-    });
-    imports.map(|(name, _)| name.to_owned()).collect()
-}
-
-fn exports_handler(engine: &Engine, component: &Component) -> bool {
-    exports(engine, component, HANDLER)
-}
-
-fn exports(engine: &Engine, component: &Component, interface: &str) -> bool {
-    let component = component.component_type();
-    component.exports(engine).any(|(name, _)| name.split('@').next() == Some(interface))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_bytes_say_what_a_file_is() {
-        assert_eq!(kind(&wat::parse_str("(component)").unwrap()), Kind::Component);
-        assert_eq!(kind(&wat::parse_str("(module)").unwrap()), Kind::Module);
-        for other in [&b""[..], b"\0asm", b"export default {}", b"\x7fELF\x02\x01\x01\0"] {
-            assert_eq!(kind(other), Kind::Other);
-        }
+    if !has_handler(&runtime.engine, component) {
+        return Err(format!("{file} exports {HANDLER} with a `handle` of another type"));
     }
+    Ok(Arc::new(LoadedApp { engine: runtime.engine.clone(), proxy, size: AtomicU64::new(0) }))
 }

@@ -132,15 +132,24 @@ fn demangled(name: &str) -> String {
     }
 }
 
+/// The longest reason that is told, in characters.
+const LONGEST: usize = 1000;
+
 /// An error with its causes, in one line.
 pub(crate) fn one_line(error: &Error) -> String {
     let mut parts: Vec<String> = Vec::new();
     for cause in error.chain() {
         let text = cause.to_string();
+        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         if !text.is_empty() && !parts.iter().any(|part| part.contains(&text)) {
             parts.push(text);
         }
     }
-    parts.join(": ")
+    // Names in a file may be of any length.
+    let text = parts.join(": ");
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }

@@ -4,6 +4,7 @@
 //! ```text
 //! engine     makes guests: reads the file, has it compiled, links what it may import
 //! runtime    one Wasmtime engine for the process, its allocator and its linker
+//! inspect    what a file is, imports and exports
 //! compile    from bytes to code, on threads of its own, or from the cache
 //! cache      compiled code on disk
 //! guest      an app on its worker's thread: a task for each request, turns, stops
@@ -27,6 +28,7 @@ mod engine;
 mod error;
 mod exchange;
 mod guest;
+mod inspect;
 mod output;
 mod runtime;
 mod state;

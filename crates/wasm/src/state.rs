@@ -15,9 +15,12 @@ use crate::account::{Account, WorkerMemory};
 use crate::output::{Console, Output};
 
 /// The most handles of resources that an instance may hold: streams, fields, pollables.
-const RESOURCES: usize = 10_000;
-/// The most that a request's or a response's header fields may take, in bytes.
-const FIELDS: usize = 128 * 1024;
+const RESOURCES: usize = 512;
+/// The most that header fields which the guest makes may take, in bytes. Nothing counts them as memory, so with the
+/// number of handles this bounds what an instance has the host hold.
+const FIELDS: usize = 32 * 1024;
+/// The most of a body that is held between the guest and its client, in bytes.
+const CHUNK: usize = 64 * 1024;
 
 /// What an instance may have of what only Wasmtime counts.
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +92,10 @@ type Sending = Box<dyn Future<Output = Result<(), HttpError>> + Send>;
 type Sent = Result<(http::Response<WasiBody>, Sending), HttpError>;
 
 impl WasiHttpHooks for Hooks {
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK
+    }
+
     fn send_request(
         &mut self,
         request: http::Request<WasiBody>,

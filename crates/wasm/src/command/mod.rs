@@ -41,8 +41,9 @@ use self::module::ModuleState;
 use self::program::ProgramState;
 use crate::WasmConfig;
 use crate::cache::{Cache, Key};
-use crate::compile::{self, LARGEST};
+use crate::compile::LARGEST;
 use crate::error::one_line;
+use crate::inspect::{self, Kind};
 use crate::runtime;
 
 /// Loads programs: an engine, what programs may import, and the folder for compiled code.
@@ -93,10 +94,10 @@ pub enum FileKind {
 impl FileKind {
     /// What begins with these bytes, of which eight are enough; `None` if it is no WebAssembly.
     pub fn of(bytes: &[u8]) -> Option<Self> {
-        match compile::kind(bytes) {
-            compile::Kind::Component => Some(FileKind::Component),
-            compile::Kind::Module => Some(FileKind::Module),
-            compile::Kind::Other => None,
+        match inspect::kind(bytes) {
+            Kind::Component => Some(FileKind::Component),
+            Kind::Module => Some(FileKind::Module),
+            Kind::Unsupported(..) | Kind::Other => None,
         }
     }
 
@@ -243,8 +244,13 @@ fn check(name: &str, bytes: &[u8]) -> Result<FileKind, RunError> {
     if bytes.len() > LARGEST {
         return Err(too_large(name, bytes.len() as u64));
     }
-    FileKind::of(bytes)
-        .ok_or_else(|| RunError::Refused(format!("{name} is no WebAssembly: it does not begin with \\0asm")))
+    let why = match inspect::kind(bytes) {
+        Kind::Component if inspect::is_too_deep(bytes) => inspect::TOO_DEEP.to_owned(),
+        Kind::Component => return Ok(FileKind::Component),
+        Kind::Module => return Ok(FileKind::Module),
+        kind => inspect::is_not_run(&kind),
+    };
+    Err(RunError::Refused(format!("{name} {why}")))
 }
 
 impl Inner {
@@ -297,30 +303,16 @@ fn refuse_event_loop() -> Result<(), RunError> {
     }
 }
 
-/// The name that was meant, if one of these begins and ends alike, case and signs aside.
-fn near<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let plain = |text: &str| -> Vec<char> {
-        let text = text.rsplit('#').next().unwrap_or(text);
-        text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
-    };
-    let name = plain(name);
-    let likeness = |other: &str| {
-        let other = plain(other);
-        let longest = name.len().max(other.len());
-        let begin = name.iter().zip(&other).take_while(|(a, b)| a == b).count();
-        let end = name.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count();
-        let alike = (begin + end).min(longest);
-        // Two thirds of it.
-        (alike > 0 && alike * 3 >= longest * 2).then_some(alike)
-    };
-    let near = names.into_iter().filter_map(|other| Some((likeness(other)?, other)));
-    near.max_by_key(|(alike, _)| *alike).map(|(_, other)| other)
-}
-
 /// That there is no such export, with those that there are.
 fn no_export(file: &str, name: &str, functions: &[Item]) -> RunError {
     let names = || functions.iter().map(|item| item.name.as_str());
-    let hint = near(name, names()).map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
+    // Functions of interfaces go by their own names, too.
+    fn own(name: &str) -> &str {
+        name.rsplit('#').next().unwrap_or(name)
+    }
+    let near = nexus_core::nearest(own(name), names().map(own));
+    let near = near.and_then(|near| names().find(|name| own(name) == near));
+    let hint = near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
     let list = match functions.is_empty() {
         true => "it exports no functions".to_owned(),
         false => format!("it exports {}", names().collect::<Vec<_>>().join(", ")),

@@ -15,6 +15,7 @@ use super::program::functions;
 use super::{FileKind, Inner, Item, Policy, RunError, no_export, refuse_event_loop};
 use crate::cache::Cache;
 use crate::error::one_line;
+use crate::inspect::listed;
 
 /// A core module that is compiled and linked.
 ///
@@ -73,7 +74,7 @@ impl Module {
         let module = compiled(&inner, name, bytes)?;
         let unknown = unknown_imports(&module);
         if !unknown.is_empty() {
-            let list = unknown.join(", ");
+            let list = listed(&unknown);
             return Err(RunError::Refused(format!("{name} imports what nothing provides: {list}")));
         }
         let pre = inner

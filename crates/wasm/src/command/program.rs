@@ -15,8 +15,8 @@ use super::budget::{Budget, RunLimiter};
 use super::invoke::function_type;
 use super::{FileKind, Inner, Item, Policy, RunError, preview1, refuse_event_loop};
 use crate::cache::Cache;
-use crate::compile::unknown_imports;
 use crate::error::one_line;
+use crate::inspect::{listed, unknown_imports};
 
 /// What a command exports.
 const RUN: &str = "wasi:cli/run";
@@ -40,7 +40,7 @@ impl Command {
         let component = compiled(&inner, name, bytes, kind)?;
         let unknown = unknown_imports(&inner.engine, &component);
         if !unknown.is_empty() {
-            let list = unknown.join(", ");
+            let list = listed(&unknown);
             return Err(RunError::Refused(format!("{name} imports what nothing provides: {list}")));
         }
         let pre = inner
