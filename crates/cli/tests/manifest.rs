@@ -243,7 +243,7 @@ fn the_schema_describes_every_key_of_both_files() {
         ("project", "version"),
         ("limits", "headers"),
         ("wasm", "compiler"),
-        ("permissions", "net"),
+        ("permissions", "read"),
         ("assets", "folder"),
     ] {
         assert!(app[table]["properties"][key].is_object(), "{table}.{key}");
