@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use nexus_core::{App, Limit, Limits, Manifest};
 use nexus_guest::{
     Abandon, Body, ClientAddress, Engine, Failure, Guest, HeaderList, LoadError, LogRecord, Request,
-    RequestId, Services, Stop, StopSink, Usage, Watch, exchange,
+    RequestId, Services, Stop, StopReason, StopSink, Usage, Watch, exchange,
 };
 use nexus_js::JsEngine;
 
@@ -344,4 +344,22 @@ fn fetch(guest: &dyn Guest, path: &str) -> impl Future<Output = Result<(u16, Str
         }
         Ok((reply.status, String::from_utf8_lossy(&text).into_owned()))
     }
+}
+
+/// A guest that tries this may be refused or stopped, or lose its thread; others in the process never notice.
+#[track_caller]
+pub(crate) fn survives(attack: &str) {
+    let source = handler(&format!(
+        "try {{ {attack} }} catch (error) {{ return new Response(String(error)); }} return new Response('done');"
+    ));
+    let outcome = run(&[(Limit::Memory, 64 << 20), (Limit::Cpu, 1_000)], &source, &["/"]);
+    match &outcome.stop {
+        Some(stop) => {
+            assert!(matches!(stop.reason, StopReason::Memory | StopReason::Cpu), "{attack}: {stop:?}");
+            println!("{attack}: abandoned: {}, {}", outcome.abandoned, stop.detail);
+        }
+        None => println!("{attack}: {:?}", outcome.replies),
+    }
+    let neighbour = run(&[], &handler("return new Response('fine');"), &["/"]);
+    assert_eq!(neighbour.text(), "fine");
 }
