@@ -16,6 +16,10 @@ export default {
       ctx.waitUntil(sleep(700).then(() => console.log("ran out")));
       return new Response("ok");
     }
+    if (pathname === "/tail") {
+      ctx.waitUntil(sleep(700).then(() => { for (;;); }));
+      return new Response("ok");
+    }
     if (pathname === "/pending") {
       console.log("pending");
       for (;;) await sleep(10);
@@ -82,6 +86,24 @@ fn sigterm_refuses_new_connections_finishes_what_is_in_flight_and_ends_with_0() 
 fn assert_finished(nexus: &Nexus) {
     let log = nexus.log();
     assert!(log.iter().all(|line| line["level"] == "info"), "{log:#?}");
+}
+
+#[test]
+fn what_is_stopped_after_its_connection_is_gone_is_told() {
+    let folder = Folder::app(APP);
+    let mut nexus = Nexus::serve(folder.path());
+    let mut client = nexus.client("app");
+    assert_eq!(client.get("/tail").text(), "ok");
+    nexus.signal("TERM");
+    assert!(client.is_closed());
+    nexus.line("the tail's end", |line| {
+        line["app"] == "app"
+            && line["level"] == "error"
+            && line["message"].as_str().is_some_and(|text| {
+                text.starts_with("the guest was stopped: ") && text.contains("its cpu limit")
+            })
+    });
+    assert_eq!(nexus.wait().code(), Some(0));
 }
 
 #[test]

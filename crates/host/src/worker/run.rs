@@ -356,10 +356,16 @@ async fn finished(
             _ => Poll::Pending,
         }));
         let stopped = pin!(async {
-            while until_stopped(service, commands, Some(guest.clone()), worker).await.is_err() {}
+            loop {
+                if let Ok(stop) = until_stopped(service, commands, Some(guest.clone()), worker).await {
+                    break stop;
+                }
+            }
         });
         // In this order: the guest's loop first, and then a look at what it left.
-        select(stopped, is_done).await;
+        if let Either::Left((stop, _)) = select(stopped, is_done).await {
+            ended(service, worker, &stop);
+        }
     }
 }
 
