@@ -161,6 +161,8 @@ fn run(folder: &str) {
             );
             if std::env::var("NEXUS_ATTACK").is_ok() {
                 println!("{}\n{}", stage.nexus.lines().join("\n"), stage.nexus.errors());
+            } else if !found.is_empty() {
+                stage.tell_of(attack);
             }
             let ended = !found.is_empty() && !stage.is_alive();
             faults.extend(found.into_iter().map(|fault| format!("{folder}/{}: {fault}", attack.name)));
@@ -276,6 +278,18 @@ impl Stage {
             sample(&self.nexus.admin(), &name).is_some_and(|count| count > 0.0).then_some(()).or_else(told)
         });
         counted.is_none().then(|| format!("it was not stopped for {reason}"))
+    }
+
+    /// Prints what the log says of an attack and of the host, its last lines.
+    fn tell_of(&self, attack: &Attack) {
+        const LAST: usize = 60;
+        let log = self.nexus.log();
+        let lines: Vec<_> =
+            log.iter().filter(|line| line["app"] == *attack.name || line["kind"] == "host").collect();
+        for line in &lines[lines.len().saturating_sub(LAST)..] {
+            println!("    {line}");
+        }
+        println!("    {}", self.nexus.errors());
     }
 
     /// Whether the host answers, in whichever process.
