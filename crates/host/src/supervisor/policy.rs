@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// A host that dies within this time died quickly: the next one waits, longer each time.
 const QUICK: Duration = Duration::from_secs(10);
 /// How long the host after the second quick death waits; each further one twice as long.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
+const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// The longest wait.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// How many hosts in a row may die before they have served.
@@ -112,10 +112,10 @@ mod tests {
     fn quick_deaths_in_a_row_make_the_next_host_wait_longer_up_to_ten_seconds() {
         let mut scene = Scene::new();
         let waits: Vec<_> = (0..12).map(|_| scene.host(SECOND, true, &[])).collect();
-        let expected = [0, 100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000, 10_000, 10_000];
+        let expected = [0, 50, 100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000, 10_000];
         assert_eq!(waits, expected.map(after));
         assert_eq!(scene.host(QUICK, true, &[]), after(0), "one that lived starts the count again");
-        assert_eq!(scene.host(SECOND, true, &[]), after(100));
+        assert_eq!(scene.host(SECOND, true, &[]), after(50));
     }
 
     #[test]
