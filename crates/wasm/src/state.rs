@@ -48,7 +48,7 @@ impl Default for Bounds {
 pub(crate) struct State {
     wasi: WasiCtx,
     http: WasiHttpCtx,
-    hooks: Hooks,
+    denied: Denied<Console>,
     table: ResourceTable,
     /// Whose CPU time it is that the instance takes.
     pub(crate) account: Arc<Account>,
@@ -61,12 +61,12 @@ impl State {
         table.set_max_capacity(RESOURCES);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(FIELDS);
-        Self { wasi, http, hooks: Hooks { console }, table, account, limiter }
+        Self { wasi, http, denied: Denied(console), table, account, limiter }
     }
 
     /// The instance serves another request from here on.
     pub(crate) fn turn_to(&mut self, output: Arc<Output>, account: Arc<Account>) {
-        self.hooks.console.turn_to(output);
+        self.denied.0.turn_to(output);
         self.account = account;
     }
 }
@@ -79,19 +79,31 @@ impl WasiView for State {
 
 impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
+        WasiHttpCtxView { hooks: &mut self.denied, table: &mut self.table, ctx: &mut self.http }
     }
 }
 
-/// Requests that the guest sends.
-struct Hooks {
-    console: Console,
+/// Requests that a guest sends: none, so far. Somebody is told of each.
+pub(crate) struct Denied<T>(pub(crate) T);
+
+/// Is told that a request to this host was denied.
+pub(crate) trait DeniedSink: Send {
+    /// A request to `host` was denied.
+    fn denied(&mut self, host: &str);
+}
+
+impl DeniedSink for Console {
+    fn denied(&mut self, host: &str) {
+        self.output().note(format!(
+            "denied: a request to {host}: apps cannot send requests so far (wasi:http/outgoing-handler)"
+        ));
+    }
 }
 
 type Sending = Box<dyn Future<Output = Result<(), HttpError>> + Send>;
 type Sent = Result<(http::Response<WasiBody>, Sending), HttpError>;
 
-impl WasiHttpHooks for Hooks {
+impl<T: DeniedSink> WasiHttpHooks for Denied<T> {
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
         CHUNK
     }
@@ -103,9 +115,7 @@ impl WasiHttpHooks for Hooks {
         _sending: Sending,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let host = request.uri().authority().map_or("?", |authority| authority.as_str());
-        self.console.output().note(format!(
-            "denied: a request to {host}: apps cannot send requests so far (wasi:http/outgoing-handler)"
-        ));
+        self.0.denied(host);
         Box::new(async { Err(HttpError::HttpRequestDenied) })
     }
 }

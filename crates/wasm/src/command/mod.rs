@@ -303,6 +303,19 @@ fn refuse_event_loop() -> Result<(), RunError> {
     }
 }
 
+/// Links what imports nothing that is unknown.
+fn linked<T>(
+    name: &str,
+    unknown: &[String],
+    link: impl FnOnce() -> wasmtime::Result<T>,
+) -> Result<T, RunError> {
+    if !unknown.is_empty() {
+        let list = inspect::listed(unknown);
+        return Err(RunError::Refused(format!("{name} imports what nothing provides: {list}")));
+    }
+    link().map_err(|error| RunError::Refused(format!("{name} cannot be linked: {}", one_line(&error))))
+}
+
 /// That there is no such export, with those that there are.
 fn no_export(file: &str, name: &str, functions: &[Item]) -> RunError {
     let names = || functions.iter().map(|item| item.name.as_str());

@@ -12,10 +12,9 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 
 use super::budget::{Budget, RunLimiter};
 use super::program::functions;
-use super::{FileKind, Inner, Item, Policy, RunError, no_export, refuse_event_loop};
+use super::{FileKind, Inner, Item, Policy, RunError, linked, no_export, refuse_event_loop};
 use crate::cache::Cache;
 use crate::error::one_line;
-use crate::inspect::listed;
 
 /// A core module that is compiled and linked.
 ///
@@ -72,15 +71,7 @@ impl Module {
             return Err(RunError::Refused(format!("{name} is a component, not a core module")));
         }
         let module = compiled(&inner, name, bytes)?;
-        let unknown = unknown_imports(&module);
-        if !unknown.is_empty() {
-            let list = listed(&unknown);
-            return Err(RunError::Refused(format!("{name} imports what nothing provides: {list}")));
-        }
-        let pre = inner
-            .modules
-            .instantiate_pre(&module)
-            .map_err(|error| RunError::Refused(format!("{name} cannot be linked: {}", one_line(&error))))?;
+        let pre = linked(name, &unknown_imports(&module), || inner.modules.instantiate_pre(&module))?;
         Ok(Self { inner, name: name.to_owned(), pre })
     }
 

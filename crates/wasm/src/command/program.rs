@@ -7,16 +7,15 @@ use wasmtime::component::{Component, InstancePre, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{
-    Error as HttpError, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
-};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::budget::{Budget, RunLimiter};
 use super::invoke::function_type;
-use super::{FileKind, Inner, Item, Policy, RunError, preview1, refuse_event_loop};
+use super::{FileKind, Inner, Item, Policy, RunError, linked, preview1, refuse_event_loop};
 use crate::cache::Cache;
 use crate::error::one_line;
-use crate::inspect::{listed, unknown_imports};
+use crate::inspect::unknown_imports;
+use crate::state::{Denied, DeniedSink};
 
 /// What a command exports.
 const RUN: &str = "wasi:cli/run";
@@ -38,15 +37,9 @@ impl Command {
         kind: FileKind,
     ) -> Result<Self, RunError> {
         let component = compiled(&inner, name, bytes, kind)?;
-        let unknown = unknown_imports(&inner.engine, &component);
-        if !unknown.is_empty() {
-            let list = listed(&unknown);
-            return Err(RunError::Refused(format!("{name} imports what nothing provides: {list}")));
-        }
-        let pre = inner
-            .components
-            .instantiate_pre(&component)
-            .map_err(|error| RunError::Refused(format!("{name} cannot be linked: {}", one_line(&error))))?;
+        let pre = linked(name, &unknown_imports(&inner.engine, &component), || {
+            inner.components.instantiate_pre(&component)
+        })?;
         Ok(Self { inner, name: name.to_owned(), pre })
     }
 
@@ -228,7 +221,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<ProgramState>> 
 pub(super) struct ProgramState {
     wasi: WasiCtx,
     http: WasiHttpCtx,
-    denied: Denied,
+    denied: Denied<Stderr>,
     table: ResourceTable,
     pub(super) limiter: RunLimiter,
 }
@@ -239,7 +232,7 @@ impl ProgramState {
         table.set_max_capacity(RESOURCES);
         let wasi = policy.wasi()?.build();
         let limiter = RunLimiter::new(policy);
-        let denied = Denied { tells: policy.inherit_stdio };
+        let denied = Denied(Stderr(policy.inherit_stdio));
         Ok(Self { wasi, http: WasiHttpCtx::new(), denied, table, limiter })
     }
 }
@@ -256,31 +249,18 @@ impl WasiHttpView for ProgramState {
     }
 }
 
-/// Requests that the program sends: none.
-struct Denied {
-    /// Whether standard error says so.
-    tells: bool,
-}
+/// Standard error, if the program has nexus's own.
+struct Stderr(bool);
 
-type Sending = Box<dyn Future<Output = Result<(), HttpError>> + Send>;
-type Sent = Result<(http::Response<WasiBody>, Sending), HttpError>;
-
-impl WasiHttpHooks for Denied {
-    fn send_request(
-        &mut self,
-        request: http::Request<WasiBody>,
-        _options: Option<RequestOptions>,
-        _sending: Sending,
-    ) -> Box<dyn Future<Output = Sent> + Send> {
-        if self.tells {
+impl DeniedSink for Stderr {
+    fn denied(&mut self, host: &str) {
+        if self.0 {
             use std::io::Write;
-            let host = request.uri().authority().map_or("?", |authority| authority.as_str());
-            // Standard error may be gone.
+            // It may be gone.
             let _ = writeln!(
                 std::io::stderr(),
                 "nexus: denied: a request to {host}: programs cannot send requests so far"
             );
         }
-        Box::new(async { Err(HttpError::HttpRequestDenied) })
     }
 }
