@@ -11,7 +11,7 @@ this. Everything that the build fetches or generates stays in target/wasm-tools:
 * jco, which makes components of core modules, from npm. It brings the WASI packages (WIT) that the
   worlds here name; they are copied beside a guest's own world.wit for its build;
 * wit-bindgen, which writes the C bindings (`guest.h`, `guest.c`), from cargo;
-* for the Rust example, rustc's target wasm32-unknown-unknown: rustup's if it is installed, else on
+* for the Rust guests, rustc's target wasm32-unknown-unknown: rustup's if it is installed, else on
   Debian the compiler and the library's sources of its own packages, unpacked and not installed.
 """
 
@@ -32,6 +32,7 @@ JCO = "1.35.0"
 PREVIEW2_SHIM = "0.25.0"
 WIT_BINDGEN = "0.63.0"
 WASI = "0.2.12"
+WASI_03 = "0.3.0"
 
 DEBIAN = ["rustc-web", "libstd-rust-web-1.96", "libstd-rust-web-dev", "rust-web-src", "libllvm22", "lld-22"]
 RUST_TARGET = "wasm32-unknown-unknown"
@@ -95,7 +96,7 @@ def rust():
     if libraries.returncode == 0 and Path(libraries.stdout.strip()).exists():
         return {}, []
     if not shutil.which("apt-get"):
-        sys.exit(f"the Rust example needs the target {RUST_TARGET}: run `rustup target add {RUST_TARGET}`")
+        sys.exit(f"the Rust guests need the target {RUST_TARGET}: run `rustup target add {RUST_TARGET}`")
     folder = TOOLS / "debian"
     tree = folder / "tree"
     if not (tree / "usr" / "bin" / "rustc").exists():
@@ -114,11 +115,11 @@ def rust():
 
 # ----------------------------------------------------------------- the builds
 
-def wit(name, world):
+def wit(name, world, wasi=WASI):
     """A folder with a world and the WASI packages that it may name."""
     folder = TOOLS / "build" / name / "wit"
     shutil.rmtree(folder, ignore_errors=True)
-    packages = node_modules() / "@bytecodealliance" / "jco" / "lib" / "wit" / "builtin" / WASI
+    packages = node_modules() / "@bytecodealliance" / "jco" / "lib" / "wit" / "builtin" / wasi
     shutil.copytree(packages, folder / "deps")
     shutil.copy(world, folder)
     return folder
@@ -186,10 +187,16 @@ def command():
     jco("new", core, "--wasi-command", "-o", HERE / "command.component.wasm")
 
 
-def rust_component(name):
-    """A service in Rust. It is built in a copy, which gets the WASI packages."""
-    source, folder = EXAMPLES / name, TOOLS / "build" / name
-    wit(name, source / "wit" / "world.wit")
+def wasi():
+    """The checks of WASI preview 1: a core module."""
+    core = compile_c("wasi", *(HERE / source for source in ("wasi.c", "files.c", "folders.c")))
+    shutil.copyfile(core, HERE / "wasi.wasm")
+
+
+def rust_component(source, output, wasi=WASI, feature="default"):
+    """A component in Rust, with one of its features. It is built in a copy, which gets the WASI packages."""
+    name, folder = source.name, TOOLS / "build" / source.name
+    wit(name, source / "wit" / "world.wit", wasi)
     shutil.copytree(source / "src", folder / "src", dirs_exist_ok=True)
     for file in ("Cargo.toml", "Cargo.lock"):
         shutil.copy(source / file, folder)
@@ -201,10 +208,10 @@ def rust_component(name):
     short.update({registry: "crates" for registry in cargo_home.glob("registry/src/*")})
     flags = [f"--remap-path-prefix={path}={to}" for path, to in short.items()]
     environment = {**environment, "CARGO_TARGET_DIR": str(target), "CARGO_ENCODED_RUSTFLAGS": "\x1f".join(flags)}
-    run("nice", "-n", "15", "cargo", "build", "--release", "--locked", "--target", RUST_TARGET, *arguments, cwd=folder,
+    run("nice", "-n", "15", "cargo", "build", "--release", "--locked", "--features", feature, "--target", RUST_TARGET, *arguments, cwd=folder,
         env={**os.environ, **environment})
     built = target / RUST_TARGET / "release" / f"{name.replace('-', '_')}.wasm"
-    jco("new", built, "-o", source / "app.wasm")
+    jco("new", built, "-o", output)
 
 
 GUESTS = {
@@ -213,10 +220,13 @@ GUESTS = {
     "outbound": lambda: service("outbound"),
     "sockets": lambda: service("sockets"),
     "command": command,
+    "wasi": wasi,
     # plain.wat is checked in as text alone; that it parses is all there is to see.
     "plain": lambda: jco("parse", HERE / "plain.wat", "-o", TOOLS / "build" / "plain.wasm"),
     "wasm-c": lambda: c_component("wasm-c", EXAMPLES / "wasm-c" / "app.c", "greeting", EXAMPLES / "wasm-c" / "app.wasm"),
-    "wasm-rust": lambda: rust_component("wasm-rust"),
+    "p3-service": lambda: rust_component(HERE / "p3", HERE / "p3-service.wasm", WASI_03, "service"),
+    "p3-command": lambda: rust_component(HERE / "p3", HERE / "p3-command.wasm", WASI_03, "command"),
+    "wasm-rust": lambda: rust_component(EXAMPLES / "wasm-rust", EXAMPLES / "wasm-rust" / "app.wasm"),
 }
 
 

@@ -24,14 +24,30 @@ const ATTACKS: [(&str, &str, usize, &[u16]); 10] = [
     ("sleep", "/sleep/60000", 1, &[504]),
     ("many", "/spin/5", 60, &[200, 503]),
 ];
-const LIMITS: &str = "cpu = \"100 ms\"\nmemory = \"32 MB\"\nwall = \"1 s\"\nrequests = 20\nqueue = 20\n";
+/// The same of services of WASI 0.3, each with an instance for each request, and with one for several.
+const ATTACKS_OF_0_3: [(&str, &str, usize, &[u16]); 9] = [
+    ("loop", "/loop", 1, &[503]),
+    ("fill", "/fill", 1, &[503]),
+    ("streams", "/streams", 1, &[500, 503]),
+    ("tasks", "/tasks", 1, &[500, 503]),
+    ("drip3", "/drip", 1, &[200]),
+    ("tail", "/tail", 1, &[200, 503]),
+    ("trap3", "/trap", 1, &[500, 503]),
+    ("never", "/at-once?60000", 3, &[503, 504]),
+    ("many3", "/burn?5", 60, &[200, 503]),
+];
+const LIMITS: &str = "cpu = \"100 ms\"\nmemory = \"32 MB\"\nwall = \"3 s\"\nrequests = 20\nqueue = 20\n";
 /// What the process may have more than at its start.
 const KEPT: u64 = 200 << 20;
 /// How often each neighbour must have been answered.
 const ENOUGH: u64 = 20;
 
 fn guest() -> Vec<u8> {
-    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/wasm/http.wasm")).unwrap()
+    file("http.wasm")
+}
+
+fn file(name: &str) -> Vec<u8> {
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/wasm").join(name)).unwrap()
 }
 
 /// A folder with these apps of the tests' guest, and two quiet ones.
@@ -101,6 +117,22 @@ fn attack(address: &str, path: &str) -> u16 {
     head.status
 }
 
+/// Has all clients attack at once, three times.
+fn attack_three_times(attacks: &[(&str, &str, usize, &[u16])], addresses: &[String]) {
+    std::thread::scope(|scope| {
+        for ((name, path, clients, statuses), address) in attacks.iter().zip(addresses) {
+            for _ in 0..*clients {
+                scope.spawn(move || {
+                    for round in 1..=3 {
+                        let status = attack(address, path);
+                        assert!(statuses.contains(&status), "{name} in round {round}: {status}");
+                    }
+                });
+            }
+        }
+    });
+}
+
 /// Waits until the process has about the memory that it had, and asserts that it is the same one.
 fn assert_same(nexus: &mut Nexus, host: u32, resident: u64) {
     until("the memory to come back", || (nexus.resident() < resident + KEPT).then_some(()));
@@ -126,18 +158,7 @@ fn ten_apps_that_attack_at_once_and_again_do_not_touch_their_neighbours() {
     let addresses: Vec<String> = apps.iter().map(|app| nexus.address(app)).collect();
     let (host, resident) = (nexus.host(), nexus.resident());
     beside_neighbours(&nexus, || {
-        std::thread::scope(|scope| {
-            for ((name, path, clients, statuses), address) in ATTACKS.iter().zip(&addresses) {
-                for _ in 0..*clients {
-                    scope.spawn(move || {
-                        for round in 1..=3 {
-                            let status = attack(address, path);
-                            assert!(statuses.contains(&status), "{name} in round {round}: {status}");
-                        }
-                    });
-                }
-            }
-        });
+        attack_three_times(&ATTACKS, &addresses);
         for app in &apps {
             await_all_given_back(&nexus, app);
         }
@@ -150,6 +171,39 @@ fn ten_apps_that_attack_at_once_and_again_do_not_touch_their_neighbours() {
     }
     assert_same(&mut nexus, host, resident);
     assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
+fn services_of_0_3_that_attack_do_not_touch_their_neighbours() {
+    for how in ["", "reuse = 1000\nconcurrency = 5\n"] {
+        let folder = folder(&[], "");
+        let apps: Vec<&str> = ATTACKS_OF_0_3.iter().map(|attack| attack.0).collect();
+        for app in &apps {
+            folder.write(&format!("{app}/app.wasm"), file("p3-service.wasm"));
+            folder.write(
+                &format!("{app}/nexus.toml"),
+                format!("[project]\nmain = \"app.wasm\"\n[wasm]\nwasi = \"0.3\"\n{how}[limits]\n{LIMITS}"),
+            );
+        }
+        let mut nexus = serve(&folder);
+        let addresses: Vec<String> = apps.iter().map(|app| nexus.address(app)).collect();
+        let (host, resident) = (nexus.host(), nexus.resident());
+        beside_neighbours(&nexus, || {
+            attack_three_times(&ATTACKS_OF_0_3, &addresses);
+            for app in &apps {
+                nexus.await_nothing_held(app);
+            }
+        });
+        for (app, reason) in [("loop", "cpu"), ("tail", "cpu"), ("fill", "memory")] {
+            let name = format!("nexus_guest_stops_total{{app=\"{app}\",reason=\"{reason}\"}}");
+            until(&name, || (nexus.metric(&name) >= 1.0).then_some(()));
+        }
+        for (app, address) in apps.iter().zip(&addresses) {
+            assert_eq!(Client::connect(address).get("/hello").status, 200, "{app} goes on");
+        }
+        assert_same(&mut nexus, host, resident);
+        assert_eq!(nexus.stop(), Some(0));
+    }
 }
 
 #[test]

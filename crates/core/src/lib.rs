@@ -34,4 +34,4 @@ pub use schema::{host_schema, manifest_schema};
 pub use source::Written;
 pub use suggest::nearest;
 pub use units::{UnitError, format_byte_size, format_duration, parse_byte_size, parse_duration};
-pub use wasm::{WasmCompiler, WasmSection};
+pub use wasm::{WasiVersion, WasmCompiler, WasmSection};

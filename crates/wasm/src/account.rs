@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
 
 use nexus_core::{Limit, Limits};
 use nexus_guest::{Meter, StopReason, Watch};
@@ -18,6 +19,8 @@ thread_local! {
 pub(crate) struct Account {
     /// Nanoseconds of the turns that are over.
     spent: AtomicU64,
+    /// What of it was charged by a room, and its request was not told so far.
+    unreported: AtomicU64,
     limit: u64,
     /// Set once what runs is the request's tail, whose response is complete.
     is_tail: AtomicBool,
@@ -26,12 +29,29 @@ pub(crate) struct Account {
 impl Account {
     pub(crate) fn new(limits: &Limits) -> Self {
         let limit = u64::try_from(limits.time(Limit::Cpu).as_nanos()).unwrap_or(u64::MAX);
-        Self { spent: AtomicU64::new(0), limit, is_tail: AtomicBool::new(false) }
+        let (spent, unreported, is_tail) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+        Self { spent, unreported, limit, is_tail }
     }
 
     /// A turn took so many nanoseconds.
     pub(crate) fn charge(&self, cpu: u64) {
         self.spent.store(self.spent.load(Ordering::Relaxed).saturating_add(cpu), Ordering::Relaxed);
+    }
+
+    /// A room's turn took so many nanoseconds for it.
+    pub(crate) fn charge_for_room(&self, cpu: u64) {
+        self.charge(cpu);
+        self.unreported.store(self.unreported.load(Ordering::Relaxed).saturating_add(cpu), Ordering::Relaxed);
+    }
+
+    /// What rooms have charged since this was asked last.
+    pub(crate) fn take_unreported(&self) -> Duration {
+        Duration::from_nanos(self.unreported.swap(0, Ordering::Relaxed))
+    }
+
+    /// All of the time is there again.
+    pub(crate) fn renew(&self) {
+        self.spent.store(0, Ordering::Relaxed);
     }
 
     /// Whether what is over, and so many nanoseconds of a running turn, are beyond the limit.
@@ -42,7 +62,7 @@ impl Account {
     /// The response is complete: what comes now has as much again.
     pub(crate) fn begin_tail(&self) {
         if !self.is_tail.swap(true, Ordering::Relaxed) {
-            self.spent.store(0, Ordering::Relaxed);
+            self.renew();
         }
     }
 }

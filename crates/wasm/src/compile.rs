@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use nexus_core::WasiVersion;
 use wasmtime::Engine;
 use wasmtime::component::Component;
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::handler::ProxyPre;
+use wasmtime_wasi_http::{p2, p3};
 
 use crate::cache::{Cache, Key};
 use crate::error::one_line;
 use crate::inspect::{
-    HANDLER, Kind, TOO_DEEP, exports, has_handler, is_not_run, is_too_deep, kind, listed, unknown_imports,
+    HANDLER, Kind, SERVICE, TOO_DEEP, exports, has_handler, has_service, is_not_run, is_too_deep, kind,
+    listed, unknown_imports, wasi,
 };
 use crate::runtime::Runtime;
 use crate::state::State;
@@ -47,12 +50,15 @@ impl LoadedApp {
 ///
 /// # Errors
 /// What the file is instead, in one line.
-pub(crate) fn check(file: &str, bytes: &[u8]) -> Result<(), String> {
+pub(crate) fn check(file: &str, bytes: &[u8], latest: WasiVersion) -> Result<(), String> {
     if bytes.len() > LARGEST {
         return Err(format!("{file} has {} MB: {} MB is the most", bytes.len() >> 20, LARGEST >> 20));
     }
     match kind(bytes) {
         Kind::Component if is_too_deep(bytes) => Err(format!("{file} {TOO_DEEP}")),
+        Kind::Component if wasi(bytes) > latest => Err(format!(
+            "{file} is of WASI 0.3, which is experimental: `wasi = \"0.3\"` under [wasm] in its nexus.toml serves it"
+        )),
         Kind::Component => Ok(()),
         Kind::Module => Err(format!(
             "{file} is a core WebAssembly module: a service is a component that exports {HANDLER} (wasm32-wasip2, or `wasm-tools component new`)"
@@ -91,21 +97,28 @@ pub(crate) fn compile(
 /// # Errors
 /// What it imports that nothing provides, or does not export, in one line.
 pub(crate) fn link(runtime: &Runtime, file: &str, component: &Component) -> Result<Arc<LoadedApp>, String> {
-    let unknown = unknown_imports(&runtime.engine, component);
+    let unknown = unknown_imports(&runtime.engine, component, runtime.wasi);
     if !unknown.is_empty() {
         return Err(format!("{file} imports what nothing provides: {}", listed(&unknown)));
     }
     let fails = |error: wasmtime::Error| format!("{file} cannot be linked: {}", one_line(&error));
     let pre = runtime.linker.instantiate_pre(component).map_err(fails)?;
-    if !exports(&runtime.engine, component, HANDLER) {
+    let other_type = |name: &str| format!("{file} exports {name} with a `handle` of another type");
+    let proxy = if exports(&runtime.engine, component, SERVICE) {
+        if !has_service(&runtime.engine, component) {
+            return Err(other_type(SERVICE));
+        }
+        ProxyPre::P3(p3::bindings::ServicePre::new(pre).map_err(fails)?)
+    } else if exports(&runtime.engine, component, HANDLER) {
+        if !has_handler(&runtime.engine, component) {
+            return Err(other_type(HANDLER));
+        }
+        ProxyPre::P2(p2::bindings::ProxyPre::new(pre).map_err(fails)?)
+    } else {
         return Err(match exports(&runtime.engine, component, "wasi:cli/run") {
             true => format!("{file} is a command, not a service: it exports wasi:cli/run and no {HANDLER}"),
             false => format!("{file} is no service: it does not export {HANDLER}"),
         });
-    }
-    let proxy = ProxyPre::new(pre).map_err(fails)?;
-    if !has_handler(&runtime.engine, component) {
-        return Err(format!("{file} exports {HANDLER} with a `handle` of another type"));
-    }
+    };
     Ok(Arc::new(LoadedApp { engine: runtime.engine.clone(), proxy, size: AtomicU64::new(0) }))
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use futures_util::future::LocalBoxFuture;
-use nexus_core::{App, Permissions, WasmCompiler};
+use nexus_core::{App, Permissions, WasiVersion, WasmCompiler, WasmSection};
 use nexus_guest::{Engine, Guest, Level, LoadError, LogRecord, ModulePath, Services};
 use tokio::sync::{Mutex as AsyncMutex, oneshot};
 
@@ -34,9 +34,12 @@ pub struct WasmConfig {
 /// Nothing is reserved or started before the first app is loaded that needs it.
 pub struct WasmEngine {
     config: WasmConfig,
-    /// By compiler.
-    inner: [OnceLock<Result<Arc<Inner>, String>>; WasmCompiler::ALL.len()],
+    /// By version of WASI, and by compiler.
+    inner: [[Slot; WasmCompiler::ALL.len()]; WasiVersion::ALL.len()],
 }
+
+/// Filled when the first app needs it; with why it cannot be had, if it cannot.
+type Slot = OnceLock<Result<Arc<Inner>, String>>;
 
 struct Inner {
     runtime: Runtime,
@@ -53,14 +56,17 @@ impl WasmEngine {
         Self { config, inner: Default::default() }
     }
 
-    fn inner(&self, compiler: WasmCompiler) -> Result<Arc<Inner>, String> {
-        self.inner[compiler as usize].get_or_init(|| Inner::new(&self.config, compiler).map(Arc::new)).clone()
+    fn inner(&self, wasm: &WasmSection) -> Result<Arc<Inner>, String> {
+        let (wasi, compiler) = (wasm.wasi, wasm.compiler);
+        let slot = &self.inner[wasi as usize][compiler as usize];
+        slot.get_or_init(|| Inner::new(&self.config, compiler, wasi).map(Arc::new)).clone()
     }
 }
 
 impl Inner {
-    fn new(config: &WasmConfig, compiler: WasmCompiler) -> Result<Self, String> {
-        let runtime = Runtime::new(compiler).map_err(|error| format!("Wasmtime cannot run here: {error}"))?;
+    fn new(config: &WasmConfig, compiler: WasmCompiler, wasi: WasiVersion) -> Result<Self, String> {
+        let runtime =
+            Runtime::new(compiler, wasi).map_err(|error| format!("Wasmtime cannot run here: {error}"))?;
         let mut notes = Vec::new();
         if let Some(why) = &runtime.without_pool {
             notes
@@ -83,7 +89,7 @@ impl Inner {
         bytes: Vec<u8>,
         log: impl Fn(String),
     ) -> Result<Arc<LoadedApp>, String> {
-        compile::check(file, &bytes)?;
+        compile::check(file, &bytes, self.runtime.wasi)?;
         let key = Key::new(&self.runtime.engine, &bytes);
         let slot = {
             let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
@@ -157,7 +163,7 @@ impl Engine for WasmEngine {
         app: Arc<App>,
         services: Services,
     ) -> LocalBoxFuture<'static, Result<Rc<dyn Guest>, LoadError>> {
-        let inner = self.inner(app.manifest.wasm.compiler);
+        let inner = self.inner(&app.manifest.wasm);
         Box::pin(async move {
             let inner = inner.map_err(LoadError::new)?;
             let log =

@@ -140,6 +140,10 @@ pub(crate) fn one_line(error: &Error) -> String {
     let mut parts: Vec<String> = Vec::new();
     for cause in error.chain() {
         let text = cause.to_string();
+        // The stack is told by itself.
+        if text.starts_with("error while executing at wasm backtrace") {
+            continue;
+        }
         let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         if !text.is_empty() && !parts.iter().any(|part| part.contains(&text)) {

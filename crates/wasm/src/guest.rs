@@ -5,25 +5,27 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::thread;
 use std::time::Duration;
 
 use nexus_core::{App, Limit};
 use nexus_guest::{
-    Failure, FailureKind, Guest, Level, LogRecord, Request, Responder, Services, Stop, StopReason, Stopper,
-    Ticket, Usage, Watch,
+    Failure, FailureKind, Guest, Level, LogRecord, Request, RequestId, Responder, Services, Stop, StopReason,
+    Stopper, Ticket, Usage,
 };
 use tokio::sync::Notify;
 use tokio::time::timeout;
-use wasmtime::{Store, UpdateDeadline};
+use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::{FsPerms, WasiCtx};
-use wasmtime_wasi_http::p2::bindings::Proxy;
+use wasmtime_wasi_http::handler::{Proxy, ProxyPre};
 
 use crate::account::{Account, Ending, METER, WorkerMemory};
 use crate::compile::LoadedApp;
 use crate::error::{Ended, Interrupt};
-use crate::exchange::{self, Exchange};
+use crate::exchange::{self, End, Exchange};
 use crate::output::{Console, Output};
-use crate::state::{Bounds, Limiter, State};
+use crate::room::{self, Accounts, Room, Rooms};
+use crate::state::{Bounds, HANDLES, Limiter, RESOURCES, State};
 use crate::tasks::{Task, Tasks};
 
 /// What all requests of a guest share.
@@ -69,7 +71,7 @@ impl Shared {
     /// The instance has served a request well: it may serve another one, if the manifest says so.
     pub(crate) fn take_back(&self, mut lease: Lease) {
         lease.uses += 1;
-        if lease.uses < self.manifest.manifest.wasm.reuse {
+        if lease.uses < self.reuse() {
             self.idle.borrow_mut().push(lease);
         }
     }
@@ -101,16 +103,67 @@ impl Shared {
         held == 0 || is_idle() || held + self.app.size() <= self.memory.limit() / 8 * 7
     }
 
+    /// How many requests an instance serves, one after another or in all.
+    pub(crate) fn reuse(&self) -> u32 {
+        self.manifest.manifest.wasm.reuse
+    }
+
+    /// How many requests an instance serves at once.
+    pub(crate) fn concurrency(&self) -> usize {
+        self.manifest.manifest.wasm.concurrency.min(self.reuse()) as usize
+    }
+
+    /// Whether an instance serves several requests at once.
+    fn has_rooms(&self) -> bool {
+        self.concurrency() > 1 && matches!(self.app.proxy, ProxyPre::P3(_))
+    }
+
     /// A store for a request's instance.
     fn store(&self, exchange: &Exchange) -> Result<Store<State>, Ended> {
+        self.store_with(&exchange.output, exchange.account.clone(), 1, |store| {
+            match store.data().account.is_beyond(METER.with(|meter| meter.so_far())) {
+                true => Err(Interrupt(StopReason::Cpu).into()),
+                false => Ok(()),
+            }
+        })
+    }
+
+    /// A store for an instance that serves several requests at once.
+    pub(crate) fn room_store(
+        &self,
+        output: &Arc<Output>,
+        accounts: Arc<Accounts>,
+    ) -> Result<Store<State>, Ended> {
+        let nobodys = Arc::new(Account::new(&self.services.limits));
+        self.store_with(output, nobodys, self.concurrency(), move |store| accounts.look(store))
+    }
+
+    /// A store for so many requests at once, which has `look` look at their CPU time.
+    fn store_with(
+        &self,
+        output: &Arc<Output>,
+        account: Arc<Account>,
+        requests: usize,
+        look: impl Fn(StoreContextMut<'_, State>) -> wasmtime::Result<()> + Send + Sync + 'static,
+    ) -> Result<Store<State>, Ended> {
         let limiter = Limiter::new(self.memory.clone(), self.bounds);
-        let console = Console::new(exchange.output.clone());
-        let state = State::new(self.wasi(&console)?, console, exchange.account.clone(), limiter);
+        let console = Console::new(output.clone());
+        let state = State::new(self.wasi(&console)?, console, account, limiter, requests);
         let mut store = Store::new(self.app.engine(), state);
         store.limiter(|state| &mut state.limiter);
+        store.set_max_component_handles(HANDLES * requests);
+        if let Some(table) = store.concurrent_resource_table() {
+            table.set_max_capacity(RESOURCES * requests);
+        }
         let (watch, ending) = (self.services.watch.clone(), self.ending.clone());
         store.epoch_deadline_callback(move |store| {
-            look(&watch, &ending, &store.data().account)?;
+            if watch.is_given_up() {
+                watch.rest();
+            }
+            if let Some(reason) = ending.reason() {
+                return Err(Interrupt(reason).into());
+            }
+            look(store)?;
             // Others of this worker come first, then it goes on.
             Ok(UpdateDeadline::Yield(1))
         });
@@ -135,26 +188,13 @@ impl Shared {
     }
 }
 
-/// Looks at a request's limits in the middle of its turn.
-fn look(watch: &Watch, ending: &Ending, account: &Account) -> Result<(), Interrupt> {
-    if watch.is_given_up() {
-        watch.rest();
-    }
-    if let Some(reason) = ending.reason() {
-        return Err(Interrupt(reason));
-    }
-    match account.is_beyond(METER.with(|meter| meter.so_far())) {
-        true => Err(Interrupt(StopReason::Cpu)),
-        false => Ok(()),
-    }
-}
-
 type RequestTask = Task<Result<(), Ended>, Rc<Exchange>>;
 
 /// A WebAssembly guest.
 pub(crate) struct WasmGuest {
     shared: Rc<Shared>,
     tasks: Tasks<Result<(), Ended>, Rc<Exchange>>,
+    rooms: Rc<Rooms>,
     last: Cell<u64>,
     stopper: Arc<WasmStopper>,
 }
@@ -170,39 +210,86 @@ impl WasmGuest {
             wake: Box::new(tasks.poller()),
         });
         shared.services.watch.attach(stopper.clone());
-        Self { shared, tasks, last: Cell::new(0), stopper }
+        Self { shared, tasks, rooms: Rc::new(Rooms::new()), last: Cell::new(0), stopper }
     }
 
-    /// Polls a task in a turn of its own, and keeps it if it is not over.
-    fn turn(&self, number: u64, mut task: RequestTask) {
-        let exchange = task.data.clone();
+    /// Polls a task in a turn of its own. Gives what came of it, the task if it is not over, and the CPU time in
+    /// nanoseconds.
+    fn polled<O, D>(&self, mut task: Task<O, D>) -> (thread::Result<Option<O>>, Option<Task<O, D>>, u64) {
         let turn = self.shared.services.watch.begin_turn();
         METER.with(|meter| meter.begin());
-        let polled = catch_unwind(AssertUnwindSafe(|| task.poll()));
-        let mut ended = match polled {
-            Ok(Poll::Ready(result)) => Some(result),
-            Ok(Poll::Pending) => None,
-            Err(_) => Some(Err(Ended::failed(FailureKind::Threw, "the engine panicked in this request"))),
-        };
+        let polled = catch_unwind(AssertUnwindSafe(|| match task.poll() {
+            Poll::Ready(result) => Some(result),
+            Poll::Pending => None,
+        }));
         let mut kept = Some(task);
-        if ended.is_some() {
+        if !matches!(polled, Ok(None)) {
             // Its instance is taken down on its own account.
             kept = None;
         }
         let cpu = METER.with(|meter| meter.end());
         drop(turn);
+        (polled, kept, cpu)
+    }
+
+    /// A turn of a request, which is kept if it is not over.
+    fn turn(&self, number: u64, task: RequestTask) {
+        let exchange = task.data.clone();
+        let (polled, mut kept, cpu) = self.polled(task);
+        let mut ended = polled.unwrap_or_else(|_| {
+            Some(Err(Ended::failed(FailureKind::Threw, "the engine panicked in this request")))
+        });
         exchange.account.charge(cpu);
         exchange.responder.charge(Duration::from_nanos(cpu));
         if ended.is_none() && exchange.account.is_beyond(0) {
             kept = None;
             ended = Some(Err(Ended::at_limit(Limit::Cpu, &self.shared.services.limits, None)));
         }
-        self.pass_output_on(&exchange, ended.is_some());
+        self.pass_output_on(Some(exchange.id), &exchange.output, ended.is_some());
         if let Some(task) = kept {
             self.tasks.put(number, task);
         }
         if let Some(result) = ended {
             self.end(&exchange, result);
+        }
+    }
+
+    /// A turn of a room.
+    fn turn_of_room(&self, number: u64, task: Task<Result<(), End>, Rc<Room>>) {
+        let room = task.data.clone();
+        let only = room.only_request();
+        let (polled, kept, cpu) = self.polled(task);
+        let is_beyond = room.settle(cpu);
+        let ended = match polled {
+            Ok(None) if is_beyond => {
+                Some(Some(Ended::at_limit(Limit::Cpu, &self.shared.services.limits, None)))
+            }
+            Ok(None) => None,
+            Ok(Some(Ok(()))) => Some(None),
+            Ok(Some(Err(End::Ended(ended)))) => Some(Some(ended)),
+            Ok(Some(Err(End::Error(error)))) => {
+                Some(Some(Ended::from(&error, false, &self.shared.services.limits)))
+            }
+            Err(_) => Some(Some(Ended::failed(FailureKind::Threw, "the engine panicked in this instance"))),
+        };
+        self.pass_output_on(only, &room.output, ended.is_some());
+        let Some(ended) = ended else {
+            if let Some(task) = kept {
+                self.rooms.tasks.put(number, task);
+            }
+            return;
+        };
+        drop(kept);
+        self.rooms.remove(&room);
+        self.shared.freed.notify_one();
+        if let Some((request, ended)) = room.end(ended) {
+            match (request, ended) {
+                (Some(request), Ended::Stopped(stop)) => self.shared.services.stops.stopped(request, &stop),
+                (request, Ended::Stopped(stop)) => self.log(request, Level::Error, stop.detail, None),
+                (request, Ended::Failed { message, stack, .. }) => {
+                    self.log(request, Level::Error, message, stack);
+                }
+            }
         }
     }
 
@@ -214,26 +301,28 @@ impl WasmGuest {
         exchange.responder.send(Err(ended.failure()));
         match ended {
             Ended::Stopped(stop) => self.shared.services.stops.stopped(exchange.id, &stop),
-            Ended::Failed { message, stack, .. } => self.log(exchange, Level::Error, message, stack),
+            Ended::Failed { message, stack, .. } => {
+                self.log(Some(exchange.id), Level::Error, message, stack);
+            }
         }
     }
 
-    fn pass_output_on(&self, exchange: &Exchange, is_over: bool) {
-        for (level, line) in exchange.output.take(is_over) {
-            self.log(exchange, level, line, None);
+    fn pass_output_on(&self, request: Option<RequestId>, output: &Output, is_over: bool) {
+        for (level, line) in output.take(is_over) {
+            self.log(request, level, line, None);
         }
-        if exchange.output.is_full() {
+        if output.is_full() {
             let limit = self.shared.services.limits.show(Limit::Log);
             let message =
                 format!("this request has logged as much as it may ({limit}): what follows is dropped");
-            self.log(exchange, Level::Warn, message, None);
+            self.log(request, Level::Warn, message, None);
         }
     }
 
-    fn log(&self, exchange: &Exchange, level: Level, message: String, stack: Option<String>) {
+    fn log(&self, request: Option<RequestId>, level: Level, message: String, stack: Option<String>) {
         let log = &self.shared.services.log;
         if log.wants(level) {
-            log.log(LogRecord { level, request: Some(exchange.id), message, stack });
+            log.log(LogRecord { level, request, message, stack });
         }
     }
 
@@ -246,10 +335,11 @@ impl WasmGuest {
         for (_, task) in self.tasks.take_all() {
             let exchange = task.data.clone();
             drop(task);
-            self.pass_output_on(&exchange, true);
+            self.pass_output_on(Some(exchange.id), &exchange.output, true);
             exchange.broken.set(true);
             exchange.responder.send(Err(FailureKind::Stopped.into()));
         }
+        self.rooms.clear();
         Stop { reason, limit: None, detail }
     }
 }
@@ -266,8 +356,13 @@ impl Guest for WasmGuest {
             output: Arc::new(Output::new(limits.get(Limit::Log))),
             broken: Rc::default(),
         });
-        let future = exchange::handle(self.shared.clone(), request, exchange.clone());
-        let task = self.tasks.make(number, future, exchange);
+        let task = if self.shared.has_rooms() {
+            let handled = room::handle(self.shared.clone(), self.rooms.clone(), request, exchange.clone());
+            self.tasks.make(number, handled, exchange)
+        } else {
+            let handled = exchange::handle(self.shared.clone(), request, exchange.clone());
+            self.tasks.make(number, handled, exchange)
+        };
         self.turn(number, task);
         Ticket(number)
     }
@@ -277,13 +372,14 @@ impl Guest for WasmGuest {
             let exchange = task.data.clone();
             // The instance goes with its task, in the middle of whatever it waits for.
             drop(task);
-            self.pass_output_on(&exchange, true);
+            self.pass_output_on(Some(exchange.id), &exchange.output, true);
             self.shared.freed.notify_one();
         }
     }
 
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Stop> {
         self.tasks.register(cx);
+        self.rooms.tasks.register(cx);
         if let Some(reason) = self.shared.ending.reason() {
             return Poll::Ready(self.end_all(reason));
         }
@@ -294,11 +390,17 @@ impl Guest for WasmGuest {
                 self.turn(number, task);
             }
         }
+        for _ in 0..self.rooms.tasks.ready() {
+            let Some(number) = self.rooms.tasks.next() else { break };
+            if let Some(task) = self.rooms.tasks.take(number) {
+                self.turn_of_room(number, task);
+            }
+        }
         Poll::Pending
     }
 
     fn in_flight(&self) -> usize {
-        self.tasks.len()
+        self.tasks.len() + self.rooms.tails()
     }
 
     fn usage(&self) -> Usage {

@@ -1,11 +1,13 @@
 //! What a file is, and what a component asks for and offers: looked at before anything is made of it.
 
+use nexus_core::WasiVersion;
+use wasmparser::{Parser, Payload};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::{ComponentFunc, ComponentItem, ResourceType, Type};
 
-/// What is linked; everything else is unknown.
-const KNOWN: [(&str, &[&str]); 7] = [
+/// What is linked of WASI 0.2, and of 0.3 where the app may use it; everything else is unknown.
+const KNOWN: [(&str, &[&str], &[&str]); 7] = [
     (
         "wasi:cli",
         &[
@@ -20,12 +22,25 @@ const KNOWN: [(&str, &[&str]); 7] = [
             "terminal-stdin",
             "terminal-stdout",
         ],
+        &[
+            "environment",
+            "exit",
+            "stderr",
+            "stdin",
+            "stdout",
+            "terminal-input",
+            "terminal-output",
+            "terminal-stderr",
+            "terminal-stdin",
+            "terminal-stdout",
+            "types",
+        ],
     ),
-    ("wasi:clocks", &["monotonic-clock", "wall-clock"]),
-    ("wasi:filesystem", &["preopens", "types"]),
-    ("wasi:http", &["outgoing-handler", "types"]),
-    ("wasi:io", &["error", "poll", "streams"]),
-    ("wasi:random", &["insecure", "insecure-seed", "random"]),
+    ("wasi:clocks", &["monotonic-clock", "wall-clock"], &["monotonic-clock", "system-clock", "types"]),
+    ("wasi:filesystem", &["preopens", "types"], &["preopens", "types"]),
+    ("wasi:http", &["outgoing-handler", "types"], &["client", "types"]),
+    ("wasi:io", &["error", "poll", "streams"], &[]),
+    ("wasi:random", &["insecure", "insecure-seed", "random"], &["insecure", "insecure-seed", "random"]),
     (
         "wasi:sockets",
         &[
@@ -37,10 +52,13 @@ const KNOWN: [(&str, &[&str]); 7] = [
             "udp",
             "udp-create-socket",
         ],
+        &["ip-name-lookup", "types"],
     ),
 ];
-/// What a service exports.
+/// What a service of WASI 0.2 exports.
 pub(crate) const HANDLER: &str = "wasi:http/incoming-handler";
+/// What a service of WASI 0.3 exports.
+pub(crate) const SERVICE: &str = "wasi:http/handler";
 /// Components may lie so deep in one another. What Wasmtime takes to read them grows by the square of it.
 const DEEPEST: usize = 100;
 /// The longest name that is told, in characters, and how many names are.
@@ -140,20 +158,55 @@ pub(crate) fn listed(names: &[String]) -> String {
 }
 
 /// What a component imports that nothing here provides.
-pub(crate) fn unknown_imports(engine: &Engine, component: &Component) -> Vec<String> {
+pub(crate) fn unknown_imports(engine: &Engine, component: &Component, wasi: WasiVersion) -> Vec<String> {
     let component = component.component_type();
     let imports = component.imports(engine).filter(|(name, item)| {
         // A type alone asks for nothing.
-        !is_known(name) && !matches!(item.ty, ComponentItem::Type(_))
+        !is_known(name, wasi) && !matches!(item.ty, ComponentItem::Type(_))
     });
     imports.map(|(name, _)| name.to_owned()).collect()
 }
 
-fn is_known(name: &str) -> bool {
+fn is_known(name: &str, wasi: WasiVersion) -> bool {
     let Some((package, rest)) = name.split_once('/') else { return false };
     let (interface, version) = rest.split_once('@').unwrap_or((rest, "0.2"));
-    let interfaces = KNOWN.iter().find(|(known, _)| *known == package);
-    version.starts_with("0.2") && interfaces.is_some_and(|(_, interfaces)| interfaces.contains(&interface))
+    let Some((_, old, new)) = KNOWN.iter().find(|(known, ..)| *known == package) else { return false };
+    match wasi {
+        _ if version.starts_with("0.2") => old.contains(&interface),
+        WasiVersion::V0_3 if version.starts_with("0.3") => new.contains(&interface),
+        _ => false,
+    }
+}
+
+/// The latest WASI that a component speaks, by the names of what it imports and exports. What is malformed is for the
+/// compiler to tell.
+pub(crate) fn wasi(bytes: &[u8]) -> WasiVersion {
+    let is_new = |name: &str| name.starts_with("wasi:") && name.contains("@0.3.");
+    let mut depth = 0;
+    for payload in Parser::new(0).parse_all(bytes) {
+        let found = match payload {
+            Ok(Payload::ModuleSection { .. } | Payload::ComponentSection { .. }) => {
+                depth += 1;
+                false
+            }
+            Ok(Payload::End(_)) => {
+                depth -= 1;
+                false
+            }
+            Ok(Payload::ComponentImportSection(imports)) if depth == 0 => {
+                imports.into_iter().flatten().any(|import| is_new(import.name.name))
+            }
+            Ok(Payload::ComponentExportSection(exports)) if depth == 0 => {
+                exports.into_iter().flatten().any(|export| is_new(export.name.name))
+            }
+            Ok(_) => false,
+            Err(_) => break,
+        };
+        if found {
+            return WasiVersion::V0_3;
+        }
+    }
+    WasiVersion::V0_2
 }
 
 /// Whether an interface is exported, in any version.
@@ -166,40 +219,70 @@ fn is_version_of(name: &str, interface: &str) -> bool {
     name.split('@').next() == Some(interface)
 }
 
-/// Whether the exported handler takes what `wasi:http` gives it: a request and where its response goes.
+/// Whether the exported handler of WASI 0.2 takes what `wasi:http` gives it: a request and where its response goes.
 pub(crate) fn has_handler(engine: &Engine, component: &Component) -> bool {
-    let ty = component.component_type();
-    let interface = |item: ComponentItem| match item {
-        ComponentItem::ComponentInstance(instance) => Some(instance),
-        _ => None,
-    };
-    let handler = ty.exports(engine).find(|(name, _)| is_version_of(name, HANDLER));
-    let handler = handler.and_then(|(_, item)| interface(item.ty));
-    let handle = handler.and_then(|handler| {
-        handler.exports(engine).find(|(name, _)| *name == "handle").and_then(|(_, item)| match item.ty {
-            ComponentItem::ComponentFunc(handle) => Some(handle),
-            _ => None,
-        })
-    });
-    let Some(handle) = handle else { return false };
-    ty.imports(engine).filter(|(name, _)| is_version_of(name, "wasi:http/types")).any(|(_, item)| {
-        let Some(types) = interface(item.ty) else { return false };
-        let resource = |wanted: &str| {
-            types.exports(engine).find(|(name, _)| *name == wanted).and_then(|(_, item)| match item.ty {
-                ComponentItem::Resource(resource) => Some(resource),
-                _ => None,
-            })
-        };
-        resource("incoming-request")
-            .zip(resource("response-outparam"))
-            .is_some_and(|(request, response)| takes(&handle, &request, &response))
+    let Some(handle) = handle(engine, component, HANDLER) else { return false };
+    resources(engine, component, "incoming-request", "response-outparam").any(|(request, response)| {
+        let params: Vec<Type> = handle.params().map(|(_, ty)| ty).collect();
+        matches!(&params[..], [one, two] if owns(one, &request) && owns(two, &response))
+            && handle.results().len() == 0
     })
 }
 
-fn takes(handle: &ComponentFunc, request: &ResourceType, response: &ResourceType) -> bool {
-    let params: Vec<Type> = handle.params().map(|(_, ty)| ty).collect();
-    let is = |ty: &Type, wanted: &ResourceType| matches!(ty, Type::Own(own) if own == wanted);
-    matches!(&params[..], [one, two] if is(one, request) && is(two, response)) && handle.results().len() == 0
+/// Whether the exported handler of WASI 0.3 takes a request and gives a response or an error.
+pub(crate) fn has_service(engine: &Engine, component: &Component) -> bool {
+    let Some(handle) = handle(engine, component, SERVICE) else { return false };
+    resources(engine, component, "request", "response").any(|(request, response)| {
+        let params: Vec<Type> = handle.params().map(|(_, ty)| ty).collect();
+        let results: Vec<Type> = handle.results().collect();
+        let [Type::Result(result)] = &results[..] else { return false };
+        matches!(&params[..], [one] if owns(one, &request))
+            && result.ok().is_some_and(|ok| owns(&ok, &response))
+            && result.err().is_some()
+    })
+}
+
+/// The function `handle` of an exported interface.
+fn handle(engine: &Engine, component: &Component, interface: &str) -> Option<ComponentFunc> {
+    let ty = component.component_type();
+    let (_, handler) = ty.exports(engine).find(|(name, _)| is_version_of(name, interface))?;
+    let ComponentItem::ComponentInstance(handler) = handler.ty else { return None };
+    let (_, handle) = handler.exports(engine).find(|(name, _)| *name == "handle")?;
+    match handle.ty {
+        ComponentItem::ComponentFunc(handle) => Some(handle),
+        _ => None,
+    }
+}
+
+/// These two resources in each version of `wasi:http/types` that is imported and has both.
+fn resources(
+    engine: &Engine,
+    component: &Component,
+    one: &str,
+    other: &str,
+) -> impl Iterator<Item = (ResourceType, ResourceType)> {
+    let ty = component.component_type();
+    let found: Vec<_> = ty
+        .imports(engine)
+        .filter(|(name, _)| is_version_of(name, "wasi:http/types"))
+        .filter_map(|(_, item)| {
+            let ComponentItem::ComponentInstance(types) = item.ty else { return None };
+            let resource = |wanted: &str| {
+                let (_, item) = types.exports(engine).find(|(name, _)| *name == wanted)?;
+                match item.ty {
+                    ComponentItem::Resource(resource) => Some(resource),
+                    _ => None,
+                }
+            };
+            Some((resource(one)?, resource(other)?))
+        })
+        .collect();
+    found.into_iter()
+}
+
+/// Whether a type is an own handle of a resource.
+fn owns(ty: &Type, resource: &ResourceType) -> bool {
+    matches!(ty, Type::Own(own) if own == resource)
 }
 
 #[cfg(test)]
@@ -241,6 +324,21 @@ mod tests {
     }
 
     #[test]
+    fn the_latest_wasi_counts_that_a_component_names_itself() {
+        let of = |text: &str| wasi(&wat::parse_str(text).unwrap());
+        assert_eq!(of("(component)"), WasiVersion::V0_2);
+        let import = |name: &str| format!("(import \"{name}\" (instance))");
+        assert_eq!(of(&format!("(component {})", import("wasi:cli/stdin@0.2.6"))), WasiVersion::V0_2);
+        assert_eq!(of(&format!("(component {})", import("my:cli/stdin@0.3.0"))), WasiVersion::V0_2);
+        let both = [import("wasi:cli/exit@0.2.0"), import("wasi:cli/stdin@0.3.0")].concat();
+        assert_eq!(of(&format!("(component {both})")), WasiVersion::V0_3);
+        let within = format!("(component (component {}))", import("wasi:cli/stdin@0.3.0"));
+        assert_eq!(of(&within), WasiVersion::V0_2, "what lies within is given by what is around it");
+        let export = "(component (instance $i) (export \"wasi:cli/run@0.3.0\" (instance $i)))";
+        assert_eq!(of(export), WasiVersion::V0_3);
+    }
+
+    #[test]
     fn names_are_short_and_plain() {
         assert_eq!(shown("a\nb\x1b[2J"), "a b [2J");
         assert_eq!(shown(&"x".repeat(200)).chars().count(), LONGEST + 1);
@@ -250,10 +348,15 @@ mod tests {
 
     #[test]
     fn interfaces_are_known_by_their_whole_names() {
-        assert!(is_known("wasi:io/streams@0.2.12") && is_known("wasi:http/types@0.2.0"));
-        for other in ["wasi:http/nope@0.2.0", "wasi:http/types@0.3.0", "a:b/types", "wasi:io", "x"] {
-            assert!(!is_known(other), "{other}");
+        let (old, new) = (WasiVersion::V0_2, WasiVersion::V0_3);
+        for wasi in [old, new] {
+            assert!(is_known("wasi:io/streams@0.2.12", wasi) && is_known("wasi:http/types@0.2.0", wasi));
+            for other in ["wasi:http/nope@0.2.0", "wasi:http/types@0.4.0", "a:b/types", "wasi:io", "x"] {
+                assert!(!is_known(other, wasi), "{other}");
+            }
         }
+        assert!(is_known("wasi:http/client@0.3.0", new) && !is_known("wasi:http/client@0.3.0", old));
+        assert!(!is_known("wasi:io/streams@0.3.0", new) && !is_known("wasi:http/client@0.2.0", new));
     }
 
     proptest! {
@@ -261,6 +364,8 @@ mod tests {
         fn any_bytes_have_a_depth(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             is_too_deep(&bytes);
             kind(&bytes);
+            wasi(&bytes);
+            wasi(&[b"\0asm\x0d\0\x01\0", &bytes[..]].concat());
         }
     }
 }

@@ -9,7 +9,10 @@
 //! cache      compiled code on disk
 //! guest      an app on its worker's thread: a task for each request, turns, stops
 //! tasks      the tasks and their wakers
-//! exchange   one request: an instance of its own, its body, its response
+//! exchange   one request: an instance of its own, its body
+//! room       an instance that serves several requests at once
+//! service    a call of WASI 0.3
+//! answer     its response: gathered, or streamed
 //! state      what an instance's store holds: WASI, resources, limits
 //! account    CPU time and memory
 //! output     standard output and error as lines of the log
@@ -21,6 +24,7 @@
 //! stopped alone.
 
 mod account;
+mod answer;
 mod cache;
 mod command;
 mod compile;
@@ -30,7 +34,9 @@ mod exchange;
 mod guest;
 mod inspect;
 mod output;
+mod room;
 mod runtime;
+mod service;
 mod state;
 mod tasks;
 

@@ -73,6 +73,11 @@ impl Output {
         Self { inner: Mutex::new(Inner { room, ..Inner::default() }) }
     }
 
+    /// So many bytes may be written from here on.
+    pub(crate) fn refill(&self, room: u64) {
+        self.inner().room = room;
+    }
+
     /// A line of the host's own.
     pub(crate) fn note(&self, line: String) {
         let mut inner = self.inner();

@@ -1,11 +1,14 @@
-//! Wasmtime's engines, one for each compiler that apps ask for: how they compile, where instances lie, what they may import.
+//! Wasmtime's engines, one for each compiler and version of WASI that apps ask for: how they compile, where instances
+//! lie, what they may import.
 
-use nexus_core::WasmCompiler;
+use nexus_core::{WasiVersion, WasmCompiler};
 use wasmtime::component::Linker;
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy,
     WasmBacktraceDetails,
 };
+use wasmtime_wasi::WasiView;
+use wasmtime_wasi_http::WasiHttpView;
 
 use crate::error::one_line;
 use crate::state::State;
@@ -31,6 +34,8 @@ const MEMORY: usize = 4 << 30;
 pub(crate) struct Runtime {
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<State>,
+    /// The latest WASI that it links.
+    pub(crate) wasi: WasiVersion,
     /// Why there is no pool of instances, if there is none.
     pub(crate) without_pool: Option<String>,
 }
@@ -38,20 +43,25 @@ pub(crate) struct Runtime {
 impl Runtime {
     /// # Errors
     /// When Wasmtime does not run here at all, in one line.
-    pub(crate) fn new(compiler: WasmCompiler) -> Result<Self, String> {
-        let config = config(compiler).map_err(|error| one_line(&error))?;
+    pub(crate) fn new(compiler: WasmCompiler, wasi: WasiVersion) -> Result<Self, String> {
+        let config = config(compiler, wasi).map_err(|error| one_line(&error))?;
         let (engine, without_pool) = match Engine::new(&with_pool(&config)) {
             Ok(engine) => (engine, None),
             // The pool reserves terabytes of addresses, which not every process may.
             Err(error) => (Engine::new(&config).map_err(|error| one_line(&error))?, Some(one_line(&error))),
         };
-        let linker = linker(&engine).map_err(|error| one_line(&error))?;
-        Ok(Self { engine, linker, without_pool })
+        let linker = linker(&engine, wasi).map_err(|error| one_line(&error))?;
+        Ok(Self { engine, linker, wasi, without_pool })
     }
 }
 
-pub(crate) fn config(compiler: WasmCompiler) -> wasmtime::Result<Config> {
+pub(crate) fn config(compiler: WasmCompiler, wasi: WasiVersion) -> wasmtime::Result<Config> {
     let mut config = Config::new();
+    // A store that can run several calls at once costs more to make and to call: only where it is asked for.
+    match wasi {
+        WasiVersion::V0_2 => config.concurrency_support(false),
+        WasiVersion::V0_3 => config.wasm_component_model_async(true),
+    };
     match compiler {
         WasmCompiler::Cranelift => config.strategy(Strategy::Cranelift),
         WasmCompiler::Winch => config.strategy(Strategy::Winch),
@@ -88,10 +98,18 @@ fn with_pool(config: &Config) -> Config {
     config
 }
 
-/// All of WASI 0.2. What is linked is not granted: without folders and sockets the calls find none.
-fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+/// All of WASI up to a version: who speaks 0.3 may have parts that speak 0.2. What is linked is not granted: without
+/// folders and sockets the calls find none.
+pub(crate) fn linker<T>(engine: &Engine, wasi: WasiVersion) -> wasmtime::Result<Linker<T>>
+where
+    T: WasiView + WasiHttpView + 'static,
+{
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    if wasi == WasiVersion::V0_3 {
+        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+        wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+    }
     Ok(linker)
 }

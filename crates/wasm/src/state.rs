@@ -14,8 +14,11 @@ use wasmtime_wasi_http::{
 use crate::account::{Account, WorkerMemory};
 use crate::output::{Console, Output};
 
-/// The most handles of resources that an instance may hold: streams, fields, pollables.
-const RESOURCES: usize = 512;
+/// The most handles of resources that an instance may hold for a request: streams, fields, pollables; and as many
+/// tasks, streams and futures of WASI 0.3.
+pub(crate) const RESOURCES: usize = 512;
+/// The most handles in a component's own tables, for a request: some bytes each that nothing else counts.
+pub(crate) const HANDLES: usize = 10_000;
 /// The most that header fields which the guest makes may take, in bytes. Nothing counts them as memory, so with the
 /// number of handles this bounds what an instance has the host hold.
 const FIELDS: usize = 32 * 1024;
@@ -56,9 +59,16 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(wasi: WasiCtx, console: Console, account: Arc<Account>, limiter: Limiter) -> Self {
+    /// For an instance that serves so many requests at once.
+    pub(crate) fn new(
+        wasi: WasiCtx,
+        console: Console,
+        account: Arc<Account>,
+        limiter: Limiter,
+        requests: usize,
+    ) -> Self {
         let mut table = ResourceTable::new();
-        table.set_max_capacity(RESOURCES);
+        table.set_max_capacity(RESOURCES * requests);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(FIELDS);
         Self { wasi, http, denied: Denied(console), table, account, limiter }
@@ -105,6 +115,10 @@ type Sent = Result<(http::Response<WasiBody>, Sending), HttpError>;
 
 impl<T: DeniedSink> WasiHttpHooks for Denied<T> {
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
         CHUNK
     }
 

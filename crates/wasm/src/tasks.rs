@@ -85,6 +85,13 @@ impl<O, D> Tasks<O, D> {
         self.tasks.borrow_mut().insert(number, task);
     }
 
+    /// Puts a new task in, to be polled in its turn.
+    pub(crate) fn start(&self, number: u64, task: Task<O, D>) {
+        let wake = task.wake.clone();
+        self.put(number, task);
+        wake.wake_by_ref();
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.tasks.borrow().len()
@@ -156,6 +163,9 @@ mod tests {
         assert!(task.poll().is_ready());
         wake();
         assert_eq!(tasks.next(), Some(7), "a number of nobody");
+        tasks.start(8, tasks.make(8, async {}, ()));
+        assert_eq!((tasks.next(), tasks.next(), tasks.len()), (Some(8), None, 1));
+        assert!(tasks.take(8).unwrap().poll().is_ready());
         assert!(tasks.take(7).is_none() && tasks.take_all().is_empty());
     }
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::source::assert_within;
-use crate::{GrantedFolder, Limit, LimitUnit, WasmCompiler};
+use crate::{GrantedFolder, Limit, LimitUnit, WasiVersion, WasmCompiler};
 use proptest::prelude::*;
 
 fn parse(text: &str) -> Manifest {
@@ -35,8 +35,10 @@ wall = "500 ms"
 requests = 8
 
 [wasm]
+wasi = "0.3"
 compiler = "winch"
 reuse = 1_000_000
+concurrency = 1000
 tables = 1_000_000
 instances = 1
 
@@ -67,7 +69,14 @@ fn a_full_manifest_is_read() {
     assert_eq!(manifest.limits, limits);
     assert_eq!(
         manifest.wasm,
-        WasmSection { compiler: WasmCompiler::Winch, reuse: 1_000_000, tables: 1_000_000, instances: 1 }
+        WasmSection {
+            wasi: WasiVersion::V0_3,
+            compiler: WasmCompiler::Winch,
+            reuse: 1_000_000,
+            concurrency: 1000,
+            tables: 1_000_000,
+            instances: 1,
+        }
     );
     let Permissions { read, write } = &manifest.permissions;
     assert_eq!(read.iter().map(GrantedFolder::as_str).collect::<Vec<_>>(), ["./data", "/srv/shared"]);
@@ -256,7 +265,9 @@ fn a_main_file_that_cannot_be_run_is_told_what_can() {
 
 #[test]
 fn wasm_settings_are_read_within_their_ranges() {
-    for (key, low, high) in [("reuse", 1, 1_000_000), ("tables", 1, 1_000_000), ("instances", 1, 1000)] {
+    let ranges =
+        [("reuse", 1, 1_000_000), ("concurrency", 1, 1000), ("tables", 1, 1_000_000), ("instances", 1, 1000)];
+    for (key, low, high) in ranges {
         for fine in [low, high] {
             assert!(parse(&format!("[wasm]\n{key} = {fine}\n")).written.contains(&format!("wasm.{key}")));
         }
@@ -268,6 +279,7 @@ fn wasm_settings_are_read_within_their_ranges() {
             );
         }
     }
+    assert!(error("[wasm]\nwasi = 0.3").contains("`wasi` must be \"0.2\" or \"0.3\""));
     assert!(error("[wasm]\ncompiler = \"crane\"").ends_with("help: did you mean \"cranelift\"?"));
     assert!(error("[wasm]\nmemory = \"1 MB\"").ends_with("help: `memory` belongs under [limits]"));
 }

@@ -120,6 +120,14 @@ pub(crate) static MANIFEST: Schema = Schema {
             doc: "How an app runs whose main file is WebAssembly. To others it means nothing.",
             keys: Keys::Listed(&[
                 Key {
+                    name: "wasi",
+                    kind: Kind::Choice(&["0.2", "0.3"]),
+                    fallback: Fallback::Value(r#""0.2""#),
+                    doc: "The latest WASI that the app is served with: `wasi:http/proxy` of 0.2, or also \
+                          `wasi:http/service` of 0.3, which is experimental in the engine.",
+                    reason: "what is made for 0.3 may still change, and has been tried less",
+                },
+                Key {
                     name: "compiler",
                     kind: Kind::Choice(&["cranelift", "winch", "pulley"]),
                     fallback: Fallback::Value(r#""cranelift""#),
@@ -134,6 +142,14 @@ pub(crate) static MANIFEST: Schema = Schema {
                     doc: "How many requests an instance serves, one after another, before a fresh one takes over; \
                           1 is a fresh instance for each request.",
                     reason: "no request finds what another one left behind",
+                },
+                Key {
+                    name: "concurrency",
+                    kind: Kind::Integer { min: 1, max: 1000 },
+                    fallback: Fallback::Value("1"),
+                    doc: "How many requests an instance serves at once. It takes a service of WASI 0.3 and a `reuse` \
+                          above 1; for others it means nothing.",
+                    reason: "requests of one instance share its memory, and its end",
                 },
                 Key {
                     name: "tables",

@@ -27,7 +27,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use nexus_core::WasmCompiler;
+use nexus_core::{WasiVersion, WasmCompiler};
 use wasmtime::Engine;
 
 pub use self::error::RunError;
@@ -123,7 +123,7 @@ impl Runner {
             RunError::Refused(format!("Wasmtime cannot run here: {}", one_line(&error)))
         };
         // Without a pool: a program is one instance, and what it leaves behind goes with it.
-        let engine = runtime::config(WasmCompiler::Cranelift)
+        let engine = runtime::config(WasmCompiler::Cranelift, WasiVersion::V0_2)
             .and_then(|config| Engine::new(&config))
             .map_err(fails)?;
         let components = program::linker(&engine).map_err(fails)?;

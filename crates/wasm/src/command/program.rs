@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use nexus_core::WasiVersion;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
@@ -37,7 +38,7 @@ impl Command {
         kind: FileKind,
     ) -> Result<Self, RunError> {
         let component = compiled(&inner, name, bytes, kind)?;
-        let pre = linked(name, &unknown_imports(&inner.engine, &component), || {
+        let pre = linked(name, &unknown_imports(&inner.engine, &component, WasiVersion::V0_2), || {
             inner.components.instantiate_pre(&component)
         })?;
         Ok(Self { inner, name: name.to_owned(), pre })

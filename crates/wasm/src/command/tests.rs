@@ -240,7 +240,7 @@ fn compiled_code_is_kept_for_components_and_modules_alike() {
 
 #[test]
 fn programs_and_apps_share_compiled_code() {
-    let apps = crate::runtime::Runtime::new(WasmCompiler::Cranelift).unwrap();
+    let apps = crate::runtime::Runtime::new(WasmCompiler::Cranelift, nexus_core::WasiVersion::V0_2).unwrap();
     assert_eq!(Key::new(&apps.engine, b"it"), runner().0.key(b"it", ""));
 }
 
