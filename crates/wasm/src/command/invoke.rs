@@ -6,7 +6,7 @@ use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::wasm_wave::wasm::DisplayType;
 use wasmtime::component::{Component, Func, Type, Val};
 
-use super::program::{ProgramState, functions};
+use super::program::{Code, ProgramState, functions};
 use super::{Command, Policy, RunError, no_export};
 
 impl Command {
@@ -17,11 +17,14 @@ impl Command {
     /// When there is no such function, an argument does not fit its type, the function traps or comes to a limit, or
     /// ends the program by an exit. Refused on a thread that runs an event loop.
     pub fn call(&self, policy: &Policy, name: &str, args: &[&str]) -> Result<Vec<String>, RunError> {
+        let Code::Component(pre) = &self.code else {
+            return Err(RunError::Refused(format!("{} is a core module, not a component", self.name)));
+        };
         let full = self.resolve(name)?;
-        let (ty, path) = self.function(&full).ok_or_else(|| self.no_function(name))?;
+        let (ty, path) = self.function(pre.component(), &full).ok_or_else(|| self.no_function(name))?;
         let values = values(&full, &ty, args)?;
         let results = self.with_store(policy, async |store| {
-            let instance = self.pre.instantiate_async(&mut *store).await?;
+            let instance = pre.instantiate_async(&mut *store).await?;
             let mut index = None;
             for part in path {
                 index = instance.get_export_index(&mut *store, index.as_ref(), part);
@@ -58,8 +61,7 @@ impl Command {
     }
 
     /// A function's type, and the names that lead to it.
-    fn function<'n>(&self, full: &'n str) -> Option<(ComponentFunc, Vec<&'n str>)> {
-        let component: &Component = self.pre.component();
+    fn function<'n>(&self, component: &Component, full: &'n str) -> Option<(ComponentFunc, Vec<&'n str>)> {
         let ty = component.component_type();
         let engine = &self.inner.engine;
         let (item, path) = match full.split_once('#') {

@@ -2,17 +2,19 @@
 //!
 //! ```text
 //! mod        Runner: an engine for programs, from bytes to code
-//! program    Command: components, and WASI preview 1 modules made into ones
+//! program    Command: components, and modules of WASI preview 1
+//! direct     those modules, run as they are
 //! invoke     a component's functions, with arguments and results as WAVE
 //! module     Module and Instance: core modules, their functions and memories
 //! policy     what a program may have
 //! budget     limits: time, memory, tables
-//! preview1   from a core module to a component
+//! preview1   from a module that imports more than preview 1 to a component
 //! ```
 //!
 //! All of it blocks: a program runs on the thread that calls it, which must not be one of an event loop.
 
 mod budget;
+mod direct;
 mod error;
 mod invoke;
 mod module;
@@ -28,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use nexus_core::{WasiVersion, WasmCompiler};
-use wasmtime::Engine;
+use wasmtime::{Engine, Store};
 
 pub use self::error::RunError;
 pub use self::module::{Function, Instance, Module, Value};
@@ -36,7 +38,7 @@ pub use self::policy::{Folder, Policy};
 pub use self::program::Command;
 pub use wasmtime::{WasmParams, WasmResults};
 
-use self::budget::{Budget, Ticker, Ticking};
+use self::budget::{Budget, RunLimiter, Ticker, Ticking};
 use self::module::ModuleState;
 use self::program::ProgramState;
 use crate::WasmConfig;
@@ -67,6 +69,8 @@ struct Inner {
     engine: Engine,
     components: wasmtime::component::Linker<ProgramState>,
     modules: wasmtime::Linker<ModuleState>,
+    /// As `modules`, for those that are run and wait.
+    commands: wasmtime::Linker<ModuleState>,
     cache: Option<Cache>,
     cache_problem: Option<String>,
     ticker: OnceLock<Result<Ticker, String>>,
@@ -128,12 +132,14 @@ impl Runner {
             .map_err(fails)?;
         let components = program::linker(&engine).map_err(fails)?;
         let modules = module::linker(&engine).map_err(fails)?;
+        let commands = direct::linker(&engine).map_err(fails)?;
         let (cache, cache_problem) = match config.cache.as_deref().map(Cache::open) {
             None => (None, None),
             Some(Ok(cache)) => (Some(cache), None),
             Some(Err(problem)) => (None, Some(problem)),
         };
-        let inner = Inner { engine, components, modules, cache, cache_problem, ticker: OnceLock::new() };
+        let inner =
+            Inner { engine, components, modules, commands, cache, cache_problem, ticker: OnceLock::new() };
         Ok(Self(Arc::new(inner)))
     }
 
@@ -161,8 +167,7 @@ impl Runner {
         self.command(&name, &bytes)
     }
 
-    /// Compiles a file with Cranelift for the cache: a component, whatever it exports; a core module that exports `_start` as a
-    /// command, and any other as it is.
+    /// Compiles a file with Cranelift for the cache: a component, whatever it exports, and a core module as it is run.
     ///
     /// # Errors
     /// When there is no cache, or the file cannot be read, is not valid, or its code cannot be written.
@@ -176,8 +181,10 @@ impl Runner {
         };
         let before = |made_by: &str| cache.path(&inner.key(&bytes, made_by)).exists();
         let made_by = match kind {
+            FileKind::Component => "",
+            FileKind::Module if preview1::is_all_it_imports(&bytes) => "",
             FileKind::Module if program::is_command(inner, &name, &bytes)? => preview1::VERSION,
-            _ => "",
+            FileKind::Module => "",
         };
         let was_there = before(made_by);
         match kind {
@@ -279,6 +286,27 @@ impl Inner {
         Ok(compiled)
     }
 
+    /// Does something with a fresh store that has this state, within the policy's limits.
+    ///
+    /// # Errors
+    /// When it traps, comes to a limit or exits. Refused on a thread that runs an event loop.
+    fn within<S: Limited, T>(
+        &self,
+        policy: &Policy,
+        state: S,
+        call: impl AsyncFnOnce(&mut Store<S>) -> wasmtime::Result<T>,
+    ) -> Result<T, RunError> {
+        refuse_event_loop()?;
+        let mut store = Store::new(&self.engine, state);
+        store.limiter(|state| state.limiter());
+        let budget = Budget::new(policy);
+        budget.watch(&mut store);
+        let ticking = self.tick(&budget)?;
+        let result = budget.run(call(&mut store));
+        drop(ticking);
+        result.map_err(|error| RunError::from(&error, store.data_mut().limiter().has_refused, policy))
+    }
+
     /// Has the epoch raised for a call under these limits.
     fn tick(&self, budget: &Budget) -> Result<Option<Ticking>, RunError> {
         if budget.is_endless() {
@@ -291,6 +319,11 @@ impl Inner {
         let ticker = self.ticker.get_or_init(start).as_ref();
         ticker.map(|ticker| Some(ticker.hold())).map_err(|error| RunError::Refused(error.clone()))
     }
+}
+
+/// A store's data that has a program's limits.
+trait Limited: Send + 'static {
+    fn limiter(&mut self) -> &mut RunLimiter;
 }
 
 /// Whether this thread runs an event loop, in which nothing may block.

@@ -8,11 +8,13 @@ use wasmtime::{
     Engine, ExternType, FuncType, InstancePre, Linker, Memory, Mutability, Store, TypedFunc, Val, ValType,
     WasmParams, WasmResults,
 };
+use wasmtime_wasi::WasiView;
 use wasmtime_wasi::p1::WasiP1Ctx;
 
 use super::budget::{Budget, RunLimiter};
-use super::program::functions;
-use super::{FileKind, Inner, Item, Policy, RunError, linked, no_export, refuse_event_loop};
+use super::direct::exits_with_any_code;
+use super::program::{RESOURCES, functions};
+use super::{FileKind, Inner, Item, Limited, Policy, RunError, linked, no_export, refuse_event_loop};
 use crate::cache::Cache;
 use crate::error::one_line;
 
@@ -53,10 +55,29 @@ pub(super) struct ModuleState {
     limiter: RunLimiter,
 }
 
+impl ModuleState {
+    pub(super) fn new(policy: &Policy) -> Result<Self, RunError> {
+        let mut wasi = policy.wasi()?.build_p1();
+        wasi.ctx().table.set_max_capacity(RESOURCES);
+        Ok(Self { wasi, limiter: RunLimiter::new(policy) })
+    }
+
+    pub(super) fn wasi(&mut self) -> &mut WasiP1Ctx {
+        &mut self.wasi
+    }
+}
+
+impl Limited for ModuleState {
+    fn limiter(&mut self) -> &mut RunLimiter {
+        &mut self.limiter
+    }
+}
+
 /// WASI preview 1, for modules that import it. What is linked is not granted.
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<ModuleState>> {
     let mut linker = Linker::new(engine);
-    wasmtime_wasi::p1::add_to_linker_sync(&mut linker, |state: &mut ModuleState| &mut state.wasi)?;
+    wasmtime_wasi::p1::add_to_linker_sync(&mut linker, ModuleState::wasi)?;
+    exits_with_any_code(&mut linker)?;
     Ok(linker)
 }
 
@@ -77,12 +98,7 @@ impl Module {
 
     /// What it imports, in the module's order.
     pub fn imports(&self) -> Vec<Item> {
-        let imports = self.pre.module().imports();
-        let item = |import: wasmtime::ImportType<'_>| Item {
-            name: format!("{}.{}", import.module(), import.name()),
-            ty: extern_type(&import.ty()),
-        };
-        imports.map(item).collect()
+        imports(self.pre.module())
     }
 
     /// What it exports, in the module's order.
@@ -127,8 +143,7 @@ impl Module {
     /// runs an event loop.
     pub fn instantiate(&self, policy: &Policy) -> Result<Instance, RunError> {
         refuse_event_loop()?;
-        let state = ModuleState { wasi: policy.wasi()?.build_p1(), limiter: RunLimiter::new(policy) };
-        let mut store = Store::new(&self.inner.engine, state);
+        let mut store = Store::new(&self.inner.engine, ModuleState::new(policy)?);
         store.limiter(|state| &mut state.limiter);
         let budget = Budget::new(policy);
         budget.watch(&mut store);
@@ -383,6 +398,15 @@ pub(super) fn compiled(inner: &Inner, name: &str, bytes: &[u8]) -> Result<wasmti
 pub(super) fn unknown_imports(module: &wasmtime::Module) -> Vec<String> {
     let unknown = module.imports().filter(|import| import.module() != "wasi_snapshot_preview1");
     unknown.map(|import| format!("{}.{}", import.module(), import.name())).collect()
+}
+
+/// What a module imports, in its order.
+pub(super) fn imports(module: &wasmtime::Module) -> Vec<Item> {
+    let item = |import: wasmtime::ImportType<'_>| Item {
+        name: format!("{}.{}", import.module(), import.name()),
+        ty: extern_type(&import.ty()),
+    };
+    module.imports().map(item).collect()
 }
 
 /// What a module exports, in its order.

@@ -1,4 +1,4 @@
-//! Makes components of WASI preview 1 modules, with the adapter that Wasmtime's makers publish.
+//! Makes components of modules that import more than WASI preview 1, with the adapter that Wasmtime's makers publish.
 //!
 //! The adapter tells no more of `proc_exit` than whether the code is 0. So before it comes to see a module, the
 //! module's import of `proc_exit` is named anew: it is `exit-with-code` of `wasi:cli/exit`, whose core type is the
@@ -7,9 +7,12 @@
 use std::ops::Range;
 
 use wasi_preview1_component_adapter_provider::{
-    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME as NAME, WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER as ADAPTER,
+    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER as ADAPTER,
 };
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata, metadata};
+
+/// What modules import the functions of preview 1 from.
+pub(super) const NAME: &str = WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME;
 
 /// Raised when something else is made of a module than before: compiled code is kept under it.
 pub(super) const VERSION: &str = "preview1-1";
@@ -36,7 +39,7 @@ fn encode(module: &[u8]) -> Result<Vec<u8>, String> {
 }
 
 /// The module with `proc_exit` taken past the adapter; `None` if it has none, or is too unusual to say.
-fn with_exit_codes(module: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn with_exit_codes(module: &[u8]) -> Option<Vec<u8>> {
     let (_, mut adapter) = metadata::decode(ADAPTER).ok()?;
     let (resolve, world) = (&mut adapter.resolve, adapter.world);
     let imports = std::mem::take(&mut resolve.worlds[world].imports);
@@ -58,6 +61,25 @@ fn with_exit_codes(module: &[u8]) -> Option<Vec<u8>> {
     let mut module = renamed(module, "proc_exit", (&interface?, "exit-with-code"))?;
     embed_component_metadata(&mut module, resolve, world, StringEncoding::UTF8).ok()?;
     Some(module)
+}
+
+/// Whether a module imports functions of preview 1 or nothing. `false` also for what is no module.
+pub(super) fn is_all_it_imports(module: &[u8]) -> bool {
+    let mut at = Reader { bytes: module, at: 8 };
+    let mut section = || {
+        while at.at < module.len() {
+            let id = at.byte()?;
+            let length = at.number()?;
+            let content = at.take(length)?;
+            if id == 2 {
+                return each_import(&module[content], |_, module, _| {
+                    (module == NAME.as_bytes()).then_some(())
+                });
+            }
+        }
+        Some(())
+    };
+    section().is_some()
 }
 
 /// The module with its import of a preview 1 function named anew.
@@ -82,6 +104,26 @@ fn renamed(module: &[u8], function: &str, name: (&str, &str)) -> Option<Vec<u8>>
 }
 
 fn imports_renamed(section: &[u8], function: &str, name: (&str, &str)) -> Option<Vec<u8>> {
+    let mut renamed = None;
+    each_import(section, |names, module, field| {
+        if module == NAME.as_bytes() && field == function.as_bytes() && renamed.is_none() {
+            renamed = Some(names);
+        }
+        Some(())
+    })?;
+    let names = renamed?;
+    let mut out = section[..names.start].to_vec();
+    for part in [name.0, name.1] {
+        write_number(&mut out, part.len());
+        out.extend_from_slice(part.as_bytes());
+    }
+    out.extend_from_slice(&section[names.end..]);
+    Some(out)
+}
+
+/// Tells of each import where its names lie, its module and its own name. `None` if one is no function, or for
+/// whatever the callback has none.
+fn each_import(section: &[u8], mut tell: impl FnMut(Range<usize>, &[u8], &[u8]) -> Option<()>) -> Option<()> {
     let mut at = Reader { bytes: section, at: 0 };
     let count = at.number()?;
     for _ in 0..count {
@@ -90,23 +132,15 @@ fn imports_renamed(section: &[u8], function: &str, name: (&str, &str)) -> Option
         let module = at.take(length)?;
         let length = at.number()?;
         let field = at.take(length)?;
-        let end = field.end;
+        let names = start..field.end;
         // 0 is a function, whose type's number follows. A command has no other imports.
         if at.byte()? != 0 {
             return None;
         }
         at.number()?;
-        if &section[module] == NAME.as_bytes() && &section[field] == function.as_bytes() {
-            let mut out = section[..start].to_vec();
-            for part in [name.0, name.1] {
-                write_number(&mut out, part.len());
-                out.extend_from_slice(part.as_bytes());
-            }
-            out.extend_from_slice(&section[end..]);
-            return Some(out);
-        }
+        tell(names, &section[module], &section[field])?;
     }
-    None
+    Some(())
 }
 
 /// Reads the numbers and lengths of the binary format.
@@ -185,6 +219,15 @@ mod tests {
     }
 
     #[test]
+    fn imports_are_seen_before_anything_is_compiled() {
+        let sees = |text: &str| is_all_it_imports(&wat::parse_str(text).unwrap());
+        assert!(sees(EXIT) && sees("(module)"));
+        assert!(!sees(r#"(module (import "wasi_snapshot_preview1" "f" (func)) (import "env" "f" (func)))"#));
+        assert!(!sees(r#"(module (import "wasi_snapshot_preview1" "m" (memory 1)))"#));
+        assert!(!is_all_it_imports(b"\0asm\x01\0\0\0\x02\x05\x01"));
+    }
+
+    #[test]
     fn numbers_are_written_as_they_are_read() {
         for number in [0, 1, 127, 128, 300, 16_384, u32::MAX as usize] {
             let mut bytes = Vec::new();
@@ -198,6 +241,7 @@ mod tests {
         #[test]
         fn whatever_the_bytes_are_nothing_panics(bytes: Vec<u8>, cut in 0usize..200, with: u8) {
             let _ = renamed(&bytes, "proc_exit", ("a", "b"));
+            let _ = is_all_it_imports(&bytes);
             let mut module = wat::parse_str(EXIT).unwrap();
             let cut = cut.min(module.len() - 1);
             module[cut] = with;

@@ -10,9 +10,10 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use super::budget::{Budget, RunLimiter};
+use super::budget::RunLimiter;
 use super::invoke::function_type;
-use super::{FileKind, Inner, Item, Policy, RunError, linked, preview1, refuse_event_loop};
+use super::module::ModuleState;
+use super::{FileKind, Inner, Item, Limited, Policy, RunError, direct, linked, preview1};
 use crate::cache::Cache;
 use crate::error::one_line;
 use crate::inspect::unknown_imports;
@@ -21,13 +22,21 @@ use crate::state::{Denied, DeniedSink};
 /// What a command exports.
 const RUN: &str = "wasi:cli/run";
 /// The most handles of resources that a program may hold: files, streams, pollables.
-const RESOURCES: usize = 100_000;
+pub(super) const RESOURCES: usize = 100_000;
 
-/// A program that is compiled and linked: a component, or a core module of WASI preview 1 made into one.
+/// A program that is compiled and linked: a component, or a core module of WASI preview 1.
 pub struct Command {
     pub(super) inner: Arc<Inner>,
     pub(super) name: String,
-    pub(super) pre: InstancePre<ProgramState>,
+    pub(super) code: Code,
+}
+
+/// What a command is when it is linked.
+pub(super) enum Code {
+    /// A component, or what the adapter made of a module that imports more than preview 1.
+    Component(InstancePre<ProgramState>),
+    /// A module that imports preview 1 alone.
+    Module(wasmtime::InstancePre<ModuleState>),
 }
 
 impl Command {
@@ -37,23 +46,33 @@ impl Command {
         bytes: &[u8],
         kind: FileKind,
     ) -> Result<Self, RunError> {
+        if kind == FileKind::Module && preview1::is_all_it_imports(bytes) {
+            let code = Code::Module(direct::load(&inner, name, bytes)?);
+            return Ok(Self { inner, name: name.to_owned(), code });
+        }
         let component = compiled(&inner, name, bytes, kind)?;
         let pre = linked(name, &unknown_imports(&inner.engine, &component, WasiVersion::V0_2), || {
             inner.components.instantiate_pre(&component)
         })?;
-        Ok(Self { inner, name: name.to_owned(), pre })
+        Ok(Self { inner, name: name.to_owned(), code: Code::Component(pre) })
     }
 
-    /// What it imports: interfaces, mostly. A core module is seen as the component that was made of it.
+    /// What it imports: interfaces, mostly, or the functions of a core module.
     pub fn imports(&self) -> Vec<Item> {
-        let ty = self.pre.component().component_type();
+        let ty = match &self.code {
+            Code::Component(pre) => pre.component().component_type(),
+            Code::Module(pre) => return super::module::imports(pre.module()),
+        };
         let imports = ty.imports(&self.inner.engine);
         imports.map(|(name, item)| Item { name: name.to_owned(), ty: type_text(&item.ty) }).collect()
     }
 
     /// What it exports, the functions of its interfaces by their own names: `wasi:cli/run@0.2.6#run`.
     pub fn exports(&self) -> Vec<Item> {
-        let ty = self.pre.component().component_type();
+        let ty = match &self.code {
+            Code::Component(pre) => pre.component().component_type(),
+            Code::Module(pre) => return super::module::exports(pre.module()),
+        };
         let mut items = Vec::new();
         for (name, item) in ty.exports(&self.inner.engine) {
             match item.ty {
@@ -75,11 +94,16 @@ impl Command {
     /// When it does not export `wasi:cli/run` (0.2) or is not granted what the policy names, traps, or comes to a
     /// limit. Refused on a thread that runs an event loop.
     pub fn run(&self, policy: &Policy) -> Result<u8, RunError> {
-        let pre = CommandPre::new(self.pre.clone()).map_err(|_| self.no_command())?;
-        let result = self.with_store(policy, async |store| {
-            let command = pre.instantiate_async(&mut *store).await?;
-            command.wasi_cli_run().call_run(store).await
-        });
+        let result = match &self.code {
+            Code::Component(pre) => {
+                let pre = CommandPre::new(pre.clone()).map_err(|_| self.no_command())?;
+                self.with_store(policy, async |store| {
+                    let command = pre.instantiate_async(&mut *store).await?;
+                    command.wasi_cli_run().call_run(store).await
+                })
+            }
+            Code::Module(pre) => direct::run(&self.inner, pre, policy).map(Ok),
+        };
         match result {
             Ok(Ok(())) => Ok(0),
             Ok(Err(())) => Ok(1),
@@ -94,15 +118,7 @@ impl Command {
         policy: &Policy,
         call: impl AsyncFnOnce(&mut Store<ProgramState>) -> wasmtime::Result<T>,
     ) -> Result<T, RunError> {
-        refuse_event_loop()?;
-        let mut store = Store::new(&self.inner.engine, ProgramState::new(policy)?);
-        store.limiter(|state| &mut state.limiter);
-        let budget = Budget::new(policy);
-        budget.watch(&mut store);
-        let ticking = self.inner.tick(&budget)?;
-        let result = budget.run(call(&mut store));
-        drop(ticking);
-        result.map_err(|error| RunError::from(&error, store.data().limiter.has_refused, policy))
+        self.inner.within(policy, ProgramState::new(policy)?, call)
     }
 
     /// That it is no command, and what it is instead.
@@ -154,7 +170,7 @@ pub(super) fn compiled(
     inner.compiled(&inner.key(bytes, made_by), Cache::load, compile, Component::serialize)
 }
 
-/// Whether a core module is one that can be run as a command.
+/// Whether the adapter makes a command of a core module.
 pub(super) fn is_command(inner: &Inner, name: &str, bytes: &[u8]) -> Result<bool, RunError> {
     let is_valid = wasmtime::Module::validate(&inner.engine, bytes);
     is_valid
@@ -167,20 +183,20 @@ fn made_of_module(engine: &Engine, name: &str, bytes: &[u8]) -> Result<Vec<u8>, 
     // What comes next trusts it to be valid.
     wasmtime::Module::validate(engine, bytes)
         .map_err(|error| RunError::Refused(format!("{name} is no valid module: {}", one_line(&error))))?;
-    preview1::componentise(bytes).map_err(|why| no_program(engine, name, bytes, &why))
+    preview1::componentise(bytes).map_err(|why| match wasmtime::Module::new(engine, bytes) {
+        Ok(module) => no_program(name, &module, &why),
+        Err(_) => RunError::Refused(format!("{name} cannot be run as a command: {why}")),
+    })
 }
 
-/// Why no command can be made of a module.
-fn no_program(engine: &Engine, name: &str, bytes: &[u8], why: &str) -> RunError {
+/// Why a module is no command.
+pub(super) fn no_program(name: &str, module: &wasmtime::Module, why: &str) -> RunError {
     let refused = |text: String| RunError::Refused(format!("{name} {text}"));
-    let Ok(module) = wasmtime::Module::new(engine, bytes) else {
-        return refused(format!("cannot be run as a command: {why}"));
-    };
-    let unknown = super::module::unknown_imports(&module);
+    let unknown = super::module::unknown_imports(module);
     if !unknown.is_empty() {
         return refused(format!("imports what nothing provides: {}", unknown.join(", ")));
     }
-    let exports = super::module::exports(&module);
+    let exports = super::module::exports(module);
     if exports.iter().any(|item| item.name == "_start") {
         if !exports.iter().any(|item| item.name == "memory") {
             return refused(
@@ -235,6 +251,12 @@ impl ProgramState {
         let limiter = RunLimiter::new(policy);
         let denied = Denied(Stderr(policy.inherit_stdio));
         Ok(Self { wasi, http: WasiHttpCtx::new(), denied, table, limiter })
+    }
+}
+
+impl Limited for ProgramState {
+    fn limiter(&mut self) -> &mut RunLimiter {
+        &mut self.limiter
     }
 }
 

@@ -223,6 +223,61 @@ fn exit_codes_arrive_whole_from_modules() {
 }
 
 #[test]
+fn a_module_that_imports_more_than_preview_1_goes_through_the_adapter() {
+    const START: &str =
+        "(memory (export \"memory\") 1) (func (export \"_start\") (call $exit (i32.const 7)))";
+    let alone = command(&format!(
+        "(module (import \"wasi_snapshot_preview1\" \"proc_exit\" (func $exit (param i32))) {START})"
+    ));
+    let alone = alone.unwrap();
+    assert_eq!(
+        alone.imports(),
+        [Item { name: "wasi_snapshot_preview1.proc_exit".into(), ty: "func(i32)".into() }]
+    );
+    assert_eq!(alone.exports()[1], Item { name: "_start".into(), ty: "func()".into() });
+    assert!(refused(alone.call(&Policy::default(), "_start", &[])).contains("is a core module"));
+    assert_eq!(alone.run(&Policy::default()).unwrap(), 7);
+
+    let both = wat::parse_str(format!(
+        "(module (import \"wasi_snapshot_preview1\" \"sched_yield\" (func (result i32)))
+            (import \"wasi_snapshot_preview1\" \"proc_exit\" (func $exit (param i32))) {START})"
+    ));
+    let both = preview1::with_exit_codes(&both.unwrap()).unwrap();
+    let both = runner().command("both.wasm", &both).unwrap();
+    assert!(
+        both.imports().iter().any(|item| item.name.starts_with("wasi:cli/exit@")),
+        "{:?}",
+        both.imports()
+    );
+    assert_eq!(both.run(&Policy::default()).unwrap(), 7);
+}
+
+/// As the allocators of AssemblyScript count on it, which nobody else may take memory from.
+#[test]
+fn a_modules_memory_grows_by_what_it_asked_for_alone() {
+    let text = r#"(module
+        (import "wasi_snapshot_preview1" "args_sizes_get" (func $sizes (param i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "args_get" (func $args (param i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (func (export "_start")
+            (if (call $sizes (i32.const 0) (i32.const 4)) (then unreachable))
+            (if (call $args (i32.const 8) (i32.const 64)) (then unreachable))
+            (if (i32.ne (memory.grow (i32.const 1)) (i32.const 1)) (then unreachable))
+            (memory.fill (i32.const 65536) (i32.const 255) (i32.const 65536))
+            (if (call $args (i32.const 8) (i32.const 64)) (then unreachable))))"#;
+    let policy = Policy { args: vec!["it".into(), "argument".into()], ..Policy::default() };
+    assert_eq!(command(text).unwrap().run(&policy), Ok(0));
+}
+
+#[test]
+fn a_call_of_an_exit_by_name_has_its_whole_code() {
+    let text = r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        (memory (export "memory") 1) (func (export "f") (call $exit (i32.const 254))))"#;
+    let mut instance = module(text).instantiate(&Policy::default()).unwrap();
+    assert_eq!(instance.call("f", &[]), Err(RunError::Exited(254)));
+}
+
+#[test]
 fn compiled_code_is_kept_for_components_and_modules_alike() {
     let folder = std::env::temp_dir().join(format!("nexus-run-cache-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&folder);
@@ -233,14 +288,18 @@ fn compiled_code_is_kept_for_components_and_modules_alike() {
         let runner = Runner::new(&config).unwrap();
         assert_eq!(runner.command("start", &start).unwrap().run(&Policy::default()).unwrap(), 0);
         assert!(runner.module("start", &start).unwrap().instantiate(&Policy::default()).is_ok());
-        assert_eq!(kept(), 2, "as a component, and as it is");
+        assert_eq!(kept(), 1, "a module is compiled once, whether it is run or called");
+        let adder = wat::parse_str(ADDER).unwrap();
+        assert_eq!(runner.command("adder", &adder).unwrap().exports().len(), 4);
+        assert_eq!(kept(), 2);
+        std::fs::remove_file(runner.0.cache.as_ref().unwrap().path(&runner.0.key(&adder, ""))).unwrap();
     }
     let _ = std::fs::remove_dir_all(&folder);
 }
 
 #[test]
 fn programs_and_apps_share_compiled_code() {
-    let apps = crate::runtime::Runtime::new(WasmCompiler::Cranelift, nexus_core::WasiVersion::V0_2).unwrap();
+    let apps = crate::runtime::Runtime::new(WasmCompiler::Cranelift, WasiVersion::V0_2).unwrap();
     assert_eq!(Key::new(&apps.engine, b"it"), runner().0.key(b"it", ""));
 }
 
