@@ -200,6 +200,7 @@ impl State {
     pub(crate) fn measure(&self, isolate: &mut v8::Isolate) {
         let statistics = isolate.get_heap_statistics();
         let memory = &self.accounts.memory;
+        self.compiled.sweep();
         memory.set_heap(statistics.used_heap_size() as u64);
         memory.set_external(statistics.external_memory() as u64);
         self.services.watch.set_memory(memory.total());

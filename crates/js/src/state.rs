@@ -18,6 +18,7 @@ use nexus_guest::{
     Ticket,
 };
 
+use crate::compiled::Compiled;
 use crate::limits::Accounts;
 use crate::modules::{ImportJob, ModuleMap};
 use crate::operations::{Operations, Outcome};
@@ -41,6 +42,7 @@ pub(crate) struct State {
     pub(crate) timers: RefCell<Timers>,
     pub(crate) operations: RefCell<Operations>,
     pub(crate) modules: RefCell<ModuleMap>,
+    pub(crate) compiled: Compiled,
     /// Rejected promises that nobody has handled so far in this turn.
     pub(crate) rejections: RefCell<Rejections>,
     /// Dynamic imports that wait for the end of the running code.
@@ -79,6 +81,7 @@ impl State {
             timers: RefCell::default(),
             operations: RefCell::default(),
             modules: RefCell::default(),
+            compiled: Compiled::default(),
             rejections: RefCell::default(),
             imports: RefCell::default(),
             tails: RefCell::default(),

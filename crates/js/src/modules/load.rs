@@ -4,6 +4,7 @@ use nexus_core::Limit;
 use nexus_guest::{LoadError, ModulePath, SourceExcerpt};
 
 use super::request::{Kind, attributes};
+use super::wasm;
 use crate::exception::{load_error, source_excerpt};
 use crate::scope::ScopeKey;
 use crate::state::State;
@@ -11,9 +12,9 @@ use crate::state::State;
 type Scope<'a, 's, 'i> = &'a mut v8::PinScope<'s, 'i>;
 
 /// Why a module graph cannot be had: in words, and the exception if JavaScript itself threw one.
-struct Fault {
-    error: Box<LoadError>,
-    thrown: Option<v8::Global<v8::Value>>,
+pub(super) struct Fault {
+    pub(super) error: Box<LoadError>,
+    pub(super) thrown: Option<v8::Global<v8::Value>>,
 }
 
 impl From<LoadError> for Fault {
@@ -35,8 +36,8 @@ pub(crate) fn load_main<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     main: &ModulePath,
 ) -> Result<(v8::Local<'s, v8::Module>, v8::Local<'s, v8::Promise>), LoadError> {
-    Kind::JavaScript.check(main).map_err(LoadError::new)?;
-    let module = load_graph(scope, main.clone(), Kind::JavaScript).map_err(|fault| *fault.error)?;
+    let kind = Kind::JavaScript.of_file(main).map_err(LoadError::new)?;
+    let module = load_graph(scope, main.clone(), kind, None).map_err(|fault| *fault.error)?;
     let module = v8::Local::new(scope, module);
     let promise = link_and_evaluate(scope, module)?;
     let evaluation = v8::Global::new(scope, promise);
@@ -70,17 +71,18 @@ fn caught(scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, '_, v8::HandleScope<'_>
     }
 }
 
-/// Compiles a module and all that it imports statically.
+/// Compiles a module and all that it imports statically. Errors name who imports it, if anybody does.
 fn load_graph(
     scope: Scope<'_, '_, '_>,
     path: ModulePath,
     kind: Kind,
+    importer: Option<&ModulePath>,
 ) -> Result<v8::Global<v8::Module>, Fault> {
     let state = State::of(scope);
     if let Some(module) = state.modules.borrow().get(&path, kind) {
         return Ok(module);
     }
-    let first = compile(scope, &path, kind)?;
+    let first = compile(scope, &path, kind, importer)?;
     let mut compiled = vec![(path.clone(), kind)];
     let mut work = vec![(path, first.clone())];
     while let Some((referrer, module)) = work.pop() {
@@ -89,7 +91,7 @@ fn load_graph(
                 if state.modules.borrow().get(&path, kind).is_some() {
                     continue;
                 }
-                let module = compile(scope, &path, kind).map_err(|mut fault| {
+                let module = compile(scope, &path, kind, Some(&referrer)).map_err(|mut fault| {
                     fault.error.excerpt = fault.error.excerpt.or(excerpt);
                     fault
                 })?;
@@ -132,7 +134,7 @@ fn requests(
         let attributes = attributes(scope, request.get_import_attributes(), 3);
         let resolved = Kind::of_attributes(&attributes).and_then(|kind| {
             let path = state.services.modules.resolve(&specifier, referrer).map_err(|error| error.0)?;
-            kind.check(&path)?;
+            let kind = kind.of_file(&path)?;
             Ok((path, kind))
         });
         let location = module.source_offset_to_location(request.get_source_offset());
@@ -154,16 +156,25 @@ fn source_line(state: &State, path: &ModulePath, line: u32) -> Option<String> {
 }
 
 /// Compiles one module and enters it into the map.
-fn compile(scope: Scope<'_, '_, '_>, path: &ModulePath, kind: Kind) -> Result<v8::Global<v8::Module>, Fault> {
+fn compile(
+    scope: Scope<'_, '_, '_>,
+    path: &ModulePath,
+    kind: Kind,
+    importer: Option<&ModulePath>,
+) -> Result<v8::Global<v8::Module>, Fault> {
     let state = State::of(scope);
     let bytes = state.services.modules.read(path).map_err(|error| LoadError::new(error.0))?;
-    // As text it takes two bytes a character, at most.
+    // As text it takes two bytes a character, at most. Of WebAssembly V8 has a copy.
     if !crate::ops::has_room(scope, bytes.len() * 2) {
         return Err(LoadError::new(format!("\"{path}\" is too large: {}", crate::ops::no_room(scope))).into());
     }
     v8::tc_scope!(let scope, scope);
     let module = match kind {
         Kind::JavaScript => compile_source(scope, path, &bytes)?,
+        Kind::Wasm => match wasm::compile(scope, path, importer, &bytes)? {
+            Some(compiled) => synthetic(scope, path, compiled),
+            None => None,
+        },
         Kind::Json | Kind::Text | Kind::Bytes => compile_synthetic(scope, path, kind, &bytes)?,
     };
     match module {
@@ -204,19 +215,24 @@ fn compile_synthetic<'s>(
                 None => return Err(LoadError::new(format!("\"{path}\" is not valid JSON"))),
             }
         }
-        Kind::Text | Kind::JavaScript => Some(text(scope, path, bytes)?.into()),
+        Kind::Text | Kind::JavaScript | Kind::Wasm => Some(text(scope, path, bytes)?.into()),
     };
-    let Some(value) = value else { return Ok(None) };
-    let (Some(default), Some(name)) =
-        (v8::String::new(scope, "default"), v8::String::new(scope, &url_of(path)))
-    else {
-        return Ok(None);
-    };
+    Ok(value.and_then(|value| synthetic(scope, path, value)))
+}
+
+/// A module whose only export is this value, as `default`.
+fn synthetic<'s>(
+    scope: Scope<'_, 's, '_>,
+    path: &ModulePath,
+    value: v8::Local<'s, v8::Value>,
+) -> Option<v8::Local<'s, v8::Module>> {
+    let default = v8::String::new(scope, "default")?;
+    let name = v8::String::new(scope, &url_of(path))?;
     let module = v8::Module::create_synthetic_module(scope, name, &[default], evaluate_synthetic);
     let hash = module.get_identity_hash().get();
     let (handle, value) = (v8::Global::new(scope, module), v8::Global::new(scope, value));
     State::of(scope).modules.borrow_mut().set_value(hash, handle, value);
-    Ok(Some(module))
+    Some(module)
 }
 
 fn text<'s>(
@@ -248,7 +264,7 @@ fn resolve<'s>(
     let find = || {
         let referrer = state.modules.borrow().place(hash, &referrer)?;
         let path = state.services.modules.resolve(&specifier, &referrer).ok()?;
-        let kind = Kind::of_attributes(&attributes).ok()?;
+        let kind = Kind::of_attributes(&attributes).and_then(|kind| kind.of_file(&path)).ok()?;
         state.modules.borrow().get(&path, kind)
     };
     match find() {
@@ -366,8 +382,8 @@ fn import<'s>(
     let kind = Kind::of_attributes(&job.attributes).map_err(ImportError::Refused)?;
     let path = state.services.modules.resolve(&job.specifier, &referrer);
     let path = path.map_err(|error| ImportError::Refused(error.0))?;
-    kind.check(&path).map_err(ImportError::Refused)?;
-    let module = load_graph(scope, path, kind).map_err(|fault| match fault.thrown {
+    let kind = kind.of_file(&path).map_err(ImportError::Refused)?;
+    let module = load_graph(scope, path, kind, Some(&referrer)).map_err(|fault| match fault.thrown {
         Some(thrown) => ImportError::Thrown(v8::Local::new(scope, thrown)),
         None => ImportError::Refused(fault.error.message),
     })?;

@@ -15,7 +15,7 @@ pub(crate) struct ModuleMap {
     modules: HashMap<(ModulePath, Kind), v8::Global<v8::Module>>,
     /// By V8's identity hash, which two modules may share.
     places: HashMap<i32, Vec<With<ModulePath>>>,
-    /// What the synthetic modules (JSON, text, bytes) will export as `default`.
+    /// What the synthetic modules (JSON, text, bytes, WebAssembly) will export as `default`.
     values: HashMap<i32, Vec<With<v8::Global<v8::Value>>>>,
 }
 

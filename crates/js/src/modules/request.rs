@@ -8,6 +8,8 @@ use crate::exception::prefix;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     JavaScript,
+    /// A WebAssembly module. No `type` names it: like JavaScript, it is what its file is.
+    Wasm,
     Json,
     Text,
     Bytes,
@@ -27,7 +29,8 @@ impl Kind {
                 ("type", "bytes") => Self::Bytes,
                 ("type", other) => {
                     return Err(format!(
-                        "import type \"{other}\" is not supported: use \"json\", \"text\" or \"bytes\""
+                        "import type \"{other}\" is not supported: use \"json\", \"text\" or \"bytes\", \
+                         or none for a .js, .mjs or .wasm file"
                     ));
                 }
                 (other, _) => {
@@ -38,15 +41,20 @@ impl Kind {
         Ok(kind)
     }
 
-    /// Whether a file of this name can be imported as this type.
+    /// What a file of this name is if it is imported as this type: an import without one gives JavaScript or
+    /// WebAssembly.
     ///
     /// # Errors
-    /// A line that says how it can be.
-    pub(crate) fn check(self, path: &ModulePath) -> Result<(), String> {
-        if self != Self::JavaScript || path.as_str().ends_with(".js") || path.as_str().ends_with(".mjs") {
-            return Ok(());
+    /// A line that says how it can be imported.
+    pub(crate) fn of_file(self, path: &ModulePath) -> Result<Self, String> {
+        let ends = |ending: &str| path.as_str().ends_with(ending);
+        if self != Self::JavaScript || ends(".js") || ends(".mjs") {
+            return Ok(self);
         }
-        let hint = if path.as_str().ends_with(".json") { "json" } else { "text" };
+        if ends(".wasm") {
+            return Ok(Self::Wasm);
+        }
+        let hint = if ends(".json") { "json" } else { "text" };
         Err(format!("\"{path}\" is no JavaScript file (.js, .mjs): import it with {{ type: \"{hint}\" }}"))
     }
 }
@@ -82,13 +90,21 @@ mod tests {
         assert_eq!(with("type", "json"), Ok(Kind::Json));
         assert_eq!(with("type", "bytes"), Ok(Kind::Bytes));
         assert!(with("type", "css").unwrap_err().contains("\"css\""));
+        assert!(with("type", "webassembly").unwrap_err().contains("none for a .js, .mjs or .wasm file"));
         assert!(with("integrity", "x").unwrap_err().contains("\"integrity\""));
     }
 
     #[test]
     fn a_file_that_is_no_javascript_needs_a_type() {
         let path = ModulePath::new("data/a.json").unwrap();
-        assert!(Kind::JavaScript.check(&path).unwrap_err().contains("type: \"json\""));
-        assert_eq!(Kind::Json.check(&path), Ok(()));
+        assert!(Kind::JavaScript.of_file(&path).unwrap_err().contains("type: \"json\""));
+        assert_eq!(Kind::Json.of_file(&path), Ok(Kind::Json));
+    }
+
+    #[test]
+    fn webassembly_needs_no_type_and_can_have_another_one() {
+        let path = ModulePath::new("lib/a.wasm").unwrap();
+        assert_eq!(Kind::JavaScript.of_file(&path), Ok(Kind::Wasm));
+        assert_eq!(Kind::Bytes.of_file(&path), Ok(Kind::Bytes));
     }
 }

@@ -12,7 +12,7 @@ mod structured_clone;
 mod timers;
 mod url;
 pub(crate) mod url_canonical;
-mod wasm;
+pub(crate) mod wasm;
 
 use crate::ops::Op;
 

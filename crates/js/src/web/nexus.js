@@ -50,7 +50,7 @@
   nexus.takeLate = () => {
     nexus.builtins.clonable.views.Float16Array = globalThis.Float16Array;
     nexus.nativeWebAssembly = globalThis.WebAssembly;
-    nexus.lazy(["wasm.js"], ["WebAssembly"]);
+    nexus.lazy(["wasm.js"], ["WebAssembly", "nexus.compileError"]);
   };
   return nexus;
 })

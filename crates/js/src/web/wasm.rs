@@ -1,47 +1,135 @@
-//! Native of `wasm.js`: whether a WebAssembly module would have memory that threads share.
+//! Natives of `wasm.js`, and for imported modules: whether a WebAssembly module would have memory that threads share,
+//! and what V8 will hold for it.
 
+use crate::compiled::Contents;
 use crate::ops::{self, byte_length, read_bytes, room};
+use crate::state::State;
 
-pub(crate) const OPS: &[ops::Op] = ops::ops![wasmShares => op_wasm_shares];
+pub(crate) const OPS: &[ops::Op] = ops::ops![
+    wasmRefuses => op_wasm_refuses,
+    wasmRefusesTag => op_wasm_refuses_tag,
+    wasmHold => op_wasm_hold,
+];
 
-/// `wasmShares(bytes)`: whether the module has a shared memory of its own, or may have for all that is understood.
-fn op_wasm_shares<'s>(
+/// `wasmRefuses(bytes)`: why the module must not be compiled, or `undefined`. Throws a `RangeError` if there is no room.
+fn op_wasm_refuses<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
     mut rv: v8::ReturnValue<'s, v8::Value>,
 ) {
-    if !room(scope, byte_length(args.get(0))) {
-        return;
+    let Some(contents) = contents(scope, args.get(0)) else { return };
+    let reason = if contents.shares {
+        Some(NO_SHARED_MEMORY)
+    } else {
+        State::of(scope).compiled.refuses(scope, &contents)
+    };
+    if let Some(reason) = reason.and_then(|reason| v8::String::new(scope, reason)) {
+        rv.set(reason.into());
     }
-    let mut bytes = Vec::new();
-    read_bytes(args.get(0), &mut bytes);
-    rv.set_bool(shares(&bytes) != Some(false));
 }
 
-/// The section that declares memories.
+/// `wasmRefusesTag(parameters)`: why a tag of these parameters, as text, must not be made, or `undefined`.
+fn op_wasm_refuses_tag<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    let Some(parameters) = ops::to_rust_string(scope, args.get(0)) else { return };
+    let reason = State::of(scope).compiled.refuses_types(1, parameters.as_bytes());
+    if let Some(reason) = reason.and_then(|reason| v8::String::new(scope, reason)) {
+        rv.set(reason.into());
+    }
+}
+
+/// `wasmHold(module, bytes)`: counts what was compiled of these bytes as long as the module is there. Like
+/// `wasmRefuses`, for guest code may have run since, gives why it must not be.
+fn op_wasm_hold<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    let Ok(module) = v8::Local::<v8::Object>::try_from(args.get(0)) else { return };
+    let Some(contents) = contents(scope, args.get(1)) else { return };
+    let reason = State::of(scope).compiled.hold(scope, module, &contents);
+    if let Some(reason) = reason.and_then(|reason| v8::String::new(scope, reason)) {
+        rv.set(reason.into());
+    }
+}
+
+/// What a module has. `None`, with an exception pending, if there is no room to look, or
+/// for what V8 will make of it.
+fn contents(scope: &mut v8::PinScope<'_, '_>, bytes: v8::Local<'_, v8::Value>) -> Option<Contents> {
+    if !room(scope, byte_length(bytes)) {
+        return None;
+    }
+    let mut module = Vec::new();
+    read_bytes(bytes, &mut module);
+    let contents = scan(&module);
+    drop(module);
+    room(scope, contents.size()).then_some(contents)
+}
+
+/// Why a module that has shared memory, or may have for all that is understood, is refused.
+pub(crate) const NO_SHARED_MEMORY: &str = "shared memory is not supported";
+
+/// The sections that matter.
+const CUSTOM: u8 = 0;
+const TYPE: u8 = 1;
+const FUNCTION: u8 = 3;
 const MEMORY: u8 = 5;
+const CODE: u8 = 10;
+/// How a type begins: an array, a structure, a function.
+const TYPE_FORMS: [u8; 3] = [0x5e, 0x5f, 0x60];
 /// Flags of limits: a maximum follows; the memory is shared; its addresses have 64 bits; its page size follows.
 const MAXIMUM: u8 = 1;
 const SHARED: u8 = 2;
 const WIDE: u8 = 4;
 const PAGE_SIZE: u8 = 8;
 
-/// Whether a module (WebAssembly Core Specification, section 5.5.16) declares a shared memory; `None` if that is not
-/// understood. What is no module at all has none: V8 says what is wrong with it. Imported memories are no matter, for
-/// where none is made there is none to import.
-fn shares(module: &[u8]) -> Option<bool> {
-    let Some(mut rest) = module.strip_prefix(b"\0asm\x01\0\0\0") else { return Some(false) };
-    let mut shared = false;
+/// What is in a module (WebAssembly Core Specification, section 5.5.16), as far as that is understood. What is no module
+/// at all has nothing: V8 says what is wrong with it. Imported memories are no matter, for where no shared one is made
+/// there is none to import.
+pub(crate) fn scan(module: &[u8]) -> Contents {
+    let mut contents = Contents { bytes: module.len(), ..Contents::default() };
+    if let Some(sections) = module.strip_prefix(b"\0asm\x01\0\0\0") {
+        contents.shares = sections_share(sections, &mut contents) != Some(false);
+    }
+    contents
+}
+
+/// Whether the sections declare a shared memory; `None` if that is not understood. Counts all that they have until then.
+fn sections_share(mut rest: &[u8], contents: &mut Contents) -> Option<bool> {
+    let mut shares = false;
     while let [id, after @ ..] = rest {
         rest = after;
-        let size = usize::try_from(number(&mut rest)?).ok()?;
-        let (section, after) = rest.split_at_checked(size)?;
-        rest = after;
-        if *id == MEMORY {
-            shared |= section_shares(section)?;
+        let size = usize::try_from(number(&mut rest)?).unwrap_or(usize::MAX);
+        let (section, after) = rest.split_at(size.min(rest.len()));
+        // Whatever it is a list of, each entry has a byte at least.
+        let entries =
+            number(&mut { section }).map_or(0, |entries| entries.min(section.len() as u64) as usize);
+        match *id {
+            TYPE => {
+                // Each type has one of these bytes; few others do. It takes as much as three other entries, and one
+                // more for each ten parameters.
+                let types = section.iter().filter(|byte| TYPE_FORMS.contains(byte)).count();
+                contents.types += types;
+                contents.type_bytes.extend_from_slice(section);
+                contents.entries += types * 3 + section.len() / 10;
+            }
+            FUNCTION => contents.functions += entries,
+            // The code's entries are the functions'.
+            CUSTOM | CODE => {}
+            _ => contents.entries += entries,
         }
+        if size > rest.len() {
+            return None;
+        }
+        if *id == MEMORY {
+            shares |= section_shares(section)?;
+        }
+        rest = after;
     }
-    Some(shared)
+    Some(shares)
 }
 
 fn section_shares(mut section: &[u8]) -> Option<bool> {
@@ -109,11 +197,28 @@ mod tests {
         assert_eq!(shares(b"no module"), Some(false));
     }
 
+    fn shares(module: &[u8]) -> Option<bool> {
+        let sections = module.strip_prefix(b"\0asm\x01\0\0\0");
+        sections.map_or(Some(false), |sections| sections_share(sections, &mut Contents::default()))
+    }
+
+    #[test]
+    fn what_v8_keeps_for_each_entry_is_counted_and_claims_are_not_believed() {
+        let contents = |sections| scan(&module(sections));
+        let two = contents(&[&[0, 3, 1, b'x', 9], &[1, 4, 1, 0x60, 0, 0], &[3, 3, 2, 0, 0], &[7, 1, 0]]);
+        assert_eq!((two.functions, two.entries, two.bytes), (2, 3, 8 + 5 + 6 + 5 + 3));
+        assert_eq!((two.types, &two.type_bytes[..], two.shares), (1, &[1, 0x60, 0, 0][..], false));
+        let cut = contents(&[&[1, 9, 1, 0x60, 0, 0]]);
+        assert!(cut.types == 1 && cut.shares, "what comes before the end counts");
+        let claims = contents(&[&[3, 6, 0xff, 0xff, 0xff, 0xff, 0x0f, 0], &[6, 2, 0x7f, 0]]);
+        assert_eq!((claims.functions, claims.entries), (6, 2));
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_to_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-            shares(&bytes);
-            shares(&module(&[&bytes]));
+            scan(&bytes);
+            scan(&module(&[&bytes]));
         }
     }
 }
