@@ -29,6 +29,15 @@ const MODULE: &[u8] = b"\
     \x06memory\x02\0\x03add\0\0\x03div\0\x01\x04grow\0\x02\x06_start\0\x03\x0a)\x04\x07\0 \0 \x01j\x0b\x07\0 \
     \0 \x01m\x0b\x0f\0\x03@A\x01@\0A\x7fG\x0d\0\x0b\0\x0b\x07\0\x03@\x0c\0\x0b\x0b";
 
+/// ```wat
+/// (module (func $deep (export "deep") (param i32) (result i32)
+///   (if (result i32) (i32.eqz (local.get 0)) (then (i32.const 0))
+///     (else (i32.add (i32.const 1) (call $deep (i32.sub (local.get 0) (i32.const 1))))))))
+/// ```
+const DEEP: &[u8] = b"\
+    \0asm\x01\0\0\0\x01\x06\x01`\x01\x7f\x01\x7f\x03\x02\x01\0\x07\x08\x01\x04deep\0\0\x0a\x17\x01\x15\0 \0E\
+    \x04\x7fA\0\x05A\x01 \0A\x01k\x10\0j\x0b\x0b";
+
 fn folder() -> Folder {
     let folder =
         Folder::new(&[("data/in.txt", "what is in it\n"), ("data/sub/b", ""), ("secret.txt", "secret")]);
@@ -128,6 +137,33 @@ fn exit_codes_are_the_programs() {
     assert_eq!(run(&folder, &[component, "exit", "0"]).code, Some(0));
     assert_eq!(run(&folder, &[component, "exit", "3"]).code, Some(1));
     assert_eq!(run(&folder, &[module]).code, Some(2), "its own usage");
+}
+
+#[test]
+fn clocks_stand_still_and_random_numbers_come_again_where_that_is_asked_for() {
+    let folder = folder();
+    for program in PROGRAMS {
+        let random = |options: &[&str]| prints(&folder, &[options, &[program, "random"]].concat());
+        assert_eq!(random(&["--seed", "7"]), random(&["--seed", "7"]), "{program}");
+        assert_ne!(random(&["--seed", "7"]), random(&["--seed", "8"]), "{program}");
+        assert_ne!(random(&[]), random(&[]), "{program}");
+        assert!(prints(&folder, &["--no-clocks", program, "clock"]).starts_with("wall 0"), "{program}");
+    }
+}
+
+#[test]
+fn the_stack_is_as_large_as_asked_for() {
+    let folder = folder();
+    folder.write("deep.wasm", DEEP);
+    let deep =
+        |options: &[&str]| run(&folder, &[options, &["--invoke", "deep", "deep.wasm", "30000"]].concat());
+    assert_eq!(deep(&["--stack", "4MB"]).stdout, "30000\n");
+    let trapped = deep(&["--stack", "64KB"]);
+    assert_eq!(trapped.code, Some(1), "{trapped:?}");
+    assert!(trapped.stderr.contains("call stack exhausted"), "{trapped:?}");
+    let refused = deep(&["--stack", "1GB"]);
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert!(refused.stderr.contains("a stack has 16 KB to 4 MB"), "{refused:?}");
 }
 
 #[test]

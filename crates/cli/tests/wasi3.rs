@@ -1,9 +1,12 @@
-//! Services of WASI 0.3, as clients and the log see them. Their guest is `tests/wasm/p3`.
+//! Services and commands of WASI 0.3, as clients, the log and the shell see them. Their guest is `tests/wasm/p3`.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod harness;
 
+use std::io::Write;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use harness::{Client, Folder, Nexus, Start};
@@ -178,4 +181,76 @@ fn cpu_time_is_on_the_account_of_the_request_that_takes_it() {
     }
     let answer = waiting.response();
     assert_eq!((answer.status, &*answer.text()), (200, "1 of 1"));
+}
+
+/// Runs the command, with this standard input.
+fn run(folder: &Folder, input: &str, args: &[&str]) -> harness::Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nexus"));
+    command.arg("run").args(args).current_dir(folder.path());
+    command.env("NEXUS_CACHE", Path::new(env!("CARGO_TARGET_TMPDIR")).join("run-cache"));
+    let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = pipes.spawn().unwrap();
+    // One that does not read it may be gone.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    harness::Output { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+fn command() -> Folder {
+    let folder = Folder::new(&[("data/in.txt", "what is in it\n"), ("secret.txt", "secret")]);
+    folder.write("p3.wasm", file("p3-command.wasm"));
+    folder
+}
+
+#[test]
+fn a_command_of_0_3_has_its_streams_arguments_variables_and_exit_codes() {
+    let folder = command();
+    let echo = run(&folder, "a\nb", &["p3.wasm", "echo"]);
+    assert_eq!((echo.code, &*echo.stdout, &*echo.stderr), (Some(0), "a\nb", "echoed\n"));
+    assert_eq!(run(&folder, "", &["p3.wasm", "args", "x", "--y"]).stdout, "[\"args\", \"x\", \"--y\"]\n");
+    assert_eq!(run(&folder, "", &["--env", "A=b", "p3.wasm", "env"]).stdout, "A=b\n");
+    assert_eq!(run(&folder, "", &["p3.wasm", "env"]).stdout, "");
+    for code in [0, 1, 42, 255] {
+        assert_eq!(run(&folder, "", &["p3.wasm", "exit", &code.to_string()]).code, Some(code));
+    }
+    assert_eq!(run(&folder, "", &["p3.wasm", "fail"]).code, Some(1));
+    assert_eq!(run(&folder, "", &["p3.wasm", "wait", "30"]).code, Some(0));
+}
+
+#[test]
+fn a_command_of_0_3_reaches_what_it_is_granted() {
+    let folder = command();
+    let read = |options: &[&str], path: &str| {
+        run(&folder, "", &[options, &["p3.wasm", "read", path]].concat()).stdout
+    };
+    assert_eq!(read(&["--allow-read", "data"], "data/in.txt"), "what is in it\n");
+    assert_eq!(read(&["--allow-read", "data=/d"], "/d/in.txt"), "what is in it\n");
+    assert_eq!(read(&[], "data/in.txt"), "not granted");
+    assert_eq!(read(&["--allow-read", "data"], "data/no.txt"), "no-entry");
+    assert_eq!(read(&["--allow-read", "data"], "data/../secret.txt"), "not-permitted");
+    symlink(folder.path().join("secret.txt"), folder.path().join("data/link")).unwrap();
+    assert_eq!(read(&["--allow-read", "data"], "data/link"), "not-permitted");
+    let write =
+        |option: &str| run(&folder, "", &[option, "data", "p3.wasm", "write", "data/out.txt", "text"]).stdout;
+    assert_ne!(write("--allow-read"), "written");
+    assert!(!folder.path().join("data/out.txt").exists());
+    assert_eq!(write("--allow-write"), "written");
+    assert_eq!(std::fs::read_to_string(folder.path().join("data/out.txt")).unwrap(), "text");
+    assert!(run(&folder, "", &["p3.wasm", "connect"]).stdout.ends_with(": access-denied"));
+}
+
+#[test]
+fn a_command_of_0_3_ends_at_its_limits() {
+    let folder = command();
+    let looped = run(&folder, "", &["--cpu", "100ms", "p3.wasm", "loop"]);
+    assert_eq!(looped.code, Some(1));
+    assert!(looped.stderr.contains("the guest reached its cpu limit of 100 ms"), "{looped:?}");
+    let waited = run(&folder, "", &["--wall", "200ms", "p3.wasm", "wait", "60000"]);
+    assert!(waited.stderr.contains("the guest reached its wall limit of 200 ms"), "{waited:?}");
+    let trapped = run(&folder, "", &["p3.wasm", "trap"]);
+    assert_eq!(trapped.code, Some(1));
+    assert!(trapped.stderr.starts_with("nexus: trap: "), "{trapped:?}");
+    let compiled = harness::run(folder.path(), &["compile", "p3.wasm"]);
+    assert_eq!(compiled.code, Some(0), "{compiled:?}");
 }

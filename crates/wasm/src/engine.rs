@@ -27,6 +27,9 @@ pub struct WasmConfig {
     /// The folder for compiled code; `None` compiles at every start. It is made if it is not there, and not used if
     /// others than the process's user may write to it.
     pub cache: Option<PathBuf>,
+    /// The size of each guest's stack, in bytes; `None` is 512 KB. Deeper recursion is a trap. A program that is called
+    /// on a thread of the caller's has its stack there.
+    pub stack: Option<usize>,
 }
 
 /// The engine for components: `nexus_guest::Engine` over Wasmtime.
@@ -65,8 +68,8 @@ impl WasmEngine {
 
 impl Inner {
     fn new(config: &WasmConfig, compiler: WasmCompiler, wasi: WasiVersion) -> Result<Self, String> {
-        let runtime =
-            Runtime::new(compiler, wasi).map_err(|error| format!("Wasmtime cannot run here: {error}"))?;
+        let runtime = Runtime::new(compiler, wasi, config.stack)
+            .map_err(|error| format!("Wasmtime cannot run here: {error}"))?;
         let mut notes = Vec::new();
         if let Some(why) = &runtime.without_pool {
             notes

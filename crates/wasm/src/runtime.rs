@@ -17,7 +17,7 @@ use crate::state::State;
 const INSTANCES: u32 = 1000;
 /// Core instances, tables and memories for each component instance, on average.
 const PARTS: u32 = 3;
-/// A guest's stack, in bytes, and what the host's functions have on top of it.
+/// A guest's stack, in bytes, where nothing else is asked for, and what the host's functions have on top of it.
 const STACK: usize = 512 * 1024;
 const HOST_STACK: usize = 512 * 1024;
 /// Of what an instance leaves behind, so many bytes stay resident and are zeroed for the next one: a page fault costs
@@ -43,8 +43,12 @@ pub(crate) struct Runtime {
 impl Runtime {
     /// # Errors
     /// When Wasmtime does not run here at all, in one line.
-    pub(crate) fn new(compiler: WasmCompiler, wasi: WasiVersion) -> Result<Self, String> {
-        let config = config(compiler, wasi).map_err(|error| one_line(&error))?;
+    pub(crate) fn new(
+        compiler: WasmCompiler,
+        wasi: WasiVersion,
+        stack: Option<usize>,
+    ) -> Result<Self, String> {
+        let config = config(compiler, wasi, stack).map_err(|error| one_line(&error))?;
         let (engine, without_pool) = match Engine::new(&with_pool(&config)) {
             Ok(engine) => (engine, None),
             // The pool reserves terabytes of addresses, which not every process may.
@@ -55,7 +59,11 @@ impl Runtime {
     }
 }
 
-pub(crate) fn config(compiler: WasmCompiler, wasi: WasiVersion) -> wasmtime::Result<Config> {
+pub(crate) fn config(
+    compiler: WasmCompiler,
+    wasi: WasiVersion,
+    stack: Option<usize>,
+) -> wasmtime::Result<Config> {
     let mut config = Config::new();
     // A store that can run several calls at once costs more to make and to call: only where it is asked for.
     match wasi {
@@ -68,8 +76,9 @@ pub(crate) fn config(compiler: WasmCompiler, wasi: WasiVersion) -> wasmtime::Res
         WasmCompiler::Pulley => config.target("pulley64")?,
     };
     config.epoch_interruption(true);
-    config.max_wasm_stack(STACK);
-    config.async_stack_size(STACK + HOST_STACK);
+    let stack = stack.unwrap_or(STACK);
+    config.max_wasm_stack(stack);
+    config.async_stack_size(stack.saturating_add(HOST_STACK));
     config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
     config.memory_init_cow(true);
     Ok(config)

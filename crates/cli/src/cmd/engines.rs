@@ -15,7 +15,7 @@ pub(super) fn engines() -> Vec<Arc<dyn Engine>> {
 
 /// How WebAssembly is run, with the folder for compiled code.
 pub(super) fn wasm() -> WasmConfig {
-    WasmConfig { cache: cache().map(|folder| folder.join("wasm")) }
+    WasmConfig { cache: cache().map(|folder| folder.join("wasm")), stack: None }
 }
 
 /// The folder for what can be made again: the variable `NEXUS_CACHE`, or `nexus` in the user's cache folder (XDG Base

@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use clap::Args;
 use nexus_core::{parse_byte_size, parse_duration};
-use nexus_wasm::{FileKind, Folder, Policy, RunError, Runner};
+use nexus_wasm::{FileKind, Folder, Policy, RunError, Runner, WasmConfig};
 
 use super::engines::wasm;
 use crate::failure::{Failure, print};
 
 /// Run a WebAssembly program.
 ///
-/// A program is a component that exports wasi:cli/run (WASI 0.2), or a core module of WASI preview 1.
-/// It has nexus's standard input, output and error; files and variables only as granted; no network.
-/// Options come before FILE: what follows it is the program's. Its exit code is nexus's; 1 if it
-/// trapped or came to a limit, 2 if it cannot be run.
+/// A program is a component that exports wasi:cli/run (WASI 0.2, or 0.3, which is experimental), or a
+/// core module of WASI preview 1. It has nexus's standard input, output and error; files and
+/// variables only as granted; no network. Options come before FILE: what follows it is the program's.
+/// Its exit code is nexus's; 1 if it trapped or came to a limit, 2 if it cannot be run.
 ///
 ///   nexus run tool.wasm --verbose in.txt
 ///   nexus run --allow-read data --allow-write out=/out --env LANG tool.wasm
@@ -62,6 +62,18 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", default_value_t = Policy::default().instances)]
     instances: usize,
 
+    /// The size of the stack; deeper recursion is a trap
+    #[arg(long, value_name = "SIZE", default_value = "512KB", value_parser = parse_stack)]
+    stack: usize,
+
+    /// No clocks: time stands still for the program, at zero
+    #[arg(long)]
+    no_clocks: bool,
+
+    /// Random numbers that follow from N, the same in each run; they are not secret
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+
     /// Call this export instead, and print its results: numbers for a core module, WAVE for a component
     #[arg(long, value_name = "NAME")]
     invoke: Option<String>,
@@ -93,6 +105,15 @@ fn parse_size(text: &str) -> Result<u64, String> {
     parse_byte_size(text).map_err(|error| error.to_string())
 }
 
+/// What a thread's stack has room for, with the host's functions.
+fn parse_stack(text: &str) -> Result<usize, String> {
+    let (least, most) = (16 << 10, 4 << 20);
+    match parse_size(text)? {
+        size if (least..=most).contains(&size) => Ok(size as usize),
+        _ => Err("a stack has 16 KB to 4 MB".into()),
+    }
+}
+
 fn parse_time(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(|error| error.to_string())
 }
@@ -104,10 +125,10 @@ impl Run {
         let args = args.iter().map(text).collect::<Result<Vec<String>, Failure>>()?;
         let policy = self.policy(&file, &args)?;
         let result = match &self.invoke {
-            None => command(&file, &policy).map(|code| (code, String::new())),
+            None => self.command(&file, &policy).map(|code| (code, String::new())),
             Some(name) => {
                 let args: Vec<&str> = args.iter().map(String::as_str).collect();
-                invoke(&file, &policy, name, &args).map(|results| (0, results))
+                self.invoke(&file, &policy, name, &args).map(|results| (0, results))
             }
         };
         // What the program wrote without a newline at its end comes first.
@@ -147,27 +168,33 @@ impl Run {
             env,
             args: argv,
             inherit_stdio: true,
+            clocks: !self.no_clocks,
+            seed: self.seed,
         })
     }
-}
 
-fn command(file: &Path, policy: &Policy) -> Result<u8, RunError> {
-    Runner::new(&wasm())?.command_file(file)?.run(policy)
-}
+    fn runner(&self) -> Result<Runner, RunError> {
+        Runner::new(&WasmConfig { stack: Some(self.stack), ..wasm() })
+    }
 
-/// The results of a call, one a line.
-fn invoke(file: &Path, policy: &Policy, name: &str, args: &[&str]) -> Result<String, RunError> {
-    let runner = Runner::new(&wasm())?;
-    let results: Vec<String> = match FileKind::of_file(file)? {
-        FileKind::Component => runner.command_file(file)?.call(policy, name, args)?,
-        FileKind::Module => {
-            let module = runner.module_file(file)?;
-            let args = module.parse_args(name, args)?;
-            let results = module.instantiate(policy)?.call(name, &args)?;
-            results.iter().map(ToString::to_string).collect()
-        }
-    };
-    Ok(results.iter().map(|result| format!("{result}\n")).collect())
+    fn command(&self, file: &Path, policy: &Policy) -> Result<u8, RunError> {
+        self.runner()?.command_file(file)?.run(policy)
+    }
+
+    /// The results of a call, one a line.
+    fn invoke(&self, file: &Path, policy: &Policy, name: &str, args: &[&str]) -> Result<String, RunError> {
+        let runner = self.runner()?;
+        let results: Vec<String> = match FileKind::of_file(file)? {
+            FileKind::Component => runner.command_file(file)?.call(policy, name, args)?,
+            FileKind::Module => {
+                let module = runner.module_file(file)?;
+                let args = module.parse_args(name, args)?;
+                let results = module.instantiate(policy)?.call(name, &args)?;
+                results.iter().map(ToString::to_string).collect()
+            }
+        };
+        Ok(results.iter().map(|result| format!("{result}\n")).collect())
+    }
 }
 
 /// Says how the program ended badly, with its stack.

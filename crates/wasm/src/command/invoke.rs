@@ -1,6 +1,7 @@
 //! A component's functions called by name, with arguments and results as WAVE: the text for values of the component
 //! model (`42`, `"text"`, `[1, 2]`, `{name: "a"}`, `some(1)`).
 
+use nexus_core::WasiVersion;
 use wasmtime::Store;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::wasm_wave::wasm::DisplayType;
@@ -31,7 +32,7 @@ impl Command {
             }
             let function = index.and_then(|index| instance.get_func(&mut *store, index));
             match function {
-                Some(function) => call(store, function, &values, ty.results().len()).await,
+                Some(function) => call(store, function, &values, ty.results().len(), self.inner.wasi).await,
                 None => Err(wasmtime::Error::msg("the instance lacks what the component exports")),
             }
         })?;
@@ -85,9 +86,14 @@ async fn call(
     function: Func,
     values: &[Val],
     results: usize,
+    wasi: WasiVersion,
 ) -> wasmtime::Result<Vec<Val>> {
     let mut out = vec![Val::Bool(false); results];
-    function.call_async(store, values, &mut out).await?;
+    if wasi == WasiVersion::V0_3 {
+        store.run_concurrent(async |store| function.call_concurrent(store, values, &mut out).await).await??;
+    } else {
+        function.call_async(store, values, &mut out).await?;
+    }
     Ok(out)
 }
 

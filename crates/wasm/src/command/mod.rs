@@ -63,10 +63,21 @@ use crate::runtime;
 /// # Ok::<(), nexus_wasm::RunError>(())
 /// ```
 #[derive(Clone)]
-pub struct Runner(Arc<Inner>);
+pub struct Runner(Arc<Engines>);
 
+/// An engine for each WASI: stores for 0.3 cost more, and what compiles for one does not run on the other.
+struct Engines {
+    config: WasmConfig,
+    v0_2: Arc<Inner>,
+    /// Made when a program asks for it.
+    v0_3: OnceLock<Result<Arc<Inner>, RunError>>,
+}
+
+/// One engine, with what its programs may import.
 struct Inner {
     engine: Engine,
+    /// The latest WASI that it links.
+    wasi: WasiVersion,
     components: wasmtime::component::Linker<ProgramState>,
     modules: wasmtime::Linker<ModuleState>,
     /// As `modules`, for those that are run and wait.
@@ -123,29 +134,23 @@ impl Runner {
     /// # Errors
     /// When Wasmtime does not run here. A cache that cannot be used is none: see [`Runner::cache_problem`].
     pub fn new(config: &WasmConfig) -> Result<Self, RunError> {
-        let fails = |error: wasmtime::Error| {
-            RunError::Refused(format!("Wasmtime cannot run here: {}", one_line(&error)))
-        };
-        // Without a pool: a program is one instance, and what it leaves behind goes with it.
-        let engine = runtime::config(WasmCompiler::Cranelift, WasiVersion::V0_2)
-            .and_then(|config| Engine::new(&config))
-            .map_err(fails)?;
-        let components = program::linker(&engine).map_err(fails)?;
-        let modules = module::linker(&engine).map_err(fails)?;
-        let commands = direct::linker(&engine).map_err(fails)?;
-        let (cache, cache_problem) = match config.cache.as_deref().map(Cache::open) {
-            None => (None, None),
-            Some(Ok(cache)) => (Some(cache), None),
-            Some(Err(problem)) => (None, Some(problem)),
-        };
-        let inner =
-            Inner { engine, components, modules, commands, cache, cache_problem, ticker: OnceLock::new() };
-        Ok(Self(Arc::new(inner)))
+        let v0_2 = Arc::new(Inner::new(config, WasiVersion::V0_2)?);
+        Ok(Self(Arc::new(Engines { config: config.clone(), v0_2, v0_3: OnceLock::new() })))
     }
 
     /// Why the folder for compiled code is not used, in one line, if it is not.
     pub fn cache_problem(&self) -> Option<&str> {
-        self.0.cache_problem.as_deref()
+        self.0.v0_2.cache_problem.as_deref()
+    }
+
+    /// The engine that a file is for.
+    fn engine_for(&self, kind: FileKind, bytes: &[u8]) -> Result<Arc<Inner>, RunError> {
+        let engines = &self.0;
+        if kind == FileKind::Module || inspect::wasi(bytes) == WasiVersion::V0_2 {
+            return Ok(engines.v0_2.clone());
+        }
+        let make = || Inner::new(&engines.config, WasiVersion::V0_3).map(Arc::new);
+        engines.v0_3.get_or_init(make).clone()
     }
 
     /// Loads a command: a component, or a core module of WASI preview 1. `name` is for messages. Compiles it, or
@@ -155,7 +160,7 @@ impl Runner {
     /// When the bytes are neither, or something is imported that nothing provides.
     pub fn command(&self, name: &str, bytes: &[u8]) -> Result<Command, RunError> {
         let kind = check(name, bytes)?;
-        Command::load(self.0.clone(), name, bytes, kind)
+        Command::load(self.engine_for(kind, bytes)?, name, bytes, kind)
     }
 
     /// Loads a command from a file.
@@ -174,7 +179,7 @@ impl Runner {
     pub fn compile_file(&self, file: impl AsRef<Path>) -> Result<Compiled, RunError> {
         let (name, bytes) = read(file.as_ref())?;
         let kind = check(&name, &bytes)?;
-        let inner = &self.0;
+        let inner = &self.engine_for(kind, &bytes)?;
         let Some(cache) = &inner.cache else {
             let why = self.cache_problem().unwrap_or("there is no folder for it");
             return Err(RunError::Refused(format!("compiled code is not kept: {why}")));
@@ -204,7 +209,7 @@ impl Runner {
     /// When the bytes are no core module, or something is imported that is not WASI preview 1.
     pub fn module(&self, name: &str, bytes: &[u8]) -> Result<Module, RunError> {
         let kind = check(name, bytes)?;
-        Module::load(self.0.clone(), name, bytes, kind)
+        Module::load(self.0.v0_2.clone(), name, bytes, kind)
     }
 
     /// Loads a core module from a file.
@@ -261,6 +266,26 @@ fn check(name: &str, bytes: &[u8]) -> Result<FileKind, RunError> {
 }
 
 impl Inner {
+    fn new(config: &WasmConfig, wasi: WasiVersion) -> Result<Self, RunError> {
+        let fails = |error: wasmtime::Error| {
+            RunError::Refused(format!("Wasmtime cannot run here: {}", one_line(&error)))
+        };
+        // Without a pool: a program is one instance, and what it leaves behind goes with it.
+        let engine = runtime::config(WasmCompiler::Cranelift, wasi, config.stack)
+            .and_then(|config| Engine::new(&config))
+            .map_err(fails)?;
+        let components = runtime::linker(&engine, wasi).map_err(fails)?;
+        let modules = module::linker(&engine).map_err(fails)?;
+        let commands = direct::linker(&engine).map_err(fails)?;
+        let (cache, cache_problem) = match config.cache.as_deref().map(Cache::open) {
+            None => (None, None),
+            Some(Ok(cache)) => (Some(cache), None),
+            Some(Err(problem)) => (None, Some(problem)),
+        };
+        let ticker = OnceLock::new();
+        Ok(Self { engine, wasi, components, modules, commands, cache, cache_problem, ticker })
+    }
+
     fn key(&self, bytes: &[u8], made_by: &str) -> Key {
         Key::of_what_is_made(&self.engine, bytes, made_by)
     }

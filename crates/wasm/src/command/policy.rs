@@ -1,15 +1,17 @@
-//! What a program may have: limits, folders, variables, streams.
+//! What a program may have: limits, folders, variables, streams, clocks, random numbers.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+use sha2::{Digest, Sha256};
+use wasmtime_wasi::random::Deterministic;
+use wasmtime_wasi::{FsPerms, HostMonotonicClock, HostWallClock, WasiCtxBuilder};
 
 use super::RunError;
 use crate::error::one_line;
 
 /// What a program may use and reach. The default grants nothing but 1 GB of memory: no folders, variables, arguments
-/// or standard streams, and never a network. Clocks and random numbers are always there.
+/// or standard streams, and never a network; but the system's clocks and random numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// All linear memories of the program together, in bytes. Growing beyond it is refused to the program.
@@ -32,6 +34,11 @@ pub struct Policy {
     /// Whether the program has the process's standard input, output and error. Without them it reads nothing, and
     /// what it writes is dropped.
     pub inherit_stdio: bool,
+    /// Whether the program has the system's clocks. Without them time stands still for it, at zero: it can wait, but
+    /// not measure.
+    pub clocks: bool,
+    /// Random numbers that follow from this, the same in each run, instead of the system's. They are not secret.
+    pub seed: Option<u64>,
 }
 
 impl Default for Policy {
@@ -46,6 +53,8 @@ impl Default for Policy {
             env: Vec::new(),
             args: Vec::new(),
             inherit_stdio: false,
+            clocks: true,
+            seed: None,
         }
     }
 }
@@ -69,6 +78,13 @@ impl Policy {
         if self.inherit_stdio {
             wasi.inherit_stdio();
         }
+        if !self.clocks {
+            wasi.wall_clock(Stopped).monotonic_clock(Stopped);
+        }
+        if let Some(seed) = self.seed {
+            wasi.secure_random(numbers(seed, "secure")).insecure_random(numbers(seed, "insecure"));
+            wasi.insecure_random_seed(seed.into());
+        }
         // Files are read on the program's own thread, unless something has to come to an end in the middle of it.
         wasi.allow_blocking_current_thread(self.wall.is_none());
         wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
@@ -87,4 +103,37 @@ impl Policy {
         }
         Ok(wasi)
     }
+}
+
+/// A clock that stands still.
+struct Stopped;
+
+impl HostWallClock for Stopped {
+    fn resolution(&self) -> Duration {
+        Duration::from_nanos(1)
+    }
+
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+impl HostMonotonicClock for Stopped {
+    fn resolution(&self) -> u64 {
+        1
+    }
+
+    fn now(&self) -> u64 {
+        0
+    }
+}
+
+/// Bytes that follow from a seed, some thousands before they come again.
+fn numbers(seed: u64, kind: &str) -> Deterministic {
+    const BLOCKS: u32 = 256;
+    let block = |number: u32| {
+        let hash = Sha256::new().chain_update(kind).chain_update(seed.to_le_bytes());
+        hash.chain_update(number.to_le_bytes()).finalize()
+    };
+    Deterministic::new((0..BLOCKS).flat_map(block).collect())
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use nexus_core::WasiVersion;
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, InstancePre, Linker, ResourceTable};
+use wasmtime::component::{Component, InstancePre, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::p2::bindings::CommandPre;
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p3};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::budget::RunLimiter;
@@ -51,7 +51,7 @@ impl Command {
             return Ok(Self { inner, name: name.to_owned(), code });
         }
         let component = compiled(&inner, name, bytes, kind)?;
-        let pre = linked(name, &unknown_imports(&inner.engine, &component, WasiVersion::V0_2), || {
+        let pre = linked(name, &unknown_imports(&inner.engine, &component, inner.wasi), || {
             inner.components.instantiate_pre(&component)
         })?;
         Ok(Self { inner, name: name.to_owned(), code: Code::Component(pre) })
@@ -91,17 +91,11 @@ impl Command {
     /// Runs it as a command, in a fresh instance, and gives its exit code.
     ///
     /// # Errors
-    /// When it does not export `wasi:cli/run` (0.2) or is not granted what the policy names, traps, or comes to a
+    /// When it does not export `wasi:cli/run` (0.2 or 0.3) or is not granted what the policy names, traps, or comes to a
     /// limit. Refused on a thread that runs an event loop.
     pub fn run(&self, policy: &Policy) -> Result<u8, RunError> {
         let result = match &self.code {
-            Code::Component(pre) => {
-                let pre = CommandPre::new(pre.clone()).map_err(|_| self.no_command())?;
-                self.with_store(policy, async |store| {
-                    let command = pre.instantiate_async(&mut *store).await?;
-                    command.wasi_cli_run().call_run(store).await
-                })
-            }
+            Code::Component(pre) => self.run_component(pre, policy),
             Code::Module(pre) => direct::run(&self.inner, pre, policy).map(Ok),
         };
         match result {
@@ -110,6 +104,27 @@ impl Command {
             Err(RunError::Exited(code)) => Ok(code),
             Err(error) => Err(error),
         }
+    }
+
+    fn run_component(
+        &self,
+        pre: &InstancePre<ProgramState>,
+        policy: &Policy,
+    ) -> Result<Result<(), ()>, RunError> {
+        // A component of 0.3 may still export 0.2's.
+        if self.inner.wasi == WasiVersion::V0_3
+            && let Ok(pre) = p3::bindings::CommandPre::new(pre.clone())
+        {
+            return self.with_store(policy, async |store| {
+                let command = pre.instantiate_async(&mut *store).await?;
+                store.run_concurrent(async |store| command.wasi_cli_run().call_run(store).await).await?
+            });
+        }
+        let pre = CommandPre::new(pre.clone()).map_err(|_| self.no_command())?;
+        self.with_store(policy, async |store| {
+            let command = pre.instantiate_async(&mut *store).await?;
+            command.wasi_cli_run().call_run(store).await
+        })
     }
 
     /// Does something with a fresh store within the limits.
@@ -128,7 +143,7 @@ impl Command {
         let other = |interface: &str| exports.iter().find(|item| item.name.starts_with(interface));
         RunError::Refused(if let Some(run) = other(RUN) {
             let version = run.name.split('#').next().unwrap_or_default();
-            format!("{name} exports {version}: commands of WASI 0.2 are run")
+            format!("{name} exports {version}: commands of WASI 0.2 and 0.3 are run")
         } else if other("wasi:http/").is_some() {
             format!("{name} is a service, not a command: `nexus serve` serves it")
         } else {
@@ -224,14 +239,6 @@ fn type_text(item: &ComponentItem) -> String {
         ComponentItem::Type(_) => "type".into(),
         ComponentItem::Resource(_) => "resource".into(),
     }
-}
-
-/// All of WASI 0.2. What is linked is not granted.
-pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<ProgramState>> {
-    let mut linker = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-    Ok(linker)
 }
 
 /// A store's data.

@@ -282,7 +282,7 @@ fn compiled_code_is_kept_for_components_and_modules_alike() {
     let folder = std::env::temp_dir().join(format!("nexus-run-cache-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&folder);
     let kept = || std::fs::read_dir(&folder).unwrap().count();
-    let config = WasmConfig { cache: Some(folder.clone()) };
+    let config = WasmConfig { cache: Some(folder.clone()), ..WasmConfig::default() };
     let start = wat::parse_str("(module (memory (export \"memory\") 1) (func (export \"_start\")))").unwrap();
     for _ in 0..2 {
         let runner = Runner::new(&config).unwrap();
@@ -292,15 +292,16 @@ fn compiled_code_is_kept_for_components_and_modules_alike() {
         let adder = wat::parse_str(ADDER).unwrap();
         assert_eq!(runner.command("adder", &adder).unwrap().exports().len(), 4);
         assert_eq!(kept(), 2);
-        std::fs::remove_file(runner.0.cache.as_ref().unwrap().path(&runner.0.key(&adder, ""))).unwrap();
+        std::fs::remove_file(runner.0.v0_2.cache.as_ref().unwrap().path(&runner.0.v0_2.key(&adder, "")))
+            .unwrap();
     }
     let _ = std::fs::remove_dir_all(&folder);
 }
 
 #[test]
 fn programs_and_apps_share_compiled_code() {
-    let apps = crate::runtime::Runtime::new(WasmCompiler::Cranelift, WasiVersion::V0_2).unwrap();
-    assert_eq!(Key::new(&apps.engine, b"it"), runner().0.key(b"it", ""));
+    let apps = crate::runtime::Runtime::new(WasmCompiler::Cranelift, WasiVersion::V0_2, None).unwrap();
+    assert_eq!(Key::new(&apps.engine, b"it"), runner().0.v0_2.key(b"it", ""));
 }
 
 #[test]

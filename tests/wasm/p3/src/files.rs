@@ -16,7 +16,7 @@ fn granted(path: &str) -> Result<(Descriptor, String), String> {
 
 async fn open(path: &str, flags: OpenFlags, how: DescriptorFlags) -> Result<Descriptor, String> {
     let (folder, rest) = granted(path)?;
-    let opened = folder.open_at(PathFlags::empty(), rest, flags, how).await;
+    let opened = folder.open_at(PathFlags::SYMLINK_FOLLOW, rest, flags, how).await;
     opened.map_err(why)
 }
 
