@@ -16,7 +16,10 @@ const ICU_OF_BUILD: Option<&str> = option_env!("V8_ICU_DATA");
 ///   and host frames below and above still fit;
 /// - `no-turboshaft-loop-unrolling`: that phase also drops the stack check of loops that call built-ins only,
 ///   and with it the place where such a loop, once optimised, would notice that it was terminated.
-const FLAGS: &str = "--single-threaded-gc --stack-size=864 --no-turboshaft-loop-unrolling";
+/// - `no-wasm-native-module-cache`: two guests that compile the same bytes would wait for each other, for good if one
+///   is parked meanwhile.
+const FLAGS: &str =
+    "--single-threaded-gc --stack-size=864 --no-turboshaft-loop-unrolling --no-wasm-native-module-cache";
 
 /// Why V8 could not be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
