@@ -4,6 +4,7 @@
 
 mod cmd;
 mod failure;
+mod progress;
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! What a request and a worker use: CPU time and memory.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nexus_core::{Limit, Limits};
@@ -67,16 +67,34 @@ impl Account {
     }
 }
 
-/// The memory of all instances of a worker.
+/// The instances of a worker, and their memory.
 pub(crate) struct WorkerMemory {
     total: AtomicU64,
+    /// How many instances there are.
+    instances: AtomicUsize,
     limit: u64,
     watch: Arc<Watch>,
 }
 
 impl WorkerMemory {
     pub(crate) fn new(limits: &Limits, watch: Arc<Watch>) -> Self {
-        Self { total: AtomicU64::new(0), limit: limits.get(Limit::Memory), watch }
+        let (total, instances) = (AtomicU64::new(0), AtomicUsize::new(0));
+        Self { total, instances, limit: limits.get(Limit::Memory), watch }
+    }
+
+    /// How many instances there are.
+    pub(crate) fn instances(&self) -> usize {
+        self.instances.load(Ordering::Relaxed)
+    }
+
+    /// One more.
+    pub(crate) fn begin_instance(&self) {
+        self.instances.store(self.instances() + 1, Ordering::Relaxed);
+    }
+
+    /// One less.
+    pub(crate) fn end_instance(&self) {
+        self.instances.store(self.instances().saturating_sub(1), Ordering::Relaxed);
     }
 
     /// Bytes in all.

@@ -14,6 +14,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
@@ -21,6 +22,10 @@ use wasmtime::{Engine, Module};
 
 /// At a file's end, after its length: who finds it has the whole file.
 const SEAL: &[u8; 8] = b"nexus-cw";
+
+/// When the files have more bytes than this together, those that were not used for longest go, until they have no more
+/// than three quarters of it.
+const MOST: u64 = 4 << 30;
 
 /// Names content, as compiled by an engine.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -92,8 +97,10 @@ impl Cache {
             return None;
         }
         let mapped = map(&path);
-        if mapped.is_err() {
-            let _ = fs::remove_file(&path);
+        match &mapped {
+            // It was used: it is not the first to go.
+            Ok(_) => drop(file.set_modified(SystemTime::now())),
+            Err(_) => drop(fs::remove_file(&path)),
         }
         mapped.ok()
     }
@@ -114,10 +121,38 @@ impl Cache {
             file.sync_data()?;
             fs::rename(&temporary, self.path(key))
         })();
-        if written.is_err() {
-            let _ = fs::remove_file(&temporary);
+        match &written {
+            Ok(()) => self.shrink(MOST),
+            Err(_) => drop(fs::remove_file(&temporary)),
         }
         written
+    }
+
+    /// Removes what was not used for longest, if there is more than so many bytes. Who has a file mapped keeps it.
+    fn shrink(&self, most: u64) {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return };
+        let mut files: Vec<(SystemTime, u64, PathBuf)> = entries
+            .flatten()
+            .filter_map(|entry| {
+                let (metadata, path) = (entry.metadata().ok()?, entry.path());
+                let is_code =
+                    path.extension().is_some_and(|extension| extension == "cwasm" || extension == "new");
+                (is_code && metadata.is_file()).then_some((metadata.modified().ok()?, metadata.len(), path))
+            })
+            .collect();
+        let mut total: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
+        if total <= most {
+            return;
+        }
+        files.sort();
+        for (_, bytes, path) in files {
+            if total <= most / 4 * 3 {
+                break;
+            }
+            // Another process may have been first.
+            let _ = fs::remove_file(path);
+            total -= bytes;
+        }
     }
 
     /// The file that compiled code is in, if it was kept.
@@ -206,6 +241,39 @@ mod tests {
         assert!(cache.load(&engine, &key).is_none());
         std::os::unix::fs::symlink("/dev/null", &path).unwrap();
         assert!(cache.load(&engine, &key).is_none());
+    }
+
+    #[test]
+    fn what_was_not_used_for_longest_is_removed_first() {
+        let temp = Temp::new("shrink");
+        let (engine, cache) = (engine(), Cache::open(&temp.0).unwrap());
+        let keys: Vec<Key> = (0..5).map(|n| Key::new(&engine, &[n])).collect();
+        for (age, key) in keys.iter().enumerate() {
+            cache.store(key, &[0; 1000]).unwrap();
+            let file = File::options().write(true).open(cache.path(key)).unwrap();
+            file.set_modified(SystemTime::now() - std::time::Duration::from_secs(1000 - age as u64)).unwrap();
+        }
+        let source = wat::parse_str("(component)").unwrap();
+        let used = Key::new(&engine, &source);
+        cache.store(&used, &engine.precompile_component(&source).unwrap()).unwrap();
+        File::options()
+            .write(true)
+            .open(cache.path(&used))
+            .unwrap()
+            .set_modified(SystemTime::UNIX_EPOCH)
+            .unwrap();
+        assert!(cache.load(&engine, &used).is_some());
+        let there = || keys.iter().map(|key| cache.path(key).exists()).collect::<Vec<_>>();
+        let all: u64 =
+            fs::read_dir(&temp.0).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+        cache.shrink(all);
+        assert_eq!(there(), [true; 5]);
+        fs::write(temp.0.join("other"), "stays").unwrap();
+        cache.shrink(all - 1);
+        assert!(!there()[0] && there()[4], "{:?}", there());
+        assert!(cache.load(&engine, &used).is_some() && temp.0.join("other").exists());
+        cache.shrink(0);
+        assert_eq!(there(), [false; 5]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::inspect::{
     HANDLER, Kind, SERVICE, TOO_DEEP, exports, has_handler, has_service, is_not_run, is_too_deep, kind,
     listed, unknown_imports, wasi,
 };
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, at_once};
 use crate::state::State;
 
 /// The largest file, in bytes.
@@ -27,6 +27,8 @@ pub(crate) struct LoadedApp {
     pub(crate) proxy: ProxyPre<State>,
     /// The most that an instance held when it was made, in bytes.
     size: AtomicU64,
+    /// How many instances a worker may have at once.
+    pub(crate) at_once: usize,
 }
 
 impl LoadedApp {
@@ -105,20 +107,23 @@ pub(crate) fn link(runtime: &Runtime, file: &str, component: &Component) -> Resu
     let pre = runtime.linker.instantiate_pre(component).map_err(fails)?;
     let other_type = |name: &str| format!("{file} exports {name} with a `handle` of another type");
     let proxy = if exports(&runtime.engine, component, SERVICE) {
+        let pre = p3::bindings::ServicePre::new(pre).map_err(fails)?;
         if !has_service(&runtime.engine, component) {
             return Err(other_type(SERVICE));
         }
-        ProxyPre::P3(p3::bindings::ServicePre::new(pre).map_err(fails)?)
+        ProxyPre::P3(pre)
     } else if exports(&runtime.engine, component, HANDLER) {
+        let pre = p2::bindings::ProxyPre::new(pre).map_err(fails)?;
         if !has_handler(&runtime.engine, component) {
             return Err(other_type(HANDLER));
         }
-        ProxyPre::P2(p2::bindings::ProxyPre::new(pre).map_err(fails)?)
+        ProxyPre::P2(pre)
     } else {
         return Err(match exports(&runtime.engine, component, "wasi:cli/run") {
             true => format!("{file} is a command, not a service: it exports wasi:cli/run and no {HANDLER}"),
             false => format!("{file} is no service: it does not export {HANDLER}"),
         });
     };
-    Ok(Arc::new(LoadedApp { engine: runtime.engine.clone(), proxy, size: AtomicU64::new(0) }))
+    let (engine, size) = (runtime.engine.clone(), AtomicU64::new(0));
+    Ok(Arc::new(LoadedApp { engine, proxy, size, at_once: at_once(component) }))
 }

@@ -76,7 +76,8 @@ impl Shared {
         }
     }
 
-    /// Waits until the worker has memory for one instance more, without coming near its limit.
+    /// Waits until the worker has a place for one instance more: in its part of the pool, and in its memory without
+    /// coming near the limit.
     pub(crate) async fn room(&self) -> Result<(), Ended> {
         let wait = async {
             while !self.has_room() {
@@ -92,7 +93,7 @@ impl Shared {
         let limit = Some((Limit::QueueWait, limits.get(Limit::QueueWait)));
         Err(Ended::Failed {
             failure: Failure { kind: FailureKind::Overloaded, limit },
-            message: "the worker's instances hold too much memory for another one".into(),
+            message: "the worker's instances hold too much memory, or places, for another one".into(),
             stack: None,
         })
     }
@@ -100,7 +101,11 @@ impl Shared {
     fn has_room(&self) -> bool {
         let is_idle = || !self.idle.borrow().is_empty();
         let held = self.memory.total();
-        held == 0 || is_idle() || held + self.app.size() <= self.memory.limit() / 8 * 7
+        let fits = || {
+            let has_memory = held == 0 || held + self.app.size() <= self.memory.limit() / 8 * 7;
+            has_memory && self.memory.instances() < self.app.at_once
+        };
+        is_idle() || fits()
     }
 
     /// How many requests an instance serves, one after another or in all.

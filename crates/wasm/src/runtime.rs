@@ -2,7 +2,7 @@
 //! lie, what they may import.
 
 use nexus_core::{WasiVersion, WasmCompiler};
-use wasmtime::component::Linker;
+use wasmtime::component::{Component, Linker};
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy,
     WasmBacktraceDetails,
@@ -13,10 +13,17 @@ use wasmtime_wasi_http::WasiHttpView;
 use crate::error::one_line;
 use crate::state::State;
 
-/// Component instances in the process at once. More wait.
+/// Component instances in the process at once, and the memories and tables that they have together. More wait.
 const INSTANCES: u32 = 1000;
-/// Core instances, tables and memories for each component instance, on average.
-const PARTS: u32 = 3;
+const MEMORIES: u32 = 2000;
+const TABLES: u32 = 20_000;
+/// The part of those that the instances of one worker may have.
+const SHARE: u32 = 4;
+/// Core instances, memories or tables of one component. Core instances have no place in the pool that others could
+/// miss.
+const PARTS: u32 = 100;
+/// Calls at once: each has a stack, and within an instance of WASI 0.3 there may be several.
+const STACKS: u32 = 10 * INSTANCES;
 /// A guest's stack, in bytes, where nothing else is asked for, and what the host's functions have on top of it.
 const STACK: usize = 512 * 1024;
 const HOST_STACK: usize = 512 * 1024;
@@ -59,6 +66,14 @@ impl Runtime {
     }
 }
 
+/// How many instances of a component one worker may have at once, so that others find a place in the pool.
+pub(crate) fn at_once(component: &Component) -> usize {
+    let needs = component.resources_required();
+    let fit = |all: u32, each: u32| all / SHARE / each.max(1);
+    let (memories, tables) = needs.map_or((PARTS, PARTS), |needs| (needs.num_memories, needs.num_tables));
+    (INSTANCES / SHARE).min(fit(MEMORIES, memories)).min(fit(TABLES, tables)).max(1) as usize
+}
+
 pub(crate) fn config(
     compiler: WasmCompiler,
     wasi: WasiVersion,
@@ -88,16 +103,16 @@ fn with_pool(config: &Config) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(INSTANCES);
     pool.total_core_instances(INSTANCES * PARTS);
-    pool.total_memories(INSTANCES * 2);
-    pool.total_tables(INSTANCES * PARTS);
-    pool.total_stacks(INSTANCES);
+    pool.total_memories(MEMORIES);
+    pool.total_tables(TABLES);
+    pool.total_stacks(STACKS);
     pool.max_memory_size(MEMORY);
     pool.table_elements(TABLE_ELEMENTS);
-    pool.max_memories_per_component(100);
-    pool.max_tables_per_component(100);
-    pool.max_core_instances_per_component(100);
-    pool.max_memories_per_module(100);
-    pool.max_tables_per_module(100);
+    pool.max_memories_per_component(PARTS);
+    pool.max_tables_per_component(PARTS);
+    pool.max_core_instances_per_component(PARTS);
+    pool.max_memories_per_module(PARTS);
+    pool.max_tables_per_module(PARTS);
     pool.linear_memory_keep_resident(RESIDENT_MEMORY);
     pool.table_keep_resident(RESIDENT_TABLE);
     pool.async_stack_keep_resident(RESIDENT_STACK);
@@ -121,4 +136,23 @@ where
         wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
     }
     Ok(linker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_worker_leaves_most_of_the_pool_to_others() {
+        let engine = Engine::default();
+        let at_once = |memories: usize, tables: usize| {
+            let (memory, table) = ("(memory 1)".repeat(memories), "(table 1 funcref)".repeat(tables));
+            let text =
+                format!("(component (core module $m {memory} {table}) (core instance (instantiate $m)))");
+            at_once(&Component::new(&engine, wat::parse_str(text).unwrap()).unwrap())
+        };
+        assert_eq!((at_once(0, 0), at_once(1, 1), at_once(2, 1)), (250, 250, 250));
+        assert_eq!((at_once(10, 1), at_once(100, 1)), (50, 5));
+        assert_eq!(at_once(1, 100), 50);
+    }
 }

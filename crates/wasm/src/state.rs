@@ -148,6 +148,7 @@ pub(crate) struct Limiter {
 
 impl Limiter {
     pub(crate) fn new(memory: Arc<WorkerMemory>, bounds: Bounds) -> Self {
+        memory.begin_instance();
         Self { memory, taken: 0, elements: 0, bounds, refused: Arc::default() }
     }
 
@@ -164,6 +165,7 @@ impl Limiter {
 
 impl Drop for Limiter {
     fn drop(&mut self) {
+        self.memory.end_instance();
         self.memory.give(self.taken);
     }
 }
@@ -230,9 +232,9 @@ mod tests {
         assert!(!other.memory_growing(0, 600, None).unwrap());
         assert!(other.refused().load(Ordering::Relaxed) && !one.refused().load(Ordering::Relaxed));
         assert!(one.memory_growing(600, 1000, None).unwrap());
-        assert_eq!((one.taken(), memory.total()), (1000, 1000));
+        assert_eq!((one.taken(), memory.total(), memory.instances()), (1000, 1000, 2));
         drop(one);
-        assert_eq!(memory.total(), 0);
+        assert_eq!((memory.total(), memory.instances()), (0, 1));
         assert!(other.memory_growing(0, 600, None).unwrap());
     }
 

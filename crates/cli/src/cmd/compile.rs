@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::engines::wasm;
 use crate::failure::{Failure, print};
+use crate::progress::Progress;
 
 /// Compile WebAssembly ahead of time.
 ///
@@ -36,7 +37,9 @@ impl Compile {
         let mut all: Vec<Value> = Vec::new();
         for file in &self.files {
             let begun = Instant::now();
+            let progress = Progress::start(format!("compiling {}", file.display()));
             let compiled = runner.compile_file(file).map_err(refused)?;
+            drop(progress);
             let took = begun.elapsed();
             if self.json {
                 all.push(json!({

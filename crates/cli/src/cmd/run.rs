@@ -11,6 +11,7 @@ use nexus_wasm::{FileKind, Folder, Policy, RunError, Runner, WasmConfig};
 
 use super::engines::wasm;
 use crate::failure::{Failure, print};
+use crate::progress::Progress;
 
 /// Run a WebAssembly program.
 ///
@@ -178,16 +179,25 @@ impl Run {
     }
 
     fn command(&self, file: &Path, policy: &Policy) -> Result<u8, RunError> {
-        self.runner()?.command_file(file)?.run(policy)
+        let progress = compiling(file);
+        let command = self.runner()?.command_file(file)?;
+        drop(progress);
+        command.run(policy)
     }
 
     /// The results of a call, one a line.
     fn invoke(&self, file: &Path, policy: &Policy, name: &str, args: &[&str]) -> Result<String, RunError> {
         let runner = self.runner()?;
+        let progress = compiling(file);
         let results: Vec<String> = match FileKind::of_file(file)? {
-            FileKind::Component => runner.command_file(file)?.call(policy, name, args)?,
+            FileKind::Component => {
+                let command = runner.command_file(file)?;
+                drop(progress);
+                command.call(policy, name, args)?
+            }
             FileKind::Module => {
                 let module = runner.module_file(file)?;
+                drop(progress);
                 let args = module.parse_args(name, args)?;
                 let results = module.instantiate(policy)?.call(name, &args)?;
                 results.iter().map(ToString::to_string).collect()
@@ -195,6 +205,10 @@ impl Run {
         };
         Ok(results.iter().map(|result| format!("{result}\n")).collect())
     }
+}
+
+fn compiling(file: &Path) -> Progress {
+    Progress::start(format!("compiling {}", file.display()))
 }
 
 /// Says how the program ended badly, with its stack.
