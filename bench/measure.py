@@ -16,7 +16,6 @@ from tools.term import Problem
 from .servers import WORK
 
 TICK = os.sysconf("SC_CLK_TCK")
-REQUEST = b"GET /start HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
 class Cores:
@@ -79,11 +78,12 @@ def free_block(count):
 
 def first_response(server, process, port, patience=30):
     """Asks until the server answers, without pausing for longer than it takes to notice."""
+    request = f"GET {server.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
     until = time.monotonic() + patience
     while True:
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=patience) as client:
-                client.sendall(REQUEST)
+                client.sendall(request)
                 reply = client.recv(4096)
             if reply.startswith(b"HTTP/1.1 200 "):
                 return
@@ -137,9 +137,9 @@ def load(server, cores, seconds, connections=64):
     with running(server, cores) as (process, port):
         time.sleep(0.5)
         idle = memory(process.pid)
-        wrk(cores, port, 1, connections)
+        wrk(server, cores, port, 1, connections)
         before = processor_seconds(process.pid)
-        told = wrk(cores, port, seconds, connections)
+        told = wrk(server, cores, port, seconds, connections)
         spent = processor_seconds(process.pid) - before
         time.sleep(1)
         after = memory(process.pid)
@@ -149,10 +149,10 @@ def load(server, cores, seconds, connections=64):
     return {**result, "cpu_us": spent / result.pop("requests") * 1e6, "idle_mb": idle / 1e6, "loaded_mb": after / 1e6}
 
 
-def wrk(cores, port, seconds, connections):
+def wrk(server, cores, port, seconds, connections):
     with pinned(cores.client):
         done = subprocess.run(
-            ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", f"http://127.0.0.1:{port}/bench"],
+            ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", f"http://127.0.0.1:{port}{server.path}"],
             stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
         raise Problem(f"wrk failed: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")

@@ -15,10 +15,13 @@ MODULES = WORK / "peers" / "node_modules"
 
 
 class Server:
-    """One contender. `command(port, apps)` starts it; with several apps, each is on the next port."""
+    """One contender. `command(port, apps)` starts it; with several apps, each is on the next port.
 
-    def __init__(self, name, program, command, many=False):
-        self.name, self.program, self.command, self.many = name, program, command, many
+    It is asked for `path`, and answers 200.
+    """
+
+    def __init__(self, name, program, command, many=False, path="/bench"):
+        self.name, self.program, self.command, self.many, self.path = name, program, command, many, path
 
 
 def all_servers(nexus):

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from . import need, prepare
+from . import examples, need, prepare
 from .paths import ROOT, TARGET
 from .term import Problem, say
 
@@ -39,8 +39,10 @@ def parser():
     add("build", build, "build nexus to be installed, in target/dist/nexus; takes some minutes")
     install_ = add("install", install, "install nexus as a folder that can be moved")
     install_.add_argument("prefix", metavar="PREFIX", help="the folder; it gets bin/nexus and lib/nexus/")
+    add("examples", build_examples, "build the example that is not checked in as built, in target/examples")
     add("bench", bench, "measure nexus against workerd, Deno, Bun and bare hyper; see ./x bench --help", add_help=False)
     add("bench-limits", bench_limits, "measure whether limits hold; see ./x bench-limits --help", add_help=False)
+    add("bench-wasm", bench_wasm, "measure WebAssembly apps beside wasmtime serve; see ./x bench-wasm --help", add_help=False)
     add("ci", ci, "check what continuous integration checks")
     return top
 
@@ -48,7 +50,7 @@ def parser():
 def main(arguments):
     """Runs the command that `arguments` names; returns the exit code."""
     command, rest = arguments[:1], arguments[1:]
-    if command in (["bench"], ["bench-limits"]) or command in (["serve"], ["test"]) and rest not in (["-h"], ["--help"]):
+    if command in (["bench"], ["bench-limits"], ["bench-wasm"]) or command in (["serve"], ["test"]) and rest not in (["-h"], ["--help"]):
         # What follows is for the program behind the command.
         options = parser().parse_args(command)
         options.args = rest
@@ -90,6 +92,7 @@ def test(options):
             env={**os.environ, "PYTHONPYCACHEPREFIX": str(TARGET / "pycache")}).returncode
         if own:
             return own
+    examples.ready()
     return cargo("test", *after_dashes(options.args))
 
 
@@ -99,10 +102,18 @@ def serve(options):
     code = cargo("build", "--release", "--bin", "nexus")
     if code:
         return code
-    say("Serving the apps in examples/: the table below says where to look; Ctrl-C ends it.")
     nexus = str(TARGET / "release" / "nexus")
+    built = examples.ready()
+    examples.compile_ahead(nexus, built)
+    say("Serving the apps in examples/: the table below says where to look; Ctrl-C ends it.")
     os.chdir(ROOT)
-    os.execv(nexus, [nexus, "serve", "examples", *after_dashes(options.args)])
+    paths = ["examples", *(str(folder.relative_to(ROOT)) for folder in built)]
+    os.execv(nexus, [nexus, "serve", *paths, *after_dashes(options.args)])
+
+
+def build_examples(_):
+    for folder in examples.ready():
+        say(f"Built {folder.relative_to(ROOT)}: serve it with `nexus serve {folder.relative_to(ROOT)}`")
 
 
 def install(options):
@@ -122,6 +133,12 @@ def bench(options):
 
 def bench_limits(options):
     from bench.limits import main as benchmark
+
+    return benchmark.main(options.args)
+
+
+def bench_wasm(options):
+    from bench.wasm import main as benchmark
 
     return benchmark.main(options.args)
 

@@ -14,7 +14,8 @@ from unittest import mock
 
 from bench import measure, report
 from bench.limits import exactness, leaks
-from tools import cli, installing, need, prepare
+from bench.wasm import endless, load
+from tools import cli, examples, installing, need, prepare
 from tools.paths import ROOT
 from tools.term import Problem
 from tools.v8 import elf, recipe, sources
@@ -236,6 +237,36 @@ class Need(unittest.TestCase):
             need.run([sys.executable, "-c", "import sys; sys.exit('note\\nerror: why\\nlast')"], "it fails")
 
 
+class Examples(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        for name, value in (("FOLDER", Path(folder.name)), ("PYTHON", Path(folder.name) / "wasm-python")):
+            patch = mock.patch.object(examples, name, value)
+            patch.start()
+            self.addCleanup(patch.stop)
+
+    def ready(self):
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            return examples.ready(), said.getvalue()
+
+    def test_what_cannot_be_fetched_is_skipped_and_said_so(self):
+        with mock.patch("tools.examples.fetch", side_effect=Problem("componentize-py cannot be fetched: why")):
+            built, said = self.ready()
+        self.assertEqual(built, [])
+        self.assertIn("examples: wasm-python is skipped: componentize-py cannot be fetched: why", said)
+        self.assertEqual(list(examples.FOLDER.iterdir()), [])
+
+    def test_what_was_built_is_not_built_again(self):
+        def build(work):
+            (work / "app").mkdir()
+            (work / "app" / "app.wasm").write_text("it")
+        with mock.patch("tools.examples.fetch"), mock.patch("tools.examples.packages"), \
+                mock.patch("tools.examples.build", side_effect=build) as builds:
+            self.assertEqual([self.ready()[0] for _ in range(2)], [[examples.PYTHON]] * 2)
+        self.assertEqual((builds.call_count, (examples.PYTHON / "app.wasm").read_text()), (1, "it"))
+
+
 class Install(unittest.TestCase):
     def test_the_program_forgets_the_checkout(self):
         v8 = Path("/checkout/target/v8/0123")
@@ -298,6 +329,23 @@ class BenchLimits(unittest.TestCase):
         self.assertEqual(len(leaks.grown([*flat[:-1], sample(40e6, threads=20)], memory=True)), len(leaks.PROCESS))
 
 
+class BenchWasm(unittest.TestCase):
+    def test_nexus_is_compared_with_wasmtime_as_it_is(self):
+        def rounds(value):
+            return [dict.fromkeys((key for _, key, _, _ in load.KEYS), value)]
+        result = {"guests": {"c": {"nexus": rounds(5.0), "wasmtime": rounds(2.0), "wasmtime-reuse": rounds(4.0)}},
+                  "sizes": {"c": 30_000}, "cores": [0, 1]}
+        told = load.table(result)
+        self.assertIn("nexus: × 2.50 requests/s, the goal is × 2; p99 5.00 ms, the goal is wasmtime's p50, 2.00 ms", told)
+        self.assertRegex(told, r"\n  wasmtime-reuse +× 2\.00")
+
+    def test_a_loop_that_goes_beyond_its_limit_is_a_fault(self):
+        self.assertEqual(endless.judge([50.2, 54.9], [50.1], 0.10), [])
+        self.assertEqual(endless.judge([50.2, 55.1], [], 0.10), ["a loop was stopped after 55.1 ms of CPU time, its limit is 50 ms"])
+        self.assertEqual(len(endless.judge([], [44.9, 56.0], 0.10)), 2)
+        self.assertEqual(endless.judge([60.0], [], 0.50), [])
+
+
 class Cli(unittest.TestCase):
     def test_a_problem_is_one_line_and_exit_code_2(self):
         with mock.patch("tools.prepare.ready", side_effect=Problem("nothing works: do this")):
@@ -307,5 +355,5 @@ class Cli(unittest.TestCase):
 
     def test_help_names_every_command(self):
         told = subprocess.run([ROOT / "x", "--help"], capture_output=True, text=True, check=True).stdout
-        for command in ("setup", "serve", "test", "build", "install", "bench", "bench-limits", "ci"):
+        for command in ("setup", "serve", "test", "build", "install", "examples", "bench", "bench-limits", "bench-wasm", "ci"):
             self.assertRegex(told, rf"\n    {command}\s")

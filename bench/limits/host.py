@@ -1,4 +1,4 @@
-"""A running `nexus serve` with apps of bench/limits/apps: its addresses, its log, its metrics, its threads."""
+"""A running `nexus serve` with small apps: its addresses, its log, its metrics, its threads."""
 
 import http.client
 import json
@@ -21,12 +21,15 @@ PATIENCE = 60
 
 @contextmanager
 def serving(program, apps):
-    """Serves apps, `{name: (file, {limit: value})}`; ended afterwards. Yields a Host."""
+    """Serves apps, `{name: (file, {limit: value})}`, a file of bench/limits/apps or a whole path; ended afterwards.
+
+    Yields a Host.
+    """
     with tempfile.TemporaryDirectory(prefix="nexus-limits-") as folder:
         for name, (file, limits) in apps.items():
             app = Path(folder) / name
             app.mkdir()
-            shutil.copyfile(APPS / file, app / "index.js")
+            shutil.copyfile(APPS / file, app / f"index{Path(file).suffix}")
             lines = "".join(f'{key} = {json.dumps(value)}\n' for key, value in limits.items())
             (app / "nexus.toml").write_text(f'[project]\nname = "{name}"\n\n[limits]\n{lines}')
         process = subprocess.Popen(

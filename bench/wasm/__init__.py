@@ -1,0 +1,1 @@
+"""`./x bench-wasm`: WebAssembly apps, measured beside `wasmtime serve`."""
