@@ -132,11 +132,11 @@ pub trait ModuleSource {
     /// names both files.
     fn resolve(&self, specifier: &str, referrer: &ModulePath) -> Result<ModulePath, ModuleError>;
 
-    /// The module's bytes.
+    /// The module's bytes, of which it may have `most`.
     ///
     /// # Errors
-    /// When it is missing, is no file, or lies outside the app's folder.
-    fn read(&self, path: &ModulePath) -> Result<Vec<u8>, ModuleError>;
+    /// When it is missing, is no file, has more bytes, or lies outside the app's folder.
+    fn read(&self, path: &ModulePath, most: usize) -> Result<Vec<u8>, ModuleError>;
 }
 
 /// Why a module cannot be had, in one line.

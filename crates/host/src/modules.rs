@@ -13,9 +13,6 @@ use nexus_guest::{ModuleError, ModulePath, ModuleSource};
 use crate::beneath::{Beneath, OpenError, Opened, Wait, names};
 use crate::percent;
 
-/// The largest module, in bytes.
-const MAX_MODULE: u64 = 10 << 20;
-
 /// The modules in an app's folder.
 #[derive(Debug)]
 pub(crate) struct FolderModules {
@@ -93,10 +90,10 @@ impl ModuleSource for FolderModules {
         })
     }
 
-    fn read(&self, path: &ModulePath) -> Result<Vec<u8>, ModuleError> {
+    fn read(&self, path: &ModulePath, most: usize) -> Result<Vec<u8>, ModuleError> {
         let path = path.as_str();
         let read = match self.root.get(path, Wait::Allowed) {
-            Ok(Opened::File(file, metadata)) => read_file(file, metadata.len(), path),
+            Ok(Opened::File(file, metadata)) => read_file(file, metadata.len(), path, most as u64),
             Ok(Opened::Folder(_)) => Err(format!("{path:?} is a folder")),
             Err(OpenError::Missing) => Err(format!("there is no file {path:?} in the app's folder")),
             Err(error) => Err(why(path, &error)),
@@ -105,12 +102,12 @@ impl ModuleSource for FolderModules {
     }
 }
 
-fn read_file(file: File, length: u64, path: &str) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::with_capacity(length.min(MAX_MODULE) as usize + 1);
+fn read_file(file: File, length: u64, path: &str, most: u64) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::with_capacity(length.min(most) as usize + 1);
     // The file may grow meanwhile, so its length is not what is relied upon.
-    match file.take(MAX_MODULE + 1).read_to_end(&mut bytes) {
-        Ok(read) if read as u64 > MAX_MODULE => {
-            Err(format!("{path:?} is larger than the limit of {} MB for a module", MAX_MODULE >> 20))
+    match file.take(most + 1).read_to_end(&mut bytes) {
+        Ok(read) if read as u64 > most => {
+            Err(format!("{path:?} is larger than the limit of {} MB for a module", most >> 20))
         }
         Ok(_) => Ok(bytes),
         Err(error) => Err(format!("{path:?} cannot be read: {error}")),
@@ -220,6 +217,8 @@ mod tests {
     use crate::beneath::tests::{Tree, both_ways};
     use proptest::prelude::*;
 
+    const MOST: usize = 10 << 20;
+
     fn path(path: &str) -> ModulePath {
         ModulePath::new(path).unwrap()
     }
@@ -248,7 +247,7 @@ mod tests {
         ] {
             assert_eq!(modules.resolve(specifier, &path(referrer)), Ok(path(expected)), "{specifier}");
         }
-        assert_eq!(modules.read(&path("lib/Util.js")).unwrap(), b"util");
+        assert_eq!(modules.read(&path("lib/Util.js"), MOST).unwrap(), b"util");
     }
 
     #[test]
@@ -285,7 +284,7 @@ mod tests {
             let error = modules.resolve(specifier, &path("lib/Util.js")).unwrap_err();
             assert_eq!(error.0, format!("cannot import {specifier:?} from \"lib/Util.js\": {why}"));
         }
-        let error = modules.read(&path("out.js")).unwrap_err();
+        let error = modules.read(&path("out.js"), MOST).unwrap_err();
         assert_eq!(
             error.0,
             r#"cannot read the module "out.js": "out.js" leaves the app's folder by a symbolic link"#
@@ -306,8 +305,8 @@ mod tests {
         tree.write("big.js", vec![b' '; 10 << 20]);
         tree.write("bigger.js", vec![b' '; (10 << 20) + 1]);
         let modules = FolderModules::new(&tree.path("")).unwrap();
-        assert_eq!(modules.read(&path("big.js")).unwrap().len(), 10 << 20);
-        let error = modules.read(&path("bigger.js")).unwrap_err();
+        assert_eq!(modules.read(&path("big.js"), MOST).unwrap().len(), 10 << 20);
+        let error = modules.read(&path("bigger.js"), MOST).unwrap_err();
         assert!(error.0.contains("larger than the limit of 10 MB"), "{error}");
     }
 
@@ -357,12 +356,12 @@ mod tests {
                     let modules = FolderModules { root };
                     let resolved = modules.resolve(&specifier, &path(referrer));
                     if let Ok(resolved) = &resolved {
-                        let text = modules.read(resolved).expect("what resolves can be read");
+                        let text = modules.read(resolved, MOST).expect("what resolves can be read");
                         prop_assert_eq!(text, b"public", "{} is {}", specifier, resolved);
                     }
                     // Past resolving, too: a guest might get hold of any path.
                     if let Some(path) = ModulePath::new(&segments.join("/"))
-                        && let Ok(text) = modules.read(&path)
+                        && let Ok(text) = modules.read(&path, MOST)
                     {
                         prop_assert_eq!(text, b"public", "{}", path);
                     }

@@ -52,7 +52,8 @@ impl Engine for Parrot {
             while blocks.load(Ordering::SeqCst) {
                 std::thread::sleep(Duration::from_millis(1));
             }
-            let main = services.modules.read(&nexus_guest::ModulePath::new("index.js").unwrap()).unwrap();
+            let main =
+                services.modules.read(&nexus_guest::ModulePath::new("index.js").unwrap(), 1 << 20).unwrap();
             if main.starts_with(b"broken") {
                 return Err(LoadError::new("this parrot is broken"));
             }

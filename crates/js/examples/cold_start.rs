@@ -57,7 +57,7 @@ impl ModuleSource for OneFile {
     fn resolve(&self, specifier: &str, _referrer: &ModulePath) -> Result<ModulePath, ModuleError> {
         Err(ModuleError(format!("{specifier} is not there")))
     }
-    fn read(&self, _path: &ModulePath) -> Result<Vec<u8>, ModuleError> {
+    fn read(&self, _path: &ModulePath, _most: usize) -> Result<Vec<u8>, ModuleError> {
         Ok(APP.into())
     }
 }

@@ -12,7 +12,7 @@ use nexus_guest::{Engine, Guest, Level, LoadError, LogRecord, ModulePath, Servic
 use tokio::sync::{Mutex as AsyncMutex, oneshot};
 
 use crate::cache::{Cache, Key};
-use crate::compile::{self, LoadedApp};
+use crate::compile::{self, LARGEST, LoadedApp};
 use crate::guest::WasmGuest;
 use crate::runtime::Runtime;
 
@@ -177,7 +177,8 @@ impl Engine for WasmEngine {
             let main = app.main.as_deref().unwrap_or_default();
             let path = ModulePath::new(main)
                 .ok_or_else(|| LoadError::new(format!("{main:?} is no path within the app's folder")))?;
-            let bytes = services.modules.read(&path).map_err(|error| LoadError::new(error.to_string()))?;
+            let bytes =
+                services.modules.read(&path, LARGEST).map_err(|error| LoadError::new(error.to_string()))?;
             let loaded = inner.app(main, bytes, |message| log(Level::Info, message)).await;
             let loaded = loaded.map_err(LoadError::new)?;
             if let Some(granted) = granted(&app.manifest.permissions) {

@@ -11,6 +11,9 @@ use crate::state::State;
 
 type Scope<'a, 's, 'i> = &'a mut v8::PinScope<'s, 'i>;
 
+/// The largest module, in bytes.
+const LARGEST: usize = 10 << 20;
+
 /// Why a module graph cannot be had: in words, and the exception if JavaScript itself threw one.
 pub(super) struct Fault {
     pub(super) error: Box<LoadError>,
@@ -151,7 +154,7 @@ fn requests(
 }
 
 fn source_line(state: &State, path: &ModulePath, line: u32) -> Option<String> {
-    let bytes = state.services.modules.read(path).ok()?;
+    let bytes = state.services.modules.read(path, LARGEST).ok()?;
     String::from_utf8_lossy(&bytes).lines().nth(line as usize - 1).map(str::to_owned)
 }
 
@@ -163,7 +166,7 @@ fn compile(
     importer: Option<&ModulePath>,
 ) -> Result<v8::Global<v8::Module>, Fault> {
     let state = State::of(scope);
-    let bytes = state.services.modules.read(path).map_err(|error| LoadError::new(error.0))?;
+    let bytes = state.services.modules.read(path, LARGEST).map_err(|error| LoadError::new(error.0))?;
     // As text it takes two bytes a character, at most. Of WebAssembly V8 has a copy.
     if !crate::ops::has_room(scope, bytes.len() * 2) {
         return Err(LoadError::new(format!("\"{path}\" is too large: {}", crate::ops::no_room(scope))).into());

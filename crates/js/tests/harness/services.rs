@@ -25,7 +25,7 @@ impl ModuleSource for Files {
         let name = specifier.strip_prefix("./").ok_or_else(missing)?;
         if self.0.contains_key(name) { ModulePath::new(name).ok_or_else(missing) } else { Err(missing()) }
     }
-    fn read(&self, path: &ModulePath) -> Result<Vec<u8>, ModuleError> {
+    fn read(&self, path: &ModulePath, _most: usize) -> Result<Vec<u8>, ModuleError> {
         self.0.get(path.as_str()).cloned().ok_or_else(|| ModuleError(format!("\"{path}\" is not there")))
     }
 }

@@ -48,7 +48,7 @@ impl ModuleSource for Files {
     fn resolve(&self, specifier: &str, referrer: &ModulePath) -> Result<ModulePath, ModuleError> {
         Err(ModuleError(format!("\"{specifier}\" is not there (imported by {referrer})")))
     }
-    fn read(&self, path: &ModulePath) -> Result<Vec<u8>, ModuleError> {
+    fn read(&self, path: &ModulePath, _most: usize) -> Result<Vec<u8>, ModuleError> {
         self.0.get(path.as_str()).cloned().ok_or_else(|| ModuleError(format!("\"{path}\" is not there")))
     }
 }
