@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nexus_core::{App, HostConfig};
 use nexus_guest::{Engine, Level};
@@ -20,8 +20,10 @@ use crate::seat::{SET_ASIDE, Seat};
 use crate::watchdog::Watchdog;
 use crate::worker::{self, Control};
 
-/// How long the start-up table waits for apps that take long to load.
+/// How long the start-up table waits for apps that take long to load: if some serve by then, and if none does. To compile
+/// a large WebAssembly component takes that long.
 const START_WAIT: Duration = Duration::from_secs(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// What a host is started with.
 pub struct Options {
@@ -253,21 +255,30 @@ impl Host {
         Ok(())
     }
 
-    /// Waits until every app serves or has failed, for ten seconds at most, and says how each fares. What takes longer
-    /// is told by [`Host::next`].
+    /// Waits until every app serves or has failed, and says how each fares: for ten seconds at most if some serve by
+    /// then, and five minutes if none does. What takes longer is told by [`Host::next`].
     pub async fn started(&mut self) -> Vec<AppState> {
+        let registry = self.registry.clone();
+        let serves = || registry.entries.iter().any(|entry| matches!(entry.outcome.get(), Some(Ok(_))));
+        let begun = Instant::now();
         let all = async {
             // Each app is told of once; what is left here would be told again by `next`.
             let mut left = self.registry.entries.len();
             while left > 0 {
-                match self.told.recv().await {
+                let now = begun.elapsed();
+                if now >= LONGEST_WAIT || (now >= START_WAIT && serves()) {
+                    break;
+                }
+                let wait = if now < START_WAIT { START_WAIT } else { LONGEST_WAIT } - now;
+                let Ok(told) = tokio::time::timeout(wait, self.told.recv()).await else { continue };
+                match told {
                     Some(Told::App(_)) => left -= 1,
                     Some(Told::Spent(spent)) => self.spent = Some(spent),
                     None => break,
                 }
             }
         };
-        let _ = tokio::time::timeout(START_WAIT, all).await;
+        all.await;
         self.states.iter().map(|state| self.state(state)).collect()
     }
 
