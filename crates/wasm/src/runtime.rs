@@ -22,8 +22,9 @@ const SHARE: u32 = 4;
 /// Core instances, memories or tables of one component. Core instances have no place in the pool that others could
 /// miss.
 const PARTS: u32 = 100;
-/// Calls at once: each has a stack, and within an instance of WASI 0.3 there may be several.
-const STACKS: u32 = 10 * INSTANCES;
+/// Calls at once: each has a stack, and within an instance of WASI 0.3 there may be several. For each the pool asks the
+/// kernel to guard a page, when the process's first app is loaded.
+const STACKS: u32 = INSTANCES;
 /// A guest's stack, in bytes, where nothing else is asked for, and what the host's functions have on top of it.
 const STACK: usize = 512 * 1024;
 const HOST_STACK: usize = 512 * 1024;

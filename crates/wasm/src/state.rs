@@ -1,14 +1,16 @@
 //! What an instance's store holds: its WASI, its resources, its limits.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
+use http::HeaderName;
 use nexus_core::WasmSection;
 use wasmtime::ResourceLimiter;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
-    Error as HttpError, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+    Error as HttpError, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView,
+    WasiHttpHooks, WasiHttpView,
 };
 
 use crate::account::{Account, WorkerMemory};
@@ -113,7 +115,35 @@ impl DeniedSink for Console {
 type Sending = Box<dyn Future<Output = Result<(), HttpError>> + Send>;
 type Sent = Result<(http::Response<WasiBody>, Sending), HttpError>;
 
+/// Whether a field is the connection's own, or the host's: `DEFAULT_FORBIDDEN_HEADERS` of wasmtime-wasi-http, which makes
+/// its list anew for each field.
+fn is_forbidden(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "host"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
+/// The same for those who keep it.
+static FORBIDDEN: LazyLock<ForbiddenHeaderFilter> = LazyLock::new(|| Arc::new(is_forbidden));
+
 impl<T: DeniedSink> WasiHttpHooks for Denied<T> {
+    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
+        is_forbidden(name)
+    }
+
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        FORBIDDEN.clone()
+    }
+
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
         CHUNK
     }
@@ -236,6 +266,13 @@ mod tests {
         drop(one);
         assert_eq!((memory.total(), memory.instances()), (0, 1));
         assert!(other.memory_growing(0, 600, None).unwrap());
+    }
+
+    #[test]
+    fn the_forbidden_fields_are_the_engines() {
+        let all = wasmtime_wasi_http::DEFAULT_FORBIDDEN_HEADERS;
+        assert_eq!(all.len(), 9);
+        assert!(all.iter().all(is_forbidden) && !is_forbidden(&http::header::CONTENT_TYPE));
     }
 
     #[test]

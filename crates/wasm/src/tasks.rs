@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures_util::task::AtomicWaker;
+use tokio::task::unconstrained;
 
 /// A task's work, and what remains known of it while it is polled.
 pub(crate) struct Task<O, D> {
@@ -67,7 +68,8 @@ impl<O, D> Tasks<O, D> {
     /// A task that is not among these so far: it is when it is put back.
     pub(crate) fn make(&self, number: u64, future: impl Future<Output = O> + 'static, data: D) -> Task<O, D> {
         let wake = TaskWake { number, is_queued: AtomicBool::new(false), ready: self.ready.clone() };
-        Task { future: Box::pin(future), data, wake: Arc::new(wake) }
+        // Tokio's budget of operations would have guests wait in the middle of what they do; the epoch has them give way.
+        Task { future: Box::pin(unconstrained(future)), data, wake: Arc::new(wake) }
     }
 
     /// Takes a task out: to poll it, or to drop it.
