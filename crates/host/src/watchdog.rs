@@ -48,6 +48,8 @@ const QUIET: Duration = Duration::from_millis(50);
 /// How much CPU time a turn may take beyond twice its limit, above its memory limit, or after it was told to stop, until
 /// it is slowed down.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// How far a turn's number may be from another one's for the two to follow each other, or nearly so.
+const CLOSE: u64 = 4;
 /// How often a worker is reported that should be replaced.
 const REMIND: Duration = Duration::from_millis(100);
 
@@ -257,20 +259,32 @@ impl Watchdog {
         match (number, &mut eye.turn) {
             (None, turn) => *turn = None,
             (Some(number), Some(turn)) if turn.number() == number => {
-                self.pokes.fetch_add(1, Ordering::Relaxed);
-                eye.worker.watch.poke();
+                self.poke(&eye.worker);
+                eye.poked = Some(number);
                 match &mut eye.slowed {
                     None => eye.slowed = self.weigh(&eye.worker, turn, now),
                     Some(slowed) => self.give_up(&eye.worker, slowed, now),
                 }
             }
-            (Some(number), turn) => *turn = Some(Turn::new(number, now)),
+            (Some(number), turn) => {
+                *turn = Some(Turn::new(number, now));
+                // A guest that gives way when it is poked, and goes on in its next turn, is looked at as often.
+                if eye.poked.is_some_and(|poked| number.wrapping_sub(poked) <= CLOSE) {
+                    self.poke(&eye.worker);
+                    eye.poked = Some(number);
+                }
+            }
         }
         // While a turn goes on, much of what it holds may be garbage by its end.
         if has_moved || number.is_none() {
             self.report(eye, now);
         }
         has_moved || number.is_some() || eye.worker.is_awake.load(Ordering::Relaxed)
+    }
+
+    fn poke(&self, worker: &Worker) {
+        self.pokes.fetch_add(1, Ordering::Relaxed);
+        worker.watch.poke();
     }
 
     /// Slows a turn down that is far beyond its limit.

@@ -22,6 +22,8 @@ pub(super) struct Eye {
     pub(super) activity: u64,
     /// The turn that ran at the last look.
     pub(super) turn: Option<Turn>,
+    /// The last turn that was poked.
+    pub(super) poked: Option<u64>,
     /// The turn that was slowed down.
     pub(super) slowed: Option<Slowed>,
     /// Whether the thread could not be given its share back.
@@ -66,6 +68,7 @@ impl Eye {
             activity: worker.watch.activity(),
             worker,
             turn: None,
+            poked: None,
             slowed: None,
             is_slow: false,
             told: None,
