@@ -21,6 +21,7 @@ mod queue;
 mod run;
 mod service;
 mod serving;
+mod stack;
 mod underway;
 
 use self::underway::Underway;

@@ -18,6 +18,7 @@ use tokio::task::{JoinHandle, LocalSet};
 use super::load::{give_memory_back, load};
 use super::service::{Place, WorkerService};
 use super::serving::{accept, server, service};
+use super::stack;
 use super::{Birth, Control, Event, Start, Worker};
 use crate::http::Shutdown;
 use crate::ledger::FRESH;
@@ -112,7 +113,10 @@ fn event_loop(
         .enable_time()
         .max_blocking_threads(BLOCKING)
         .on_thread_unpark(move || wakes.awake())
-        .on_thread_park(move || sleeps.asleep())
+        .on_thread_park(move || {
+            sleeps.asleep();
+            stack::give_back();
+        })
         .build();
     let runtime = runtime.map_err(|error| format!("cannot start an event loop: {error}"))?;
     let local = LocalSet::new();
