@@ -13,11 +13,13 @@ const MARGIN: usize = 16 * 1024;
 /// So much of what lies below that is given back. A worker's event loop waits near the beginning of its stack, of which
 /// this is a small part.
 const DEPTH: usize = 128 * 1024;
-/// It is done so often at most, in seconds: a worker that is not idle needs the pages again.
-const SELDOM: i64 = 5;
+/// In so many seconds it is done so often at most: a worker that is not idle needs the pages again.
+const PERIOD: i64 = 4;
+const OFTEN: u32 = 32;
 
 thread_local! {
-    static LAST: Cell<i64> = const { Cell::new(-SELDOM) };
+    /// A period, by its number, and how often it was done in it.
+    static DONE: Cell<(i64, u32)> = const { Cell::new((0, 0)) };
 }
 
 /// Gives back what lies below the part of this thread's stack that is in use. To be called where an event loop waits.
@@ -27,11 +29,15 @@ pub(super) fn give_back() {
         use rustix::mm::{Advice, madvise};
         use rustix::time::{ClockId, clock_gettime};
 
-        let now = clock_gettime(ClockId::MonotonicCoarse).tv_sec;
-        if now - LAST.get() < SELDOM {
+        let now = clock_gettime(ClockId::MonotonicCoarse).tv_sec / PERIOD;
+        let done = match DONE.get() {
+            (period, done) if period == now => done,
+            _ => 0,
+        };
+        if done >= OFTEN {
             return;
         }
-        LAST.set(now);
+        DONE.set((now, done + 1));
         let here = std::ptr::from_ref(&now) as usize;
         let page = rustix::param::page_size();
         let end = (here - MARGIN) / page * page;
@@ -60,7 +66,6 @@ mod tests {
             let kept = std::hint::black_box([7u8; 20_000]);
             for _ in 0..3 {
                 assert_eq!(deep(12), 78);
-                LAST.set(-SELDOM);
                 give_back();
                 assert!(kept.iter().all(|byte| *byte == 7));
             }
