@@ -365,6 +365,25 @@ static void open_file(ask_t ask, outparam_t out) {
   wasi_filesystem_preopens_list_tuple2_own_descriptor_string_free(&folders);
   respond_text(out, &text);
 }
+
+/// Opens a file of the first folder so many times, keeps all of them open for a while, and says how many there are.
+static void hoard_files(ask_t ask, outparam_t out) {
+  wasi_filesystem_preopens_list_tuple2_own_descriptor_string_t folders;
+  wasi_filesystem_preopens_get_directories(&folders);
+  guest_string_t name = {(uint8_t *)"secret.txt", 10};
+  int opened = 0;
+  for (int wanted = atoi(ask.rest); folders.len && opened < wanted; opened++) {
+    wasi_filesystem_types_own_descriptor_t file;
+    wasi_filesystem_types_error_code_t error;
+    if (!wasi_filesystem_types_method_descriptor_open_at(
+            wasi_filesystem_types_borrow_descriptor(folders.ptr[0].f0), 0, &name, 0,
+            WASI_FILESYSTEM_TYPES_DESCRIPTOR_FLAGS_READ, &file, &error)) {
+      break;
+    }
+  }
+  sleep_ms(300);
+  respondf(out, 200, "%d open", opened);
+}
 #endif
 
 // ------------------------------------------------------------------ dispatch
@@ -402,6 +421,7 @@ static const struct {
     {"/args", false, arguments},
     {"/exit", true, exiting},
     {"/open", true, open_file},
+    {"/hoard-files", true, hoard_files},
 #endif
 };
 

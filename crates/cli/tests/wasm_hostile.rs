@@ -207,6 +207,40 @@ fn services_of_0_3_that_attack_do_not_touch_their_neighbours() {
 }
 
 #[test]
+fn files_that_are_held_open_are_bounded() {
+    let folder = folder(&["app"], "");
+    folder.write("app/data/secret.txt", "x");
+    folder.write(
+        "app/nexus.toml",
+        "[project]\nmain = \"app.wasm\"\n[permissions]\nread = [\"data\"]\n[limits]\ncpu = \"5 s\"\n",
+    );
+    let mut nexus = serve(&folder);
+    let address = nexus.address("app");
+    let (host, resident) = (nexus.host(), nexus.resident());
+    let open = || std::fs::read_dir(format!("/proc/{host}/fd")).map_or(0, Iterator::count);
+    let before = open();
+    let mut most = 0;
+    beside_neighbours(&nexus, || {
+        let mut clients: Vec<Client> = (0..80).map(|_| Client::connect(&address)).collect();
+        for client in &mut clients {
+            client.send_request("GET", "/hoard-files/100", &[], b"");
+        }
+        for client in &mut clients {
+            most = most.max(open());
+            let answer = client.response();
+            assert_eq!((answer.status, &*answer.text()), (200, "100 open"));
+        }
+        // Beyond what one may have it is at fault, and what it has is closed.
+        assert_eq!(Client::connect(&address).get("/hoard-files/1000").status, 500);
+        await_all_given_back(&nexus, "app");
+    });
+    // A connection each, and the files of those that have an instance.
+    assert!(most > before + 100 && most < before + 80 + 16 * 103 + 50, "{before} before, {most} at most");
+    until("the files to be closed", || (open() < before + 50).then_some(()));
+    assert_same(&mut nexus, host, resident);
+}
+
+#[test]
 fn an_upload_that_is_slow_or_left_in_the_middle_holds_nothing_and_nobody() {
     let folder = folder(&["app"], "idle = \"400 ms\"\nrequests = 10\n");
     let mut nexus = serve(&folder);

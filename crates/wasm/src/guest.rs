@@ -25,7 +25,7 @@ use crate::error::{Ended, Interrupt};
 use crate::exchange::{self, End, Exchange};
 use crate::output::{Console, Output};
 use crate::room::{self, Accounts, Room, Rooms};
-use crate::state::{Bounds, HANDLES, Limiter, RESOURCES, State};
+use crate::state::{Bounds, FILES, FILES_OF_ALL, HANDLES, Limiter, RESOURCES, State};
 use crate::tasks::{Task, Tasks};
 
 /// What all requests of a guest share.
@@ -103,7 +103,7 @@ impl Shared {
         let held = self.memory.total();
         let fits = || {
             let has_memory = held == 0 || held + self.app.size() <= self.memory.limit() / 8 * 7;
-            has_memory && self.memory.instances() < self.app.at_once
+            has_memory && self.memory.instances() < self.places()
         };
         is_idle() || fits()
     }
@@ -116,6 +116,27 @@ impl Shared {
     /// How many requests an instance serves at once.
     pub(crate) fn concurrency(&self) -> usize {
         self.manifest.manifest.wasm.concurrency.min(self.reuse()) as usize
+    }
+
+    /// How many handles of resources an instance may have that serves so many requests at once.
+    fn resources(&self, requests: usize) -> usize {
+        match self.has_folders() {
+            true => (FILES * requests).min(FILES_OF_ALL),
+            false => RESOURCES * requests,
+        }
+    }
+
+    /// How many instances there may be at once.
+    fn places(&self) -> usize {
+        let requests = if self.has_rooms() { self.concurrency() } else { 1 };
+        match self.has_folders() {
+            true => self.app.at_once.min(FILES_OF_ALL / self.resources(requests)),
+            false => self.app.at_once,
+        }
+    }
+
+    fn has_folders(&self) -> bool {
+        self.manifest.manifest.permissions.folders().next().is_some()
     }
 
     /// Whether an instance serves several requests at once.
@@ -153,7 +174,7 @@ impl Shared {
     ) -> Result<Store<State>, Ended> {
         let limiter = Limiter::new(self.memory.clone(), self.bounds);
         let console = Console::new(output.clone());
-        let state = State::new(self.wasi(&console)?, console, account, limiter, requests);
+        let state = State::new(self.wasi(&console)?, console, account, limiter, self.resources(requests));
         let mut store = Store::new(self.app.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.set_max_component_handles(HANDLES * requests);

@@ -6,36 +6,23 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::{ComponentFunc, ComponentItem, ResourceType, Type};
 
+/// The interfaces of `wasi:cli`, the last one from 0.3 on.
+const CLI: &[&str] = &[
+    "environment",
+    "exit",
+    "stderr",
+    "stdin",
+    "stdout",
+    "terminal-input",
+    "terminal-output",
+    "terminal-stderr",
+    "terminal-stdin",
+    "terminal-stdout",
+    "types",
+];
 /// What is linked of WASI 0.2, and of 0.3 where the app may use it; everything else is unknown.
 const KNOWN: [(&str, &[&str], &[&str]); 7] = [
-    (
-        "wasi:cli",
-        &[
-            "environment",
-            "exit",
-            "stderr",
-            "stdin",
-            "stdout",
-            "terminal-input",
-            "terminal-output",
-            "terminal-stderr",
-            "terminal-stdin",
-            "terminal-stdout",
-        ],
-        &[
-            "environment",
-            "exit",
-            "stderr",
-            "stdin",
-            "stdout",
-            "terminal-input",
-            "terminal-output",
-            "terminal-stderr",
-            "terminal-stdin",
-            "terminal-stdout",
-            "types",
-        ],
-    ),
+    ("wasi:cli", CLI.split_at(CLI.len() - 1).0, CLI),
     ("wasi:clocks", &["monotonic-clock", "wall-clock"], &["monotonic-clock", "system-clock", "types"]),
     ("wasi:filesystem", &["preopens", "types"], &["preopens", "types"]),
     ("wasi:http", &["outgoing-handler", "types"], &["client", "types"]),

@@ -19,6 +19,9 @@ use crate::output::{Console, Output};
 /// The most handles of resources that an instance may hold for a request: streams, fields, pollables; and as many
 /// tasks, streams and futures of WASI 0.3.
 pub(crate) const RESOURCES: usize = 512;
+/// The same where folders are granted, as each may be an open file; and of all instances of a worker together.
+pub(crate) const FILES: usize = 128;
+pub(crate) const FILES_OF_ALL: usize = 2048;
 /// The most handles in a component's own tables, for a request: some bytes each that nothing else counts.
 pub(crate) const HANDLES: usize = 10_000;
 /// The most that header fields which the guest makes may take, in bytes. Nothing counts them as memory, so with the
@@ -61,16 +64,16 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// For an instance that serves so many requests at once.
+    /// For an instance that may have so many handles of resources.
     pub(crate) fn new(
         wasi: WasiCtx,
         console: Console,
         account: Arc<Account>,
         limiter: Limiter,
-        requests: usize,
+        resources: usize,
     ) -> Self {
         let mut table = ResourceTable::new();
-        table.set_max_capacity(RESOURCES * requests);
+        table.set_max_capacity(resources);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(FIELDS);
         Self { wasi, http, denied: Denied(console), table, account, limiter }
