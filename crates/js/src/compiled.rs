@@ -2,8 +2,8 @@
 //! one for the process: without a place in them V8 gives up in the middle of things, with locks that every guest needs.
 //! So all of it is counted here, memory and functions until a module is collected, and stays far enough below.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::cell::{OnceCell, RefCell};
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -15,10 +15,11 @@ use crate::state::State;
 const MOST_OF_A_GUEST: usize = 250_000;
 const MOST_OF_ALL: usize = 4_000_000;
 
-/// How many types one guest may bring along that no guest has had before, and all of the process together. V8's table
-/// has 1 million places and gives none back.
-const MOST_TYPES_OF_A_GUEST: usize = 100_000;
-const MOST_TYPES_OF_ALL: usize = 900_000;
+/// How many types the guests of one app may bring along that no guest has had before, and all of the process together.
+/// V8's table has 1 million places and gives none back; it wants room for a module's types before it looks whether it
+/// has them.
+const MOST_TYPES_OF_AN_APP: usize = 100_000;
+const MOST_TYPES_OF_ALL: usize = 850_000;
 
 /// What a module takes beside its bytes, at most, as measured: for itself, for a function, and for any other entry of
 /// a section (an import, an export, a type). In bytes.
@@ -52,15 +53,27 @@ impl Contents {
 /// The functions of all guests' modules.
 static OF_ALL: AtomicUsize = AtomicUsize::new(0);
 
+/// What types are declared by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Declared {
+    /// A module's section.
+    Section,
+    /// The parameters of a tag, as text.
+    Tag,
+}
+
 /// The types that V8 has in its table, as far as modules have brought them along.
+#[derive(Default)]
 struct Types {
     count: usize,
+    /// Of the apps, by their names: a guest that is loaded anew does not begin anew.
+    of_apps: HashMap<String, usize>,
     /// Of the bytes that had them, hashes that nobody can foresee.
     seen: HashSet<u64>,
 }
 
 static TYPES: LazyLock<(Mutex<Types>, RandomState)> =
-    LazyLock::new(|| (Mutex::new(Types { count: 0, seen: HashSet::new() }), RandomState::new()));
+    LazyLock::new(|| (Mutex::new(Types::default()), RandomState::new()));
 
 /// What is counted for one module.
 struct Charge {
@@ -80,34 +93,47 @@ impl Drop for Charge {
 pub(crate) struct Compiled {
     /// The modules that were not collected so far.
     modules: RefCell<Vec<(v8::Weak<v8::Object>, Charge)>>,
-    /// How many types it was the first to bring along.
-    types: Cell<usize>,
+    /// The app's name.
+    app: OnceCell<String>,
 }
 
 impl Compiled {
+    /// It is a guest of this app.
+    pub(crate) fn is_of(&self, app: &str) {
+        // Set once, when the guest is made.
+        let _ = self.app.set(app.to_owned());
+    }
+
     /// Why V8 must not see this; `None` if it may. Collects the guest's garbage before it says no.
     pub(crate) fn refuses(&self, isolate: &mut v8::Isolate, contents: &Contents) -> Option<&'static str> {
-        self.refuses_types(contents.types, &contents.type_bytes)
+        self.refuses_types(Declared::Section, contents.types, &contents.type_bytes)
             .or_else(|| self.refuses_functions(isolate, contents))
     }
 
     /// Why V8 must not see so many types, which these bytes have; `None` if it may, and then they count.
-    pub(crate) fn refuses_types(&self, types: usize, bytes: &[u8]) -> Option<&'static str> {
+    pub(crate) fn refuses_types(
+        &self,
+        declared: Declared,
+        types: usize,
+        bytes: &[u8],
+    ) -> Option<&'static str> {
         let (all, hasher) = &*TYPES;
-        let hash = hasher.hash_one(bytes);
+        // The same bytes are other types where they are declared in another way.
+        let hash = hasher.hash_one((declared, types, bytes));
         let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
         if types == 0 || all.seen.contains(&hash) {
             return None;
         }
-        let of_guest = self.types.get().saturating_add(types);
+        let app = self.app.get().map_or("", String::as_str);
+        let of_app = all.of_apps.get(app).copied().unwrap_or_default().saturating_add(types);
         let of_all = all.count.saturating_add(types);
-        if of_guest > MOST_TYPES_OF_A_GUEST {
+        if of_app > MOST_TYPES_OF_AN_APP {
             return Some("the app would have more WebAssembly types than it may (100,000)");
         }
         if of_all > MOST_TYPES_OF_ALL {
             return Some("all apps together would have more WebAssembly types than they may");
         }
-        self.types.set(of_guest);
+        all.of_apps.insert(app.to_owned(), of_app);
         all.count = of_all;
         all.seen.insert(hash);
         None
@@ -160,5 +186,33 @@ impl Compiled {
         if let Ok(mut modules) = self.modules.try_borrow_mut() {
             modules.retain(|(module, _)| !module.is_empty());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guest_of(app: &str) -> Compiled {
+        let compiled = Compiled::default();
+        compiled.is_of(app);
+        compiled
+    }
+
+    #[test]
+    fn the_same_bytes_are_other_types_in_a_tag_and_in_a_module() {
+        let guest = guest_of("tag and section");
+        assert_eq!(guest.refuses_types(Declared::Tag, 1, b"i32 "), None);
+        assert!(guest.refuses_types(Declared::Section, MOST_TYPES_OF_AN_APP, b"i32 ").is_some());
+        assert_eq!(guest.refuses_types(Declared::Tag, 1, b"i32 "), None);
+    }
+
+    #[test]
+    fn the_guests_of_an_app_are_counted_together() {
+        let most = MOST_TYPES_OF_AN_APP / 2 + 1;
+        assert_eq!(guest_of("twice").refuses_types(Declared::Section, most, b"one"), None);
+        assert!(guest_of("twice").refuses_types(Declared::Section, most, b"two").is_some());
+        assert_eq!(guest_of("twice").refuses_types(Declared::Section, most, b"one"), None, "V8 has them");
+        assert_eq!(guest_of("another").refuses_types(Declared::Section, 10, b"two"), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Natives of `wasm.js`, and for imported modules: whether a WebAssembly module would have memory that threads share,
 //! and what V8 will hold for it.
 
-use crate::compiled::Contents;
+use crate::compiled::{Contents, Declared};
 use crate::ops::{self, byte_length, read_bytes, room};
 use crate::state::State;
 
@@ -35,7 +35,7 @@ fn op_wasm_refuses_tag<'s>(
     mut rv: v8::ReturnValue<'s, v8::Value>,
 ) {
     let Some(parameters) = ops::to_rust_string(scope, args.get(0)) else { return };
-    let reason = State::of(scope).compiled.refuses_types(1, parameters.as_bytes());
+    let reason = State::of(scope).compiled.refuses_types(Declared::Tag, 1, parameters.as_bytes());
     if let Some(reason) = reason.and_then(|reason| v8::String::new(scope, reason)) {
         rv.set(reason.into());
     }
