@@ -59,6 +59,11 @@ impl Account {
         self.spent.load(Ordering::Relaxed).saturating_add(running) > self.limit
     }
 
+    /// Whether the response is complete.
+    pub(crate) fn is_tail(&self) -> bool {
+        self.is_tail.load(Ordering::Relaxed)
+    }
+
     /// The response is complete: what comes now has as much again.
     pub(crate) fn begin_tail(&self) {
         if !self.is_tail.swap(true, Ordering::Relaxed) {

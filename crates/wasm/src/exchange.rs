@@ -55,7 +55,7 @@ pub(crate) async fn handle(
     request: Request,
     exchange: Rc<Exchange>,
 ) -> Result<(), Ended> {
-    shared.room().await?;
+    shared.room(|| false).await?;
     let is_head = request.method == "HEAD";
     let (request, mut upload) = incoming(request)?;
     let mut lease = shared.lease(&exchange)?;
@@ -191,7 +191,7 @@ pub(crate) fn incoming(request: Request) -> Result<(http::Request<WasiBody>, Opt
         Body::Full(bytes) => (Full::new(bytes).map_err(|never| match never {}).boxed_unsync(), None),
         Body::Stream(source) => {
             let (sender, chunks) = mpsc::channel(1);
-            let upload = Upload { chunks, remaining: source.exact_length() };
+            let upload = Upload { chunks, remaining: source.exact_length(), is_over: false };
             (upload.boxed_unsync(), Some(Box::pin(pump(source, sender)) as Pump))
         }
     };
@@ -215,17 +215,20 @@ fn uri(url: &str) -> Option<http::Uri> {
     plain.parse().ok()
 }
 
+/// What passes from a pump to a guest: a chunk, or the end. A channel that ends without it was cut off.
+type Piece = Result<Option<Bytes>, HttpError>;
+
 /// Passes a body on that stays on this thread, chunk by chunk, no faster than the guest reads.
-async fn pump(mut source: Box<dyn BodySource>, sender: mpsc::Sender<Result<Bytes, HttpError>>) {
+async fn pump(mut source: Box<dyn BodySource>, sender: mpsc::Sender<Piece>) {
     // A place first: what is read has somewhere to go, and a guest that reads no more has its client wait.
     while let Ok(place) = sender.reserve().await {
         match poll_fn(|cx| source.poll_chunk(cx)).await {
-            Some(Ok(chunk)) => place.send(Ok(chunk)),
+            Some(Ok(chunk)) => place.send(Ok(Some(chunk))),
             Some(Err(error)) => {
                 place.send(Err(http_error(error)));
                 return;
             }
-            None => return,
+            None => return place.send(Ok(None)),
         }
     }
 }
@@ -241,8 +244,9 @@ fn http_error(error: BodyError) -> HttpError {
 
 /// A request's body that comes in chunks.
 struct Upload {
-    chunks: mpsc::Receiver<Result<Bytes, HttpError>>,
+    chunks: mpsc::Receiver<Piece>,
     remaining: Option<u64>,
+    is_over: bool,
 }
 
 impl HttpBody for Upload {
@@ -253,11 +257,21 @@ impl HttpBody for Upload {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
-        let polled = self.chunks.poll_recv(cx);
-        if let (Poll::Ready(Some(Ok(chunk))), Some(remaining)) = (&polled, &mut self.remaining) {
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        let Poll::Ready(piece) = self.chunks.poll_recv(cx) else { return Poll::Pending };
+        let chunk = match piece.unwrap_or(Err(HttpError::ConnectionTerminated)) {
+            Ok(Some(chunk)) => chunk,
+            end => {
+                self.is_over = true;
+                return Poll::Ready(end.err().map(Err));
+            }
+        };
+        if let Some(remaining) = &mut self.remaining {
             *remaining = remaining.saturating_sub(chunk.len() as u64);
         }
-        polled.map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
+        Poll::Ready(Some(Ok(Frame::data(chunk))))
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -270,6 +284,28 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn an_upload_that_is_cut_off_does_not_look_complete() {
+        let next = |upload: &mut Upload| {
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            let polled = Pin::new(upload).poll_frame(&mut cx);
+            polled.map(|frame| frame.map(|frame| frame.map(|frame| frame.into_data().unwrap()).ok()))
+        };
+        for ends in [true, false] {
+            let (sender, chunks) = mpsc::channel(2);
+            let mut upload = Upload { chunks, remaining: Some(10), is_over: false };
+            assert_eq!(next(&mut upload), Poll::Pending);
+            sender.try_send(Ok(Some(Bytes::from_static(b"half")))).unwrap();
+            assert_eq!(next(&mut upload), Poll::Ready(Some(Some(Bytes::from_static(b"half")))));
+            if ends {
+                sender.try_send(Ok(None)).unwrap();
+            }
+            drop(sender);
+            assert_eq!(next(&mut upload), Poll::Ready(if ends { None } else { Some(None) }));
+            assert_eq!(next(&mut upload), Poll::Ready(None));
+        }
+    }
 
     #[test]
     fn urls_are_passed_on_with_what_the_http_crate_refuses_encoded() {

@@ -78,16 +78,18 @@ impl Shared {
 
     /// Waits until the worker has a place for one instance more: in its part of the pool, and in its memory without
     /// coming near the limit.
-    pub(crate) async fn room(&self) -> Result<(), Ended> {
+    /// `is_there` says whether there is a place already.
+    pub(crate) async fn room(&self, is_there: impl Fn() -> bool) -> Result<(), Ended> {
+        let has_room = || is_there() || self.has_room();
         let wait = async {
-            while !self.has_room() {
+            while !has_room() {
                 self.freed.notified().await;
             }
             // What is left may be enough for the next one, too.
             self.freed.notify_one();
         };
         let limits = &self.services.limits;
-        if self.has_room() || timeout(limits.time(Limit::QueueWait), wait).await.is_ok() {
+        if has_room() || timeout(limits.time(Limit::QueueWait), wait).await.is_ok() {
             return Ok(());
         }
         let limit = Some((Limit::QueueWait, limits.get(Limit::QueueWait)));

@@ -14,6 +14,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
@@ -63,6 +64,8 @@ struct Inner {
     others: Account,
     /// What of the running turn is charged already, in nanoseconds.
     charged: u64,
+    /// Those that began or left in the running turn.
+    active: Vec<Arc<Account>>,
     /// Who came to the limit.
     culprit: Option<Entry>,
 }
@@ -70,7 +73,9 @@ struct Inner {
 impl Accounts {
     fn new(others: Account) -> Self {
         let (calls, order) = (HashMap::new(), VecDeque::new());
-        Self { inner: Mutex::new(Inner { calls, order, others, charged: 0, culprit: None }) }
+        Self {
+            inner: Mutex::new(Inner { calls, order, others, charged: 0, active: Vec::new(), culprit: None }),
+        }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -83,10 +88,16 @@ impl Accounts {
         // A number may come again once its call is over.
         inner.order.retain(|other| *other != call);
         inner.order.push_back(call);
+        inner.active.push(entry.account.clone());
         inner.calls.insert(call, entry);
-        while inner.order.len() > concurrency + REMEMBERED {
-            if let Some(oldest) = inner.order.pop_front() {
-                inner.calls.remove(&oldest);
+        if inner.order.len() > concurrency + REMEMBERED {
+            // The oldest of those that have left.
+            let has_left =
+                |call: &GuestTaskId| inner.calls.get(call).is_none_or(|entry| entry.account.is_tail());
+            if let Some(oldest) = inner.order.iter().position(has_left)
+                && let Some(call) = inner.order.remove(oldest)
+            {
+                inner.calls.remove(&call);
             }
         }
     }
@@ -113,14 +124,24 @@ impl Accounts {
         Ok(())
     }
 
-    /// A turn that took so long is over: what is left of it is shared out among these. Says whether somebody is beyond
+    /// A request leaves in the running turn.
+    fn leaves(&self, account: &Arc<Account>) {
+        self.inner().active.push(account.clone());
+    }
+
+    /// A turn that took so long is over: what is left of it is shared out among those that began or left in it, or else
+    /// among those that are present. Says whether somebody is beyond
     /// the limit.
     fn settle(&self, cpu: u64, present: &[Rc<Exchange>]) -> bool {
         let mut inner = self.inner();
         let left = cpu.saturating_sub(std::mem::take(&mut inner.charged));
-        match present.len() as u64 {
+        let mut sharers = std::mem::take(&mut inner.active);
+        if sharers.is_empty() {
+            sharers.extend(present.iter().map(|exchange| exchange.account.clone()));
+        }
+        match sharers.len() as u64 {
             0 => inner.others.charge(left),
-            several => present.iter().for_each(|exchange| exchange.account.charge_for_room(left / several)),
+            several => sharers.iter().for_each(|account| account.charge_for_room(left / several)),
         }
         if inner.culprit.is_none() {
             inner.culprit = inner.calls.values().find(|entry| entry.account.is_beyond(0)).cloned();
@@ -231,6 +252,10 @@ impl Room {
         if to_blame.is_none() {
             rest = Some((culprit, std::mem::replace(&mut ended, beside())));
         }
+        for (_, guest) in &present {
+            // Before the connections look: what is left behind of a response's body looks complete.
+            guest.exchange.broken.set(true);
+        }
         for (at, (_, guest)) in present.into_iter().enumerate() {
             let own = match Some(at) == to_blame {
                 true => std::mem::replace(&mut ended, beside()),
@@ -301,9 +326,7 @@ pub(crate) async fn handle(
     request: Request,
     exchange: Rc<Exchange>,
 ) -> Result<(), Ended> {
-    if rooms.open(shared.concurrency()).is_none() {
-        shared.room().await?;
-    }
+    shared.room(|| rooms.open(shared.concurrency()).is_some()).await?;
     let is_head = request.method == "HEAD";
     let (request, mut upload) = exchange::incoming(request)?;
     let (give, given) = oneshot::channel();
@@ -365,6 +388,7 @@ impl Room {
     fn leave(&self, number: u64) {
         if let Some(guest) = self.present.borrow_mut().remove(&number) {
             // What its call still does is its tail.
+            self.accounts.leaves(&guest.exchange.account);
             guest.exchange.account.begin_tail();
             let _ = guest.over.send(Ok(()));
         }
@@ -373,18 +397,23 @@ impl Room {
     /// The room's work, until it has served all that it is to serve.
     pub(crate) async fn work(self: Rc<Self>, shared: Rc<Shared>, door: Door) -> Result<(), End> {
         let mut store = shared.room_store(&self.output, self.accounts.clone()).map_err(End::Ended)?;
-        let Proxy::P3(service) = exchange::instantiate(&shared, &mut store).await? else {
+        let made = exchange::instantiate(&shared, &mut store).await;
+        let refused = store.data().limiter.refused();
+        let ended = |end: End| match end {
+            End::Error(error) => {
+                let refused = refused.load(Ordering::Relaxed);
+                End::Ended(Ended::from(&error, refused, &shared.services.limits))
+            }
+            end => end,
+        };
+        let Proxy::P3(service) = made.map_err(ended)? else {
             return Err(End::Ended(Ended::failed(
                 FailureKind::Threw,
                 "a service of WASI 0.2 serves one at a time",
             )));
         };
         let done = self.converse(&mut store, &service, door, shared.concurrency()).await;
-        let refused = store.data().limiter.refused();
-        done.map_err(|error| {
-            let refused = refused.load(std::sync::atomic::Ordering::Relaxed);
-            End::Ended(Ended::from(&error, refused, &shared.services.limits))
-        })
+        done.map_err(|error| ended(End::Error(error)))
     }
 
     async fn converse(
