@@ -6,6 +6,7 @@
 // @status 200, 503
 // @limit startup
 // @limits startup = "10 s"
+// @limits cpu = "10 s"
 // @files part-#.js * 1000 = import "./index.js"; export const number = #;
 // @files also-#.js * 1000 = export * from "./part-#.js"; import "./index.js";
 
