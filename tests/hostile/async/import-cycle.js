@@ -4,7 +4,7 @@
 // Must: be answered with 500 or 504; the process goes on.
 //
 // @status 500, 504, 503, 200
-// @limit wall
+// @limit wall, cpu
 // @limits wall = "2 s"
 // @files a#.js * 2 = await import("./b#.js"); export const name = "a#";
 // @files b#.js * 2 = await import("./a#.js"); export const name = "b#";

@@ -3,7 +3,7 @@
 // Tries: to overflow the stack when one chunk wakes them all.
 // Must: answer, fail with an exception, or be stopped.
 //
-// @status 200, 500, 503
+// @status 200, 500, 503, cut
 // @limit cpu, memory
 
 export default {
