@@ -209,18 +209,13 @@ impl Stage {
 
     /// Makes an attack; gives what went wrong.
     fn make(&self, attack: &Attack) -> Vec<String> {
-        let refused = self.nexus.log().into_iter().find(|line| {
-            line["app"] == *attack.name
-                && line["message"].as_str().is_some_and(|text| text.starts_with("not served"))
-        });
+        let refused = self.refused(attack, "");
         match (refused, &attack.refused) {
             (Some(line), Some(expected)) => {
-                let message = line["message"].as_str().unwrap_or_default();
-                let named = message.contains(expected.as_str());
-                return if named {
-                    Vec::new()
-                } else {
-                    vec![format!("the reason is not {expected:?}: {message}")]
+                // What takes long is told as that first.
+                return match soon(|| self.refused(attack, expected)) {
+                    Some(_) => Vec::new(),
+                    None => vec![format!("the reason is not {expected:?}: {}", line["message"])],
                 };
             }
             (Some(line), None) => return vec![line["message"].to_string()],
@@ -265,6 +260,15 @@ impl Stage {
             }
         }
         faults
+    }
+
+    /// The line that says that an app is not served, and why.
+    fn refused(&self, attack: &Attack, why: &str) -> Option<serde_json::Value> {
+        let says = |line: &serde_json::Value| {
+            let text = line["message"].as_str().unwrap_or_default();
+            line["app"] == *attack.name && text.starts_with("not served") && text.contains(why)
+        };
+        self.nexus.log().into_iter().find(says)
     }
 
     /// Waits until an app was stopped for a reason.
