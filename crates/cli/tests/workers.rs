@@ -237,7 +237,8 @@ fn a_process_at_its_memory_budget_ends_its_idle_guests() {
     };
     let sum: f64 = apps.iter().map(ended).sum();
     assert!((3.0..=4.0).contains(&sum), "two of 50 MB fit, and one had to go at a time: {sum}");
+    // One whose guest has gone may have none until there is room for another.
     for app in &apps {
-        assert_eq!(nexus.get(app, "/count").status, 200);
+        harness::until("it answers", || (nexus.get(app, "/count").status == 200).then_some(()));
     }
 }
