@@ -1,9 +1,10 @@
 //! The watchdog: one thread that looks at the running turns of all workers.
 //!
 //! A guest that computes does not come back to its event loop, so somebody else must see that its time is up. Every
-//! [`LOOK`] the watchdog looks at each worker's turn. One that it saw at the look before is poked: the guest then
-//! looks at its own limits, on its own thread and in the middle of the turn, and stops itself if it is beyond one.
-//! There is thus nothing that could hit the turn after it.
+//! [`LOOK`] the watchdog looks at each worker's turn. One that it saw at the look before is poked, and so is one that
+//! follows a poked turn, for some guests give way when they are poked: the guest then looks at its own limits, on its
+//! own thread and in the middle of the turn, and stops itself if it is beyond one. There is thus nothing that could hit
+//! the turn after it.
 //!
 //! A turn that goes on long after it should have stopped is in a built-in function that checks nothing. It gets the
 //! lowest share of the processor, and if it does not end soon even so, it is given up: its clients are answered, its app
