@@ -221,7 +221,7 @@ impl Registry {
                 }
                 self.ensure(entry);
             }
-            Event::Burnt { why, .. } => spent(why, told, is_spent),
+            Event::Spent { why, .. } => spent(why, told, is_spent),
             Event::Ended { worker, error, .. } => {
                 let mut crew = entry.crew();
                 let _ = crew.remove(worker);

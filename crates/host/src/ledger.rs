@@ -126,15 +126,21 @@ impl Ledger {
         self.held().saturating_add(FRESH) <= self.budget
     }
 
-    /// A lost worker holds so many bytes more than it was lost with.
-    pub(crate) fn lose_more(&self, bytes: u64) {
+    /// A lost worker holds so many bytes more than so far. Gives why the process is to be replaced, if it is.
+    pub(crate) fn lose_more(&self, bytes: u64) -> Option<String> {
         self.lost_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.spent()
     }
 
     /// A worker is lost, with these bytes. Gives why the process is to be replaced, if it is.
     pub(crate) fn lose(&self, bytes: u64) -> Option<String> {
-        let lost = self.lost.fetch_add(1, Ordering::Relaxed) + 1;
-        let bytes = self.lost_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.lost.fetch_add(1, Ordering::Relaxed);
+        self.lose_more(bytes)
+    }
+
+    /// Why the process is to be replaced, if it is.
+    fn spent(&self) -> Option<String> {
+        let (lost, bytes) = (self.lost.load(Ordering::Relaxed), self.lost_bytes());
         if lost <= MAX_LOST && bytes <= self.budget / 4 {
             return None;
         }
@@ -208,6 +214,11 @@ mod tests {
         assert_eq!(few.lose(100 * MB), None);
         let spent = few.lose(MB).unwrap_or_default();
         assert_eq!(spent, "2 lost workers hold 101 MB of the process's 400 MB");
+        let growing = alone(400 * MB);
+        assert_eq!(growing.lose(60 * MB), None);
+        assert_eq!(growing.lose_more(40 * MB), None);
+        let spent = growing.lose_more(MB).unwrap_or_default();
+        assert_eq!(spent, "1 lost worker holds 101 MB of the process's 400 MB");
         let many = alone(400 * MB);
         assert!((0..MAX_LOST).all(|_| many.lose(1).is_none()));
         assert!(many.lose(1).is_some());

@@ -340,11 +340,15 @@ impl Watchdog {
     /// Looks after the threads that were given up.
     fn look_at_the_burning(&self, now: Instant) {
         let cpu = |worker: &Arc<Worker>| worker.watch.thread().and_then(thread_cpu);
-        let found = self.burning().look(now, cpu, |worker| worker.watch.is_resting());
-        for (worker, burnt, before) in found.resting {
-            let more = worker.watch.memory().saturating_sub(before);
-            self.ledger.lose_more(more);
+        let memory = |worker: &Arc<Worker>| worker.watch.memory();
+        let found = self.burning().look(now, cpu, memory, |worker| worker.watch.is_resting());
+        for (worker, more) in found.grown {
             worker.interventions.lost_more(more);
+            if let Some(why) = self.ledger.lose_more(more) {
+                worker.tell(Event::Spent { app: worker.index, why });
+            }
+        }
+        for (worker, burnt) in found.resting {
             let message =
                 format!("the turn that was given up is over after {} s of CPU time more", burnt.as_secs());
             self.tell(&worker, Level::Info, &message);
@@ -353,7 +357,7 @@ impl Watchdog {
             let seconds = burnt.as_secs();
             let why =
                 format!("turns that were given up took {seconds} s of CPU time, and {count} still go on");
-            worker.tell(Event::Burnt { app: worker.index, why });
+            worker.tell(Event::Spent { app: worker.index, why });
         }
     }
 

@@ -24,14 +24,16 @@ struct Given<Worker> {
     /// The thread's CPU time when it was given up, and since.
     base: Duration,
     burnt: Duration,
-    /// What it held then, in bytes.
+    /// The most that it held so far, in bytes.
     memory: u64,
 }
 
 /// What a look found.
 pub(super) struct Found<Worker> {
-    /// Those that came to rest since the last look, what they had burnt, and what they held when they were given up.
-    pub(super) resting: Vec<(Worker, Duration, u64)>,
+    /// Those that came to rest since the last look, and what they had burnt.
+    pub(super) resting: Vec<(Worker, Duration)>,
+    /// Those that hold more than at the last look, and how many bytes more.
+    pub(super) grown: Vec<(Worker, u64)>,
     /// What all have burnt, and how many still do, if that is too much; with one of them.
     pub(super) too_much: Option<(Worker, Duration, usize)>,
 }
@@ -53,14 +55,16 @@ impl<Worker: Clone> Burning<Worker> {
         self.threads.is_empty()
     }
 
-    /// Looks at them, if it is time. Reads a thread's clock by `cpu`, and whether it rests by `rests`.
+    /// Looks at them, if it is time. Reads a thread's clock by `cpu`, what it holds by `memory`, and whether it rests by
+    /// `rests`.
     pub(super) fn look(
         &mut self,
         now: Instant,
         cpu: impl Fn(&Worker) -> Option<Duration>,
+        memory: impl Fn(&Worker) -> u64,
         rests: impl Fn(&Worker) -> bool,
     ) -> Found<Worker> {
-        let mut found = Found { resting: Vec::new(), too_much: None };
+        let mut found = Found { resting: Vec::new(), grown: Vec::new(), too_much: None };
         if self.threads.is_empty() || self.next.is_some_and(|next| now < next) {
             return found;
         }
@@ -69,10 +73,16 @@ impl<Worker: Clone> Burning<Worker> {
             if let Some(cpu) = cpu(&given.worker) {
                 given.burnt = given.burnt.max(cpu.saturating_sub(given.base));
             }
+            // What it holds is noted before it rests, and does not change after that.
             let rests = rests(&given.worker);
+            let more = memory(&given.worker).saturating_sub(given.memory);
+            if more > 0 {
+                given.memory += more;
+                found.grown.push((given.worker.clone(), more));
+            }
             if rests {
                 self.past += given.burnt;
-                found.resting.push((given.worker.clone(), given.burnt, given.memory));
+                found.resting.push((given.worker.clone(), given.burnt));
             }
             !rests
         });
@@ -105,14 +115,18 @@ mod tests {
                 1 => Some(100 * SECOND + second.min(20) * SECOND),
                 _ => Some(second * SECOND / 2),
             };
-            burning.look(start + second * SECOND, cpu, |worker| *worker == 1 && is_over.get())
+            let memory = |worker: &u32| if *worker == 1 { 5 + u64::from(second / 10) } else { 3 };
+            burning.look(start + second * SECOND, cpu, memory, |worker| *worker == 1 && is_over.get())
         };
         for second in 0..=20 {
             let found = look(second);
             assert!(found.resting.is_empty() && found.too_much.is_none());
+            // What the second holds may become less; its thread may need it again.
+            let grown = if second > 0 && second % 10 == 0 { vec![(1, 1)] } else { Vec::new() };
+            assert_eq!(found.grown, grown, "after {second} s");
         }
         is_over.set(true);
-        assert_eq!(look(21).resting, [(1, 20 * SECOND, 5)]);
+        assert_eq!(look(21).resting, [(1, 20 * SECOND)]);
         assert!(look(79).too_much.is_none(), "the second has burnt 39.5 s");
         assert_eq!(look(80).too_much, Some((2, 60 * SECOND, 1)));
     }
@@ -123,9 +137,12 @@ mod tests {
         let mut burning = Burning::default();
         burning.add((), Duration::ZERO, 7);
         assert!(!burning.is_empty());
-        let found = burning.look(start, |()| Some(1000 * SECOND), |()| true);
-        assert_eq!((found.resting, found.too_much), (vec![((), 1000 * SECOND, 7)], None));
+        let found = burning.look(start, |()| Some(1000 * SECOND), |()| 9, |()| true);
+        assert_eq!(
+            (found.resting, found.grown, found.too_much),
+            (vec![((), 1000 * SECOND)], vec![((), 2)], None)
+        );
         assert!(burning.is_empty());
-        assert!(burning.look(start + 2 * SECOND, |()| None, |()| false).resting.is_empty());
+        assert!(burning.look(start + 2 * SECOND, |()| None, |()| 0, |()| false).resting.is_empty());
     }
 }

@@ -110,11 +110,12 @@ pub(crate) enum Event {
         /// Why.
         stop: Stop,
     },
-    /// Turns of this and other apps that were given up burn more than the process should bear.
-    Burnt {
-        /// The place of an app among the host's that has such a turn.
+    /// The process should be replaced: turns that were given up burn or hold more than it should bear, or an engine is
+    /// near the end of what it has once for all guests.
+    Spent {
+        /// The place of an app among the host's that takes part in it.
         app: usize,
-        /// What they burn.
+        /// Why, in one clause.
         why: String,
     },
     /// The app has no worker, for there was no thread to be had.
@@ -141,7 +142,7 @@ impl Event {
             | Event::Full { app, .. }
             | Event::Slow { app, .. }
             | Event::Lost { app, .. }
-            | Event::Burnt { app, .. }
+            | Event::Spent { app, .. }
             | Event::Missing { app }
             | Event::Ended { app, .. } => *app,
         }
