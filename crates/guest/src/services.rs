@@ -44,6 +44,12 @@ pub trait StopSink {
 pub trait Abandon {
     /// The guest has ended in this way, and its worker with it. Does nothing if the host has given the turn up.
     fn abandon(&self, stop: Stop);
+
+    /// The engine nears the end of something that the process has only once and that nothing gives back, so the process
+    /// should be replaced while all still work. Why, in one clause. Told once.
+    fn worn(&self, why: &str) {
+        let _ = why;
+    }
 }
 
 /// A log line's level.

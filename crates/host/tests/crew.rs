@@ -103,6 +103,19 @@ fn a_process_whose_lost_workers_hold_too_much_says_so_once() {
 }
 
 #[test]
+fn an_engine_that_is_worn_out_has_the_process_replaced_and_serves_until_then() {
+    with_app("", |lab, _, address| {
+        for _ in 0..2 {
+            assert_eq!(get(address, "wear"), ok("worn"));
+        }
+        until("it is told", || !spent(lab).is_empty());
+        assert_eq!(get(address, "hello"), ok("hello"));
+        assert_eq!(spent(lab), ["the lab is worn out"]);
+        assert_eq!(loaded(lab), 1);
+    });
+}
+
+#[test]
 fn a_worker_near_its_memory_limit_drains_while_a_fresh_one_serves() {
     with_app("[limits]\nmemory = \"32 MB\"\n", |lab, _, address| {
         let mut held = Client::ask(address, "hold");

@@ -5,8 +5,12 @@
 use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nexus_guest::Abandon;
 
 use crate::memory::Share;
 use crate::state::State;
@@ -20,6 +24,13 @@ const MOST_OF_ALL: usize = 4_000_000;
 /// has them.
 const MOST_TYPES_OF_AN_APP: usize = 100_000;
 const MOST_TYPES_OF_ALL: usize = 850_000;
+
+/// From so many on the host is told that it should replace the process: those that are left are for the time until then.
+const WORN_TYPES: usize = 500_000;
+
+/// But not before the process has loaded WebAssembly for so long: apps that bring along so many right away would have it
+/// replaced again and again.
+const WORN_AFTER: Duration = Duration::from_secs(600);
 
 /// What a module takes beside its bytes, at most, as measured: for itself, for a function, and for any other entry of
 /// a section (an import, an export, a type). In bytes.
@@ -70,6 +81,19 @@ struct Types {
     of_apps: HashMap<String, usize>,
     /// Of the bytes that had them, hashes that nobody can foresee.
     seen: HashSet<u64>,
+    /// When the first came.
+    first: Option<Instant>,
+    /// The host was told that there is room for few more.
+    is_told: bool,
+}
+
+impl Types {
+    /// Whether the host is to be told now that there is room for few more.
+    fn is_to_tell(&mut self, now: Instant) -> bool {
+        let since = *self.first.get_or_insert(now);
+        let is_worn = self.count >= WORN_TYPES && now.duration_since(since) >= WORN_AFTER;
+        is_worn && !std::mem::replace(&mut self.is_told, true)
+    }
 }
 
 static TYPES: LazyLock<(Mutex<Types>, RandomState)> =
@@ -93,15 +117,15 @@ impl Drop for Charge {
 pub(crate) struct Compiled {
     /// The modules that were not collected so far.
     modules: RefCell<Vec<(v8::Weak<v8::Object>, Charge)>>,
-    /// The app's name.
-    app: OnceCell<String>,
+    /// The app's name, and who is told when there is room for few types more.
+    app: OnceCell<(String, Rc<dyn Abandon>)>,
 }
 
 impl Compiled {
-    /// It is a guest of this app.
-    pub(crate) fn is_of(&self, app: &str) {
+    /// It is a guest of this app; `told` hears when the process should be replaced.
+    pub(crate) fn is_of(&self, app: &str, told: Rc<dyn Abandon>) {
         // Set once, when the guest is made.
-        let _ = self.app.set(app.to_owned());
+        let _ = self.app.set((app.to_owned(), told));
     }
 
     /// Why V8 must not see this; `None` if it may. Collects the guest's garbage before it says no.
@@ -124,7 +148,7 @@ impl Compiled {
         if types == 0 || all.seen.contains(&hash) {
             return None;
         }
-        let app = self.app.get().map_or("", String::as_str);
+        let app = self.app.get().map_or("", |(app, _)| app);
         let of_app = all.of_apps.get(app).copied().unwrap_or_default().saturating_add(types);
         let of_all = all.count.saturating_add(types);
         if of_app > MOST_TYPES_OF_AN_APP {
@@ -136,6 +160,13 @@ impl Compiled {
         all.of_apps.insert(app.to_owned(), of_app);
         all.count = of_all;
         all.seen.insert(hash);
+        let is_to_tell = all.is_to_tell(Instant::now());
+        drop(all);
+        if is_to_tell && let Some((_, told)) = self.app.get() {
+            told.worn(&format!(
+                "its guests have brought along {of_all} of the {MOST_TYPES_OF_ALL} WebAssembly types that all may"
+            ));
+        }
         None
     }
 
@@ -193,9 +224,15 @@ impl Compiled {
 mod tests {
     use super::*;
 
+    struct Nobody;
+
+    impl Abandon for Nobody {
+        fn abandon(&self, _: nexus_guest::Stop) {}
+    }
+
     fn guest_of(app: &str) -> Compiled {
         let compiled = Compiled::default();
-        compiled.is_of(app);
+        compiled.is_of(app, Rc::new(Nobody));
         compiled
     }
 
@@ -205,6 +242,18 @@ mod tests {
         assert_eq!(guest.refuses_types(Declared::Tag, 1, b"i32 "), None);
         assert!(guest.refuses_types(Declared::Section, MOST_TYPES_OF_AN_APP, b"i32 ").is_some());
         assert_eq!(guest.refuses_types(Declared::Tag, 1, b"i32 "), None);
+    }
+
+    #[test]
+    fn the_host_is_told_once_when_the_types_wear_out_but_not_right_after_the_start() {
+        let start = Instant::now();
+        let mut types = Types::default();
+        assert!(!types.is_to_tell(start));
+        assert!(!types.is_to_tell(start + WORN_AFTER), "there are none");
+        types.count = WORN_TYPES;
+        assert!(!types.is_to_tell(start + WORN_AFTER / 2));
+        assert!(types.is_to_tell(start + WORN_AFTER));
+        assert!(!types.is_to_tell(start + 2 * WORN_AFTER));
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl JsGuest {
         let isolate =
             Isolate::new(services).ok_or_else(|| LoadError::new("the snapshot does not fit this V8"))?;
         let Isolate { mut isolate, context, state } = isolate;
-        state.compiled.is_of(app.name().as_str());
+        state.compiled.is_of(app.name().as_str(), state.services.abandon.clone());
         let (dispatch, abort) = {
             v8::scope_with_context!(let scope, &mut isolate, &context);
             let broken = || LoadError::new("the snapshot is incomplete");

@@ -18,6 +18,10 @@ impl Abandon for Lost {
             lose(&self.0, stop);
         }
     }
+
+    fn worn(&self, why: &str) {
+        self.0.tell(Event::Spent { app: self.0.index, why: why.to_owned() });
+    }
 }
 
 /// Answers the worker's clients, closes its connections, and has the host start another worker for its app. For who

@@ -220,6 +220,10 @@ impl Guest for LabGuest {
                     std::thread::park();
                 }
             }
+            "wear" => {
+                self.abandon.worn("the lab is worn out");
+                responder.send(Ok(reply("worn")));
+            }
             // Holds so many megabytes from here on.
             "grow" => {
                 self.turn(|| {
