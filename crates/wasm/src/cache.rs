@@ -14,7 +14,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
@@ -26,6 +26,9 @@ const SEAL: &[u8; 8] = b"nexus-cw";
 /// When the files have more bytes than this together, those that were not used for longest go, until they have no more
 /// than three quarters of it.
 const MOST: u64 = 4 << 30;
+
+/// A file that is not complete is one that its writer has left behind when it has not changed for so long.
+const LEFT: Duration = Duration::from_secs(3600);
 
 /// Names content, as compiled by an engine.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -131,13 +134,18 @@ impl Cache {
     /// Removes what was not used for longest, if there is more than so many bytes. Who has a file mapped keeps it.
     fn shrink(&self, most: u64) {
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
+        let may_go = |path: &Path, modified: SystemTime| match path.extension()?.to_str()? {
+            "cwasm" => Some(()),
+            "new" => modified.elapsed().is_ok_and(|age| age > LEFT).then_some(()),
+            _ => None,
+        };
         let mut files: Vec<(SystemTime, u64, PathBuf)> = entries
             .flatten()
             .filter_map(|entry| {
                 let (metadata, path) = (entry.metadata().ok()?, entry.path());
-                let is_code =
-                    path.extension().is_some_and(|extension| extension == "cwasm" || extension == "new");
-                (is_code && metadata.is_file()).then_some((metadata.modified().ok()?, metadata.len(), path))
+                let modified = metadata.modified().ok()?;
+                may_go(&path, modified)?;
+                metadata.is_file().then_some((modified, metadata.len(), path))
             })
             .collect();
         let mut total: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
@@ -251,7 +259,7 @@ mod tests {
         for (age, key) in keys.iter().enumerate() {
             cache.store(key, &[0; 1000]).unwrap();
             let file = File::options().write(true).open(cache.path(key)).unwrap();
-            file.set_modified(SystemTime::now() - std::time::Duration::from_secs(1000 - age as u64)).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(1000 - age as u64)).unwrap();
         }
         let source = wat::parse_str("(component)").unwrap();
         let used = Key::new(&engine, &source);
@@ -272,8 +280,14 @@ mod tests {
         cache.shrink(all - 1);
         assert!(!there()[0] && there()[4], "{:?}", there());
         assert!(cache.load(&engine, &used).is_some() && temp.0.join("other").exists());
+        // Somebody else may be writing one; the other's writer has died.
+        let [begun, left] = [".1-1.new", ".1-2.new"].map(|name| temp.0.join(name));
+        fs::write(&begun, [0; 1000]).unwrap();
+        fs::write(&left, [0; 1000]).unwrap();
+        File::options().write(true).open(&left).unwrap().set_modified(SystemTime::now() - 2 * LEFT).unwrap();
         cache.shrink(0);
         assert_eq!(there(), [false; 5]);
+        assert!(begun.exists() && !left.exists());
     }
 
     #[test]
