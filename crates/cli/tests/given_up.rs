@@ -31,7 +31,10 @@ fn lose(nexus: &Nexus) {
 #[test]
 fn a_thread_that_goes_on_keeps_no_process_from_ending() {
     let folder = folder();
-    let mut alone = Start::in_folder(folder.path()).args(&["--no-supervisor", "--grace", "1 m"]).start();
+    let mut alone = Start::in_folder(folder.path())
+        .with_default_limits()
+        .args(&["--no-supervisor", "--grace", "1 m"])
+        .start();
     lose(&alone);
     assert_eq!(alone.stop(), Some(0));
     assert_eq!(alone.errors(), "", "it ends in order");
@@ -40,7 +43,7 @@ fn a_thread_that_goes_on_keeps_no_process_from_ending() {
 #[test]
 fn a_host_is_replaced_and_dies_without_holding_it_against_the_app() {
     let folder = folder();
-    let mut nexus = Nexus::serve(folder.path());
+    let mut nexus = Start::in_folder(folder.path()).with_default_limits().start();
     lose(&nexus);
     let old = nexus.host();
     nexus.signal("USR2");

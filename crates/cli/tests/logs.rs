@@ -99,7 +99,7 @@ fn the_least_level_is_chosen() {
             .args(&["--log-level", level, "--listen", "unix:app.sock"])
             .start();
         let socket = folder.path().join("app.sock");
-        harness::until("the socket", || socket.exists().then_some(()));
+        harness::until("the socket", || std::os::unix::net::UnixStream::connect(&socket).ok());
         assert_eq!(
             harness::Client::connect(&format!("unix:{}", socket.display())).get("/levels").status,
             200

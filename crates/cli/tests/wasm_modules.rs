@@ -299,12 +299,13 @@ fn large_and_many_wasm_files_are_bounded_and_harm_no_neighbour() {
         ("functions/index.js", main),
         ("types/index.js", main),
         ("more-types/index.js", more_types),
-        ("more-types/nexus.toml", "[limits]\ncpu = \"10 s\"\n"),
+        ("more-types/nexus.toml", "[limits]\ncpu = \"1 m\"\nstartup = \"1 m\"\n"),
         ("slow/index.js", main),
         ("slow/nexus.toml", "[limits]\nstartup = \"5 ms\"\n"),
         ("again/index.js", again),
+        ("again/nexus.toml", "[limits]\ncpu = \"50 ms\"\n"),
         ("many/index.js", many),
-        ("many/nexus.toml", "[limits]\ncpu = \"10 s\"\nmemory = \"1 GB\"\n"),
+        ("many/nexus.toml", "[limits]\ncpu = \"1 m\"\nmemory = \"1 GB\"\n"),
     ]);
     folder.write("noise/x.wasm", noise(10 << 20));
     folder.write("larger/x.wasm", noise(20 << 20));

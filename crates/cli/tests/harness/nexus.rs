@@ -14,6 +14,9 @@ use super::{Client, DEADLINE, Response, split_url, until};
 pub(crate) const OWN_GROUP: [&str; 3] =
     ["python3", "-c", "import os, sys; os.setpgid(0, 0); os.execv(sys.argv[1], sys.argv[1:])"];
 
+/// A host's configuration.
+const SPACIOUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/harness/spacious.toml");
+
 /// How `nexus serve` is to be started.
 pub(crate) struct Start<'a> {
     folder: &'a Path,
@@ -22,12 +25,22 @@ pub(crate) struct Start<'a> {
     paths: Vec<String>,
     log: bool,
     admin: bool,
+    spacious: bool,
 }
 
 impl<'a> Start<'a> {
-    /// In this folder, serving it. A `nexus-host.toml` in it is the host's configuration.
+    /// In this folder, serving it. A `nexus-host.toml` in it is the host's configuration; without one, apps may compute
+    /// for long unless their manifest says otherwise, so that no test fails for a busy or slow machine.
     pub(crate) fn in_folder(folder: &'a Path) -> Self {
-        Self { folder, args: Vec::new(), env: Vec::new(), paths: Vec::new(), log: true, admin: true }
+        Self {
+            folder,
+            args: Vec::new(),
+            env: Vec::new(),
+            paths: Vec::new(),
+            log: true,
+            admin: true,
+            spacious: true,
+        }
     }
 
     /// With more arguments.
@@ -60,6 +73,12 @@ impl<'a> Start<'a> {
         self
     }
 
+    /// With the limits that an app has by default.
+    pub(crate) fn with_default_limits(mut self) -> Self {
+        self.spacious = false;
+        self
+    }
+
     /// The command line, from the program on.
     pub(crate) fn command_line(&self) -> Vec<String> {
         let mut line = vec![env!("CARGO_BIN_EXE_nexus").to_owned(), "serve".to_owned()];
@@ -75,6 +94,11 @@ impl<'a> Start<'a> {
         }
         if !self.args.iter().any(|arg| arg == "--port") {
             line.extend(["--port".into(), "0".into()]);
+        }
+        let is_configured =
+            self.folder.join("nexus-host.toml").exists() || self.args.iter().any(|arg| arg == "--config");
+        if self.spacious && !is_configured {
+            line.extend(["--config".into(), SPACIOUS.into()]);
         }
         line.extend(self.args.iter().cloned());
         line
