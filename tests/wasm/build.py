@@ -193,6 +193,12 @@ def wasi():
     shutil.copyfile(core, HERE / "wasi.wasm")
 
 
+def words():
+    """The example's command: a core module of preview 1."""
+    folder = EXAMPLES / "wasm-files"
+    shutil.copyfile(compile_c("wasm-files", folder / "words.c"), folder / "words.wasm")
+
+
 def rust_component(source, output, wasi=WASI, feature="default"):
     """A component in Rust, with one of its features. It is built in a copy, which gets the WASI packages."""
     name, folder = source.name, TOOLS / "build" / source.name
@@ -224,6 +230,7 @@ GUESTS = {
     # plain.wat is checked in as text alone; that it parses is all there is to see.
     "plain": lambda: jco("parse", HERE / "plain.wat", "-o", TOOLS / "build" / "plain.wasm"),
     "wasm-c": lambda: c_component("wasm-c", EXAMPLES / "wasm-c" / "app.c", "greeting", EXAMPLES / "wasm-c" / "app.wasm"),
+    "wasm-files": words,
     "p3-service": lambda: rust_component(HERE / "p3", HERE / "p3-service.wasm", WASI_03, "service"),
     "p3-command": lambda: rust_component(HERE / "p3", HERE / "p3-command.wasm", WASI_03, "command"),
     "wasm-rust": lambda: rust_component(EXAMPLES / "wasm-rust", EXAMPLES / "wasm-rust" / "app.wasm"),
@@ -238,7 +245,7 @@ def main(names):
     for name in names or GUESTS:
         GUESTS[name]()
         print(f"built {name}")
-    for file in sorted([*HERE.glob("*.wasm"), *EXAMPLES.glob("*/app.wasm")]):
+    for file in sorted([*HERE.glob("*.wasm"), *EXAMPLES.glob("*/*.wasm")]):
         size = file.stat().st_size
         print(f"{size:7} {file.relative_to(ROOT)}")
         if size > LARGEST:
