@@ -307,3 +307,40 @@ fn hundreds_of_clients_that_go_away_leave_nothing_behind() {
     assert_eq!(nexus.get("app", "/ok").text(), "ok");
     assert_eq!(nexus.metric("nexus_cold_starts_total{app=\"app\"}"), 1.0);
 }
+
+#[test]
+fn the_first_responses_of_a_fresh_guest_have_all_their_fields() {
+    // Guests start from a snapshot in which requests have been answered.
+    let answers = [
+        ("new Response('x')", &[("content-type", "text/plain;charset=UTF-8")][..]),
+        (
+            "new Response('x', { headers: { 'content-type': 'text/plain' } })",
+            &[("content-type", "text/plain")],
+        ),
+        ("Response.json({})", &[("content-type", "application/json")]),
+        ("new Response(null)", &[]),
+        (
+            "new Response('x', { headers: { 'x-a': '1' } })",
+            &[("x-a", "1"), ("content-type", "text/plain;charset=UTF-8")],
+        ),
+        (
+            "new Response(new Uint8Array(3), { headers: { 'content-type': 'image/png' } })",
+            &[("content-type", "image/png")],
+        ),
+    ];
+    let folder = Folder::new(&[]);
+    for (number, (answer, _)) in answers.iter().enumerate() {
+        folder
+            .write(&format!("app-{number}/index.js"), format!("export default {{ fetch: () => {answer} }};"));
+    }
+    let nexus = Nexus::serve(folder.path());
+    for (number, (answer, fields)) in answers.iter().enumerate() {
+        for _ in 0..3 {
+            let response = nexus.get(&format!("app-{number}"), "/");
+            let own = ["content-length", "x-request-id", "date"];
+            let mut found: Vec<(&str, &str)> = response.headers.iter().map(|(n, v)| (&**n, &**v)).collect();
+            found.retain(|(name, _)| !own.contains(name));
+            assert_eq!(found, *fields, "{answer}");
+        }
+    }
+}

@@ -115,7 +115,7 @@ fn is_field_value(value: &[u8]) -> bool {
 
 /// The header lists that `dispatch.js` keeps here, by their numbers; those are in its hands.
 #[derive(Default)]
-pub(crate) struct KeptHeaders([HeaderList; 4]);
+pub(crate) struct KeptHeaders([Option<HeaderList>; 4]);
 
 /// The header fields of a response: those kept under a number if nothing else is given, else those that are given, which
 /// may be kept under it.
@@ -127,13 +127,17 @@ fn kept_or_given(
     let number = v8::Local::<v8::Integer>::try_from(args.get(3)).map_or(-1, |number| number.value());
     let number = usize::try_from(number).ok();
     if args.length() == 4 {
-        return state.kept_headers.borrow().0.get(number?).cloned();
+        let kept = number.and_then(|number| state.kept_headers.borrow().0.get(number)?.clone());
+        if kept.is_none() {
+            throw_type_error(scope, "no header fields are kept under this number");
+        }
+        return kept;
     }
     let headers = header_fields(scope, args, 4)?;
     if let Some(number) = number
         && let Some(place) = state.kept_headers.borrow_mut().0.get_mut(number)
     {
-        place.clone_from(&headers);
+        *place = Some(headers.clone());
     }
     Some(headers)
 }

@@ -20,5 +20,6 @@
   }
   nexus.forgetApp();
   nexus.forgetOffsets();
+  nexus.forgetHeaders();
   for (const name of Object.keys(ops)) delete ops[name];
 })
