@@ -102,6 +102,11 @@
     if (original.prototype !== undefined) replace(original.prototype, "constructor", made);
     replace(native, name, made);
   }
+  // What V8 counts nowhere: the stack of a call that is suspended, and what a memory grows by through its own buffer.
+  const absent = ["promising", "Suspending", "SuspendError"];
+  for (let i = 0; i < absent.length; i++) delete native[absent[i]];
+  delete NativeMemory.prototype.toResizableBuffer;
+  delete NativeMemory.prototype.toFixedLengthBuffer;
   // For files that are imported and cannot be compiled.
   nexus.compileError = (message) => new CompileError(message);
   // An import may be what has this file run: what the guest itself has put there stays.
