@@ -1,10 +1,14 @@
 //! Builds the V8 snapshot: runs the eager files of `src/web` in a fresh isolate and keeps its heap.
 //!
-//! No native function exists here. The snapshot refers to none, so this script needs nothing of the crate but
-//! the JavaScript files.
+//! No native function exists here. The snapshot refers to one, by its number (see `lazy_global`), so this script needs
+//! nothing of the crate but the JavaScript files.
 #![allow(missing_docs, unsafe_code, clippy::unwrap_used, clippy::disallowed_methods)]
 
+use std::ffi::c_void;
 use std::path::{Path, PathBuf};
+use std::ptr::null_mut;
+
+use v8::MapFnTo;
 
 #[path = "src/web/sources.rs"]
 mod sources;
@@ -59,7 +63,10 @@ fn read(web: &Path, file: &str) -> String {
 }
 
 fn snapshot(web: &Path) -> Vec<u8> {
-    let mut isolate = v8::Isolate::snapshot_creator(None, None);
+    let getter: v8::AccessorNameGetterCallback = lazy_global.map_fn_to();
+    let references = [getter as *mut c_void, null_mut()];
+    let references = references.map(|pointer| v8::ExternalReference { pointer }).to_vec();
+    let mut isolate = v8::Isolate::snapshot_creator(Some(references.into()), None);
     {
         v8::scope!(let scope, &mut isolate);
         let context = v8::Context::new(scope, v8::ContextOptions::default());
@@ -82,13 +89,30 @@ fn snapshot(web: &Path) -> Vec<u8> {
         let nexus = v8::Local::<v8::Object>::try_from(nexus).unwrap();
         let key = v8::String::new(scope, "lazy").unwrap();
         let lazy = v8::Local::<v8::Function>::try_from(nexus.get(scope, key.into()).unwrap()).unwrap();
+        let key = v8::String::new(scope, "scopePrototype").unwrap();
+        let inherited = v8::Local::<v8::Object>::try_from(nexus.get(scope, key.into()).unwrap()).unwrap();
         for (files, names) in sources::LAZY {
-            let [files, names] = [files, names].map(|list| {
+            let lists = [files, names].map(|list| {
                 let list: Vec<v8::Local<'_, v8::Value>> =
                     list.iter().map(|text| v8::String::new(scope, text).unwrap().into()).collect();
                 v8::Array::new_with_elements(scope, &list).into()
             });
-            lazy.call(scope, nexus.into(), &[files, names]).unwrap();
+            let group = lazy.call(scope, nexus.into(), &lists).unwrap();
+            for name in names.iter().filter(|name| !name.starts_with("nexus.")) {
+                let (holder, name) = match name.strip_prefix("scope.") {
+                    Some(name) => (inherited, name),
+                    None => (context.global(scope), *name),
+                };
+                // Interfaces are not enumerable, operations are.
+                let attribute = if name.starts_with(|c: char| c.is_ascii_uppercase()) {
+                    v8::PropertyAttribute::DONT_ENUM
+                } else {
+                    v8::PropertyAttribute::NONE
+                };
+                let name = v8::String::new(scope, name).unwrap();
+                let getter = v8::AccessorConfiguration::new(lazy_global).property_attribute(attribute);
+                holder.set_accessor_with_configuration(scope, name.into(), getter.data(group)).unwrap();
+            }
         }
         scope.set_default_context(context);
         let index = scope.add_context_data(context, nexus);
@@ -96,6 +120,17 @@ fn snapshot(web: &Path) -> Vec<u8> {
     }
     let blob = isolate.create_blob(v8::FunctionCodeHandling::Keep).unwrap();
     blob.to_vec()
+}
+
+/// Stands for the getter of the lazy globals (`src/isolate.rs`), which has the same place among an isolate's external
+/// references.
+fn lazy_global<'s>(
+    _scope: &mut v8::PinScope<'s, '_>,
+    _name: v8::Local<'s, v8::Name>,
+    _args: v8::PropertyCallbackArguments<'s>,
+    _rv: v8::ReturnValue<'_, v8::Value>,
+) {
+    fail("a lazy global was read while the snapshot was made");
 }
 
 fn function<'s>(scope: &mut v8::PinScope<'s, '_>, file: &str, source: &str) -> v8::Local<'s, v8::Function> {

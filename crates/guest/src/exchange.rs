@@ -186,6 +186,23 @@ pub struct Canceller {
 }
 
 impl Canceller {
+    /// Whether there is an answer.
+    pub fn is_answered(&self) -> bool {
+        self.exchange.answered.get()
+    }
+
+    /// The guest's CPU time for the request so far.
+    pub fn cpu(&self) -> Duration {
+        Duration::from_nanos(self.exchange.cpu.get())
+    }
+
+    /// Has whoever waits for the reply look again, whether there is one or not.
+    pub fn wake(&self) {
+        if let Some(waker) = self.exchange.waiter.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
     /// Fails the request unless it has an answer. Gives whether it had none.
     pub fn fail(&self, failure: Failure) -> bool {
         self.exchange.answer(Err(failure))

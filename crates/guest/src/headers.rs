@@ -1,7 +1,9 @@
 //! Header fields as both sides of the seam pass them: in order, duplicates kept, names in
 //! lower case, all bytes in one buffer.
 
+use std::any::Any;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 /// An ordered list of header fields.
 ///
@@ -9,13 +11,31 @@ use std::fmt;
 /// Names are stored in lower case. The list checks nothing else: whoever fills it from outside
 /// input has parsed it (HTTP/1.1: RFC 9110 section 5).
 ///
+/// A list that many responses have in common can be shared ([`HeaderList::share`]): its clones cost no allocation
+/// then, and a server can keep the form with it in which it sends it ([`HeaderList::kept`]).
+///
 /// ```
 /// let mut headers = nexus_guest::HeaderList::new();
 /// headers.push(b"Content-Type", b"text/plain");
 /// assert_eq!(headers.get("content-type"), Some(&b"text/plain"[..]));
 /// ```
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct HeaderList {
+#[derive(Clone)]
+pub struct HeaderList(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    Own(Fields),
+    /// Copied before it is changed.
+    Shared(Arc<Shared>),
+}
+
+struct Shared {
+    fields: Fields,
+    kept: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+#[derive(Clone, Default)]
+struct Fields {
     bytes: Vec<u8>,
     fields: Vec<Field>,
 }
@@ -31,12 +51,56 @@ struct Field {
 impl HeaderList {
     /// An empty list; allocates nothing.
     pub const fn new() -> Self {
-        Self { bytes: Vec::new(), fields: Vec::new() }
+        Self(Repr::Own(Fields { bytes: Vec::new(), fields: Vec::new() }))
     }
 
     /// An empty list with room for `fields` fields of `bytes` bytes in all.
     pub fn with_capacity(fields: usize, bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), fields: Vec::with_capacity(fields) }
+        Self(Repr::Own(Fields { bytes: Vec::with_capacity(bytes), fields: Vec::with_capacity(fields) }))
+    }
+
+    /// Makes the list one that its clones share. Whoever changes it gets a list of its own again.
+    pub fn share(&mut self) {
+        if let Repr::Own(fields) = &mut self.0 {
+            let fields = std::mem::take(fields);
+            self.0 = Repr::Shared(Arc::new(Shared { fields, kept: OnceLock::new() }));
+        }
+    }
+
+    /// What is kept with a shared list and all its clones, made from it at the first call. `None` if the list is not
+    /// shared, or what is kept is of another type.
+    ///
+    /// ```
+    /// let mut headers = nexus_guest::HeaderList::from_iter([("a", "1"), ("b", "2")]);
+    /// headers.share();
+    /// assert_eq!(headers.kept(|list| list.len()), Some(&2));
+    /// assert_eq!(headers.clone().kept(|_| 0usize), Some(&2));
+    /// ```
+    pub fn kept<T: Any + Send + Sync>(&self, make: impl FnOnce(&Self) -> T) -> Option<&T> {
+        match &self.0 {
+            Repr::Own(_) => None,
+            Repr::Shared(shared) => shared.kept.get_or_init(|| Box::new(make(self))).downcast_ref(),
+        }
+    }
+
+    #[inline]
+    fn fields(&self) -> &Fields {
+        match &self.0 {
+            Repr::Own(fields) => fields,
+            Repr::Shared(shared) => &shared.fields,
+        }
+    }
+
+    /// The list's own fields, to be changed.
+    #[inline]
+    fn own(&mut self) -> &mut Fields {
+        if let Repr::Shared(shared) = &self.0 {
+            self.0 = Repr::Own(shared.fields.clone());
+        }
+        match &mut self.0 {
+            Repr::Own(fields) => fields,
+            Repr::Shared(_) => unreachable!("it was replaced just now"),
+        }
     }
 
     /// Adds a field at the end. The name is put into lower case.
@@ -44,36 +108,39 @@ impl HeaderList {
     /// A list holds at most 4 GiB of bytes; a field beyond that is not added. The host's head
     /// limit lies far below.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        let start = self.bytes.len();
+        let Fields { bytes, fields } = self.own();
+        let start = bytes.len();
         if start + name.len() + value.len() > u32::MAX as usize {
             return;
         }
-        self.bytes.extend_from_slice(name);
-        self.bytes[start..].make_ascii_lowercase();
-        self.bytes.extend_from_slice(value);
-        self.fields.push(Field { start: start as u32, name: name.len() as u32, value: value.len() as u32 });
+        bytes.extend_from_slice(name);
+        bytes[start..].make_ascii_lowercase();
+        bytes.extend_from_slice(value);
+        fields.push(Field { start: start as u32, name: name.len() as u32, value: value.len() as u32 });
     }
 
     /// Adds a field whose bytes `fill` appends to the buffer: first the name, then, after
     /// returning the name's length, the value. Saves the copy for those who can write in place.
     pub fn push_with(&mut self, fill: impl FnOnce(&mut Vec<u8>) -> usize) {
-        let start = self.bytes.len();
-        let name = fill(&mut self.bytes);
-        let written = self.bytes.len().saturating_sub(start);
-        if self.bytes.len() > u32::MAX as usize || name > written {
-            self.bytes.truncate(start);
+        let Fields { bytes, fields } = self.own();
+        let start = bytes.len();
+        let name = fill(bytes);
+        let written = bytes.len().saturating_sub(start);
+        if bytes.len() > u32::MAX as usize || name > written {
+            bytes.truncate(start);
             return;
         }
-        self.bytes[start..start + name].make_ascii_lowercase();
-        self.fields.push(Field { start: start as u32, name: name as u32, value: (written - name) as u32 });
+        bytes[start..start + name].make_ascii_lowercase();
+        fields.push(Field { start: start as u32, name: name as u32, value: (written - name) as u32 });
     }
 
     /// The fields in order, as (name in lower case, value).
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> + Clone {
-        self.fields.iter().map(|field| {
+        let Fields { bytes, fields } = self.fields();
+        fields.iter().map(|field| {
             let start = field.start as usize;
             let middle = start + field.name as usize;
-            (&self.bytes[start..middle], &self.bytes[middle..middle + field.value as usize])
+            (&bytes[start..middle], &bytes[middle..middle + field.value as usize])
         })
     }
 
@@ -99,8 +166,8 @@ impl HeaderList {
 
     /// Removes every field called `name` (in lower case). Its bytes stay in the buffer.
     pub fn remove(&mut self, name: &str) {
-        let bytes = &self.bytes;
-        self.fields.retain(|f| {
+        let Fields { bytes, fields } = self.own();
+        fields.retain(|f| {
             let start = f.start as usize;
             &bytes[start..start + f.name as usize] != name.as_bytes()
         });
@@ -108,25 +175,45 @@ impl HeaderList {
 
     /// The number of fields.
     pub fn len(&self) -> usize {
-        self.fields.len()
+        self.fields().fields.len()
     }
 
     /// The bytes of all names and values, those of removed fields included.
     pub fn byte_length(&self) -> usize {
-        self.bytes.len()
+        self.fields().bytes.len()
     }
 
     /// Whether there is no field.
     pub fn is_empty(&self) -> bool {
-        self.fields.is_empty()
+        self.fields().fields.is_empty()
     }
 
-    /// Empties the list and keeps its allocations.
+    /// Empties the list. One that is not shared keeps its allocations.
     pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.fields.clear();
+        match &mut self.0 {
+            Repr::Own(Fields { bytes, fields }) => {
+                bytes.clear();
+                fields.clear();
+            }
+            Repr::Shared(_) => *self = Self::new(),
+        }
     }
 }
+
+impl Default for HeaderList {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// By their fields, in order.
+impl PartialEq for HeaderList {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for HeaderList {}
 
 impl fmt::Debug for HeaderList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -162,6 +249,23 @@ mod tests {
         assert_eq!(list.get("x"), Some(&b""[..]));
         list.remove("set-cookie");
         assert_eq!(list.len(), 1);
+    }
+
+    #[test]
+    fn a_shared_list_is_changed_for_its_owner_alone() {
+        let mut list = HeaderList::from_iter([("a", "1")]);
+        assert_eq!(list.kept(HeaderList::len), None, "it is not shared");
+        list.share();
+        let (mut longer, mut shorter, mut empty) = (list.clone(), list.clone(), list.clone());
+        assert_eq!(list.kept(HeaderList::len), Some(&1));
+        longer.push(b"B", b"2");
+        shorter.remove("a");
+        empty.clear();
+        assert_eq!((list.len(), longer.len(), shorter.len(), empty.len()), (1, 2, 0, 0));
+        assert_eq!(longer.get("b"), Some(&b"2"[..]));
+        assert_eq!(longer.kept(HeaderList::len), None, "it is not shared any more");
+        assert_eq!(list.clone().kept(|_| "another type"), None);
+        assert!(list == HeaderList::from_iter([("a", "1")]) && list != longer);
     }
 
     #[test]

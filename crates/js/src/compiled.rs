@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nexus_guest::Abandon;
 
-use crate::memory::Share;
+use crate::memory::{Memory, Share};
 use crate::state::State;
 
 /// How many WebAssembly functions one guest may have, and all of the process together. V8's table has 8 million places.
@@ -38,6 +38,13 @@ const MODULE: usize = 16 * 1024;
 const FUNCTION: usize = 112;
 const ENTRY: usize = 80;
 
+/// How many calls of WebAssembly one guest may have suspended, and all of the process together. Each has a stack of its
+/// own, which takes two of the 65,530 mappings that a process may have, and which V8 collects in no case: what nothing
+/// will ever resume is there as long as its guest. So each counts as its part of the guest's memory, too: a guest that
+/// has lost many makes room for a fresh one.
+const MOST_SUSPENDED_OF_A_GUEST: usize = 1000;
+const MOST_SUSPENDED_OF_ALL: usize = 10_000;
+
 /// What is in a module, as far as it matters here.
 #[derive(Debug, Default)]
 pub(crate) struct Contents {
@@ -50,11 +57,20 @@ pub(crate) struct Contents {
     /// Its types, some more at most, and their bytes.
     pub(crate) types: usize,
     pub(crate) type_bytes: Vec<u8>,
-    /// Whether it has memory that threads share, or may have for all that is understood.
-    pub(crate) shares: bool,
+    /// Whether it has memory that threads share; `None` if it is not understood, as what is cut off.
+    pub(crate) shares: Option<bool>,
 }
 
 impl Contents {
+    /// Why there must be no such module.
+    pub(crate) fn unfit(&self) -> Option<&'static str> {
+        match self.shares {
+            Some(false) => None,
+            Some(true) => Some("shared memory is not supported"),
+            None => Some("its sections are not understood, and might have shared memory"),
+        }
+    }
+
     /// What V8 will hold for it, in bytes. The machine code of functions that run is not in it.
     pub(crate) fn size(&self) -> usize {
         MODULE + self.bytes + self.functions * FUNCTION + self.entries * ENTRY
@@ -112,11 +128,40 @@ impl Drop for Charge {
     }
 }
 
+/// The suspended calls of all guests.
+static SUSPENDED: AtomicUsize = AtomicUsize::new(0);
+
+/// A place among them.
+struct Place {
+    _memory: Share,
+}
+
+impl Place {
+    fn new(memory: &Memory) -> Self {
+        SUSPENDED.fetch_add(1, Ordering::Relaxed);
+        let mut share = memory.hold();
+        share.grow(usize::try_from(memory.limit()).unwrap_or(usize::MAX) / MOST_SUSPENDED_OF_A_GUEST);
+        Self { _memory: share }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        SUSPENDED.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// What one guest has compiled.
 #[derive(Default)]
 pub(crate) struct Compiled {
     /// The modules that were not collected so far.
     modules: RefCell<Vec<(v8::Weak<v8::Object>, Charge)>>,
+    /// Buffers of WebAssembly memories that grow in place: V8 goes on counting what they were when they were made. That,
+    /// and a share for the rest.
+    growing: RefCell<Vec<(v8::Weak<v8::ArrayBuffer>, usize, Share)>>,
+    /// The promises of calls that were suspended when they were last looked at. Held, for V8 holds the stack even where
+    /// nobody knows the promise any more.
+    suspended: RefCell<Vec<(v8::Global<v8::Promise>, Place)>>,
     /// The app's name, and who is told when there is room for few types more.
     app: OnceCell<(String, Rc<dyn Abandon>)>,
 }
@@ -177,7 +222,7 @@ impl Compiled {
         }
         isolate.memory_pressure_notification(v8::MemoryPressureLevel::Critical);
         isolate.memory_pressure_notification(v8::MemoryPressureLevel::None);
-        self.sweep();
+        self.sweep(isolate);
         self.look(contents.functions)
     }
 
@@ -192,14 +237,15 @@ impl Compiled {
         }
     }
 
-    /// Counts a compiled module for as long as it is there. Looks again, and gives why it must not be.
+    /// Counts a compiled module, which nobody has seen so far, for as long as it is there. Or gives why it must not be:
+    /// the limits are looked at again, for guest code may have run since V8 was asked for it.
     pub(crate) fn hold(
         &self,
         scope: &mut v8::PinScope<'_, '_>,
         module: v8::Local<'_, v8::Object>,
         contents: &Contents,
     ) -> Option<&'static str> {
-        if let Some(reason) = self.refuses(scope, contents) {
+        if let Some(reason) = contents.unfit().or_else(|| self.refuses(scope, contents)) {
             return Some(reason);
         }
         let mut memory = State::of(scope).accounts.memory.hold();
@@ -211,8 +257,62 @@ impl Compiled {
         None
     }
 
-    /// Forgets the modules that were collected.
-    pub(crate) fn sweep(&self) {
+    /// Why no call may be suspended any more; `None` if one may.
+    pub(crate) fn refuses_suspended(&self, scope: &mut v8::PinScope<'_, '_>) -> Option<&'static str> {
+        let look = || {
+            if self.suspended.borrow().len() >= MOST_SUSPENDED_OF_A_GUEST {
+                Some("the app has as many suspended WebAssembly calls as it may (1,000)")
+            } else if SUSPENDED.load(Ordering::Relaxed) >= MOST_SUSPENDED_OF_ALL {
+                Some("all apps together have as many suspended WebAssembly calls as they may")
+            } else {
+                None
+            }
+        };
+        look()?;
+        // What was noted may have settled since.
+        self.sweep_suspended(scope);
+        look()
+    }
+
+    /// Counts the suspended call that this promise is of, until it has settled.
+    pub(crate) fn suspends(&self, scope: &mut v8::PinScope<'_, '_>, promise: v8::Local<'_, v8::Promise>) {
+        if promise.state() == v8::PromiseState::Pending {
+            let place = Place::new(&State::of(scope).accounts.memory);
+            self.suspended.borrow_mut().push((v8::Global::new(scope, promise), place));
+        }
+    }
+
+    fn sweep_suspended(&self, scope: &v8::PinScope<'_, '_, ()>) {
+        if let Ok(mut suspended) = self.suspended.try_borrow_mut() {
+            suspended
+                .retain(|(promise, _)| v8::Local::new(scope, promise).state() == v8::PromiseState::Pending);
+        }
+    }
+
+    /// Counts a buffer of a WebAssembly memory that grows in place.
+    pub(crate) fn grows(&self, scope: &mut v8::PinScope<'_, '_>, buffer: v8::Local<'_, v8::ArrayBuffer>) {
+        let share = State::of(scope).accounts.memory.hold();
+        let (length, buffer) = (buffer.byte_length(), v8::Weak::new(scope, buffer));
+        self.growing.borrow_mut().push((buffer, length, share));
+    }
+
+    /// Forgets the modules and buffers that were collected and the calls that are over, and looks how large the other
+    /// buffers are.
+    pub(crate) fn sweep(&self, isolate: &mut v8::Isolate) {
+        let some = self.growing.try_borrow().is_ok_and(|list| !list.is_empty())
+            || self.suspended.try_borrow().is_ok_and(|list| !list.is_empty());
+        if some {
+            v8::scope!(let scope, isolate);
+            self.sweep_suspended(scope);
+            if let Ok(mut growing) = self.growing.try_borrow_mut() {
+                growing.retain_mut(|(buffer, counted, share)| {
+                    // One that is detached has no bytes.
+                    let length = buffer.to_local(scope).map(|buffer| buffer.byte_length());
+                    share.set(length.unwrap_or(0).saturating_sub(*counted));
+                    length.is_some()
+                });
+            }
+        }
         // A collection may come at any time; the next look is not far.
         if let Ok(mut modules) = self.modules.try_borrow_mut() {
             modules.retain(|(module, _)| !module.is_empty());

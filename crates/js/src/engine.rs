@@ -28,7 +28,7 @@ impl Engine for JsEngine {
         services: Services,
     ) -> LocalBoxFuture<'static, Result<Rc<dyn Guest>, LoadError>> {
         Box::pin(async move {
-            let guest = JsGuest::load(&app, services).await?;
+            let guest = JsGuest::load(&app, services, |_| Some(())).await?;
             Ok(Rc::new(guest) as Rc<dyn Guest>)
         })
     }

@@ -16,7 +16,6 @@ use nexus_guest::{
     USUAL_METHODS, Usage,
 };
 use tokio::time::Sleep;
-use url::Url;
 
 use crate::exception::{describe, load_error};
 use crate::isolate::{Isolate, internal_function};
@@ -24,6 +23,7 @@ use crate::modules;
 use crate::scope::ScopeKey;
 use crate::state::State;
 use crate::web::url_canonical::Layouts;
+use crate::web::url_parser;
 
 /// How long `waitUntil` keeps a request after its response.
 const TAIL: Duration = Duration::from_secs(30);
@@ -44,8 +44,13 @@ pub(crate) struct JsGuest {
 }
 
 impl JsGuest {
-    /// Makes an isolate on this thread, loads the app's main module and waits for its evaluation.
-    pub(crate) async fn load(app: &App, services: nexus_guest::Services) -> Result<Self, LoadError> {
+    /// Makes an isolate on this thread, has `prepare` add to its context, loads the app's main module and waits for its
+    /// evaluation.
+    pub(crate) async fn load(
+        app: &App,
+        services: nexus_guest::Services,
+        prepare: impl FnOnce(&mut v8::PinScope<'_, '_>) -> Option<()>,
+    ) -> Result<Self, LoadError> {
         let main = app.main.as_deref().unwrap_or("index.js");
         let main = ModulePath::new(main)
             .ok_or_else(|| LoadError::new(format!("\"{main}\" is not a module's path")))?;
@@ -56,6 +61,7 @@ impl JsGuest {
         let (dispatch, abort) = {
             v8::scope_with_context!(let scope, &mut isolate, &context);
             let broken = || LoadError::new("the snapshot is incomplete");
+            prepare(scope).ok_or_else(broken)?;
             let dispatch = internal_function(scope, "dispatch").ok_or_else(broken)?;
             let abort = internal_function(scope, "abortRequest").ok_or_else(broken)?;
             (v8::Global::new(scope, dispatch), v8::Global::new(scope, abort))
@@ -137,12 +143,12 @@ impl JsGuest {
         let (text, layout) = if layout != 0 {
             (crate::ops::latin1_string(scope, url.as_bytes()), layout)
         } else {
-            match Url::parse(url) {
-                Ok(parsed) => {
-                    let url = parsed.as_str().as_bytes();
-                    (crate::ops::latin1_string(scope, url), layouts.of(url))
+            match url_parser::parse(url, None) {
+                Some(parsed) => {
+                    let (url, _) = parsed.serialize();
+                    (crate::ops::latin1_string(scope, url.as_bytes()), layouts.of(url.as_bytes()))
                 }
-                Err(_) => (v8::String::new(scope, url).unwrap_or_else(|| v8::String::empty(scope)), 0),
+                None => (v8::String::new(scope, url).unwrap_or_else(|| v8::String::empty(scope)), 0),
             }
         };
         (text.into(), v8::Integer::new_from_unsigned(scope, layout).into())
@@ -206,10 +212,18 @@ impl JsGuest {
         }
     }
 
-    /// Logs the promises that were rejected in this turn and not handled. Gives whether there were any.
+    /// Tells of the promises that were rejected in this turn and not handled: the guest, if it listens, and the log, unless
+    /// that keeps it from doing so. Gives whether there were any.
     fn report_rejections(&self, scope: &mut v8::PinScope<'_, '_>) -> bool {
         if self.state.rejections.borrow().is_empty() {
             return false;
+        }
+        let late = self.state.rejections.borrow_mut().take_late();
+        for (promise, key) in late {
+            enter(scope, key);
+            let promise = v8::Local::new(scope, promise);
+            let reason = promise.result(scope);
+            call_internal(scope, &self.state, "rejectionHandled", &[promise.into(), reason]);
         }
         let (rejections, more) = self.state.rejections.borrow_mut().take();
         for rejection in rejections {
@@ -219,6 +233,21 @@ impl JsGuest {
             }
             enter(scope, rejection.scope);
             let value = v8::Local::new(scope, rejection.value);
+            if self.state.rejections.borrow().is_heard() {
+                let promise = v8::Local::new(scope, rejection.promise);
+                if promise.has_handler() {
+                    continue;
+                }
+                let log = call_internal(scope, &self.state, "rejectionUnhandled", &[promise.into(), value]);
+                if !promise.has_handler() {
+                    let hash = promise.get_identity_hash().get();
+                    let weak = v8::Weak::new(scope, promise);
+                    self.state.rejections.borrow_mut().note_told(hash, weak);
+                }
+                if log.is_some_and(|log| log.is_false()) {
+                    continue;
+                }
+            }
             let described = describe(scope, value);
             let message = format!("Uncaught (in promise) {}", described.message);
             self.state.log(rejection.scope, Level::Error, message, described.stack);
@@ -281,22 +310,35 @@ fn start(
     }
 }
 
+/// Calls an internal function of the Web APIs' JavaScript; what it throws goes to the log.
+fn call_internal<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    state: &State,
+    name: &str,
+    args: &[v8::Local<'_, v8::Value>],
+) -> Option<v8::Local<'s, v8::Value>> {
+    let function = internal_function(scope, name)?;
+    call_reported(scope, state, function, args)
+}
+
 /// Calls a function of the guest; what it throws goes to the log.
-fn call_reported(
-    scope: &mut v8::PinScope<'_, '_>,
+fn call_reported<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
     state: &State,
     function: v8::Local<'_, v8::Function>,
     args: &[v8::Local<'_, v8::Value>],
-) {
+) -> Option<v8::Local<'s, v8::Value>> {
     v8::tc_scope!(let scope, scope);
     let receiver = v8::undefined(scope).into();
-    if function.call(scope, receiver, args).is_none()
+    let result = function.call(scope, receiver, args);
+    if result.is_none()
         && let Some(exception) = scope.exception()
         && !scope.has_terminated()
     {
         let described = describe(scope, exception);
         state.log(State::current(scope), Level::Error, described.message, described.stack);
     }
+    result
 }
 
 impl Guest for JsGuest {

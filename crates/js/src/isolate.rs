@@ -1,10 +1,15 @@
 //! Making an isolate: from the snapshot, with ops attached and V8's callbacks set.
 
+use std::borrow::Cow;
+use std::ffi::c_void;
+use std::ptr::null_mut;
 use std::rc::Rc;
 
 use nexus_core::Limit;
 use nexus_guest::Services;
+use v8::MapFnTo;
 
+use crate::commit;
 use crate::limits;
 use crate::modules;
 use crate::state::State;
@@ -30,7 +35,9 @@ impl Isolate {
         let limit = limits::heap_limit(services.limits.get(Limit::Memory));
         let params = v8::CreateParams::default()
             .snapshot_blob(snapshot)
+            .external_references(external_references())
             .heap_limits(0, limit)
+            .array_buffer_allocator(commit::allocator())
             .allow_atomics_wait(false);
         let mut isolate = v8::Isolate::new(params);
         isolate.set_microtasks_policy(v8::MicrotasksPolicy::Explicit);
@@ -70,8 +77,41 @@ fn attach(isolate: &mut v8::OwnedIsolate) -> Option<v8::Global<v8::Context>> {
     let registry = v8::Global::new(scope, registry);
     scope.set_slot(Registry(registry));
     let receiver = v8::undefined(scope).into();
-    internal_function(scope, "takeLate")?.call(scope, receiver, &[])?;
+    let group = internal_function(scope, "takeLate")?.call(scope, receiver, &[])?;
+    let name = v8::String::new(scope, "WebAssembly")?;
+    let lazy =
+        v8::AccessorConfiguration::new(lazy_global).property_attribute(v8::PropertyAttribute::DONT_ENUM);
+    context.global(scope).set_accessor_with_configuration(scope, name.into(), lazy.data(group))?;
     Some(v8::Global::new(scope, context))
+}
+
+/// What the snapshot refers to by its place in this list: the getter of the lazy globals. `build.rs` has a stand-in.
+fn external_references() -> Cow<'static, [v8::ExternalReference]> {
+    let getter: v8::AccessorNameGetterCallback = lazy_global.map_fn_to();
+    let references = [getter as *mut c_void, null_mut()];
+    Cow::Owned(references.map(|pointer| v8::ExternalReference { pointer }).to_vec())
+}
+
+/// The getter of a lazy global: has its file run, which puts the value in its place. To guests it is a data property
+/// from the beginning.
+fn lazy_global<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    name: v8::Local<'s, v8::Name>,
+    args: v8::PropertyCallbackArguments<'s>,
+    mut rv: v8::ReturnValue<'_, v8::Value>,
+) {
+    let Some(load) = internal_function(scope, "loadGlobal") else { return };
+    let receiver = v8::undefined(scope).into();
+    // What it throws goes to whoever reads the name.
+    if let Some(value) = load.call(scope, receiver, &[args.data(), name.into()]) {
+        rv.set(value);
+    }
+}
+
+/// The registry of the Web APIs' JavaScript: `nexus`.
+pub(crate) fn registry<'s>(scope: &mut v8::PinScope<'s, '_>) -> Option<v8::Local<'s, v8::Object>> {
+    let registry = scope.get_slot::<Registry>()?.0.clone();
+    Some(v8::Local::new(scope, registry))
 }
 
 /// An internal function of the Web APIs' JavaScript: `nexus.NAME`.
@@ -79,8 +119,7 @@ pub(crate) fn internal_function<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     name: &str,
 ) -> Option<v8::Local<'s, v8::Function>> {
-    let registry = scope.get_slot::<Registry>()?.0.clone();
-    let registry = v8::Local::new(scope, registry);
+    let registry = registry(scope)?;
     let name = v8::String::new(scope, name)?;
     v8::Local::<v8::Function>::try_from(registry.get(scope, name.into())?).ok()
 }
@@ -108,7 +147,7 @@ unsafe extern "C" fn promise_rejected(message: v8::PromiseRejectMessage<'_>) {
         v8::PromiseRejectEvent::PromiseHandlerAddedAfterReject => {
             let hash = promise.get_identity_hash().get();
             let promise = v8::Global::new(scope, promise);
-            state.rejections.borrow_mut().remove(hash, &promise);
+            state.rejections.borrow_mut().remove(hash, &promise, State::current(scope));
         }
         _ => {}
     }

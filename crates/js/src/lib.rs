@@ -11,6 +11,7 @@
 // V8's API needs `unsafe` where it hands out memory and calls back; each use says why it is sound.
 #![allow(unsafe_code)]
 
+mod commit;
 mod compiled;
 mod engine;
 mod exception;
@@ -25,8 +26,10 @@ mod platform;
 mod rejections;
 mod scope;
 mod state;
+pub mod testing;
 mod timers;
 mod web;
 
 pub use engine::JsEngine;
 pub use platform::{InitError, initialize, initialize_for_tests, v8_version};
+pub use web::types::types;

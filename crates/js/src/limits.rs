@@ -17,6 +17,7 @@ use std::time::Duration;
 use nexus_core::Limit;
 use nexus_guest::{Meter, Stop, StopReason, TurnGuard};
 
+use crate::commit;
 use crate::exception::prefix;
 use crate::memory::Memory;
 use crate::scope::ScopeKey;
@@ -24,6 +25,8 @@ use crate::state::State;
 
 /// What a guest gets once beyond its heap's limit, so that stopping it does not itself run out of memory.
 const HEADROOM: usize = 64 * 1024 * 1024;
+/// So many bytes of buffers and WebAssembly memories a guest takes before they are added up.
+const UNSEEN: usize = 1 << 20;
 /// After a turn of so many nanoseconds the heap is measured: it may have grown much without a collection.
 const LONG: u64 = 1_000_000;
 /// How many frames of the guest's stack are told when it is stopped, and the longest name among them, in bytes.
@@ -47,6 +50,8 @@ pub(crate) struct Accounts {
     /// Spent on loading the app so far; `None` once that is over.
     startup: Cell<Option<u64>>,
     isolate: Cell<v8::UnsafeRawIsolatePtr>,
+    /// Taken since they were last added up, see [`may_take`].
+    unseen: Cell<usize>,
 }
 
 impl Accounts {
@@ -57,6 +62,7 @@ impl Accounts {
             turn: Cell::new(Account { before: 0, limit: u64::MAX, which: Limit::Cpu }),
             startup: Cell::new(Some(0)),
             isolate: Cell::new(v8::UnsafeRawIsolatePtr::null()),
+            unseen: Cell::new(0),
         }
     }
 }
@@ -74,6 +80,42 @@ pub(crate) fn heap_limit(memory: u64) -> usize {
     memory.saturating_add((memory / 8).max(8 << 20))
 }
 
+/// Where a guest takes memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// For a new buffer, which V8 notes at once.
+    Anew,
+    /// What grows, or begins to.
+    Grown,
+}
+
+/// Whether the guest that this thread runs may have so many bytes more for its buffers and WebAssembly memories. Beyond
+/// its limit it is to be looked at, as soon as V8 does that; beyond what its heap could be, it gets nothing.
+pub(crate) fn may_take(bytes: usize, how: Taken) -> bool {
+    // SAFETY: `detach` takes it away before the state goes.
+    let Some(state) = (unsafe { RUNNING.get().as_ref() }) else { return true };
+    let accounts = &state.accounts;
+    let unseen = accounts.unseen.get().saturating_add(bytes);
+    let may = if unseen < UNSEEN {
+        accounts.unseen.set(unseen);
+        true
+    } else {
+        accounts.unseen.set(0);
+        // SAFETY: the isolate of the state, on its own thread; this reads one of its counters.
+        let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr_unchecked(accounts.isolate.get()) };
+        accounts.memory.set_external(external(&mut isolate));
+        let (limit, total) = (accounts.memory.limit(), accounts.memory.total().saturating_add(bytes as u64));
+        if total > limit {
+            state.handle.interrupt();
+        }
+        total <= heap_limit(limit).saturating_add(HEADROOM) as u64
+    };
+    if may && how == Taken::Grown {
+        accounts.memory.grow(bytes as u64);
+    }
+    may
+}
+
 /// Sets V8's callbacks of this isolate.
 ///
 /// # Safety
@@ -83,6 +125,7 @@ pub(crate) unsafe fn attach(isolate: &mut v8::Isolate, state: &State) {
     // SAFETY: the pointer is used on this thread while the isolate lives, see `running`.
     state.accounts.isolate.set(unsafe { isolate.as_raw_isolate_ptr() });
     RUNNING.set(state);
+    commit::attach(isolate);
     isolate.add_near_heap_limit_callback(near_heap_limit, data);
     isolate.add_gc_epilogue_callback(collected, data, v8::GCType::kGCTypeAll);
     isolate.set_oom_error_handler(out_of_memory);
@@ -200,7 +243,7 @@ impl State {
     pub(crate) fn measure(&self, isolate: &mut v8::Isolate) {
         let statistics = isolate.get_heap_statistics();
         let memory = &self.accounts.memory;
-        self.compiled.sweep();
+        self.compiled.sweep(isolate);
         memory.set_heap(statistics.used_heap_size() as u64);
         memory.set_external(statistics.external_memory() as u64);
         self.services.watch.set_memory(memory.total());
@@ -286,6 +329,9 @@ unsafe extern "C" fn collected(
     let (mut isolate, state) =
         unsafe { (v8::Isolate::from_raw_isolate_ptr_unchecked(isolate), &*data.cast::<State>()) };
     let memory = &state.accounts.memory;
+    if kind == v8::GCType::kGCTypeMarkSweepCompact {
+        memory.booked();
+    }
     state.measure(&mut isolate);
     if state.services.watch.is_given_up() {
         // It goes on to its end: what V8 holds outside of the heap for the running function would stay here.

@@ -17,6 +17,8 @@ pub(crate) struct Memory {
     heap: Cell<u64>,
     /// Buffers and WebAssembly memories.
     external: Cell<u64>,
+    /// By how much those have grown since the last full collection: V8 has it in its books from then on only.
+    grown: Cell<u64>,
     /// Large bodies that are on their way between the guest and its clients.
     held: Arc<AtomicU64>,
     /// Beyond it the garbage is collected, to see what is really held.
@@ -39,6 +41,7 @@ impl Memory {
             limit,
             heap: Cell::new(0),
             external: Cell::new(0),
+            grown: Cell::new(0),
             held: Arc::default(),
             threshold: Cell::new(soft(limit)),
             turns: Cell::new(0),
@@ -78,9 +81,20 @@ impl Memory {
         self.external.set(external);
     }
 
+    /// A resizable buffer or a WebAssembly memory has grown, or is about to.
+    pub(crate) fn grow(&self, bytes: u64) {
+        self.grown.set(self.grown.get().saturating_add(bytes));
+    }
+
+    /// All garbage was collected: V8's books are right.
+    pub(crate) fn booked(&self) {
+        self.grown.set(0);
+    }
+
     pub(crate) fn total(&self) -> u64 {
         // Relaxed: a figure that guards nothing.
-        self.heap.get() + self.external.get() + self.held.load(Ordering::Relaxed)
+        let held = self.held.load(Ordering::Relaxed);
+        (self.heap.get() + self.external.get() + held).saturating_add(self.grown.get())
     }
 
     /// Whether it may be beyond what the guest is to hold, if none of it is garbage.
@@ -134,6 +148,13 @@ impl Share {
         self.bytes += bytes as u64;
         self.held.fetch_add(bytes as u64, Ordering::Relaxed);
     }
+
+    /// It is this much from now on.
+    pub(crate) fn set(&mut self, bytes: usize) {
+        let bytes = bytes as u64;
+        self.held.fetch_add(bytes.wrapping_sub(self.bytes), Ordering::Relaxed);
+        self.bytes = bytes;
+    }
 }
 
 impl Drop for Share {
@@ -167,6 +188,29 @@ mod tests {
         assert!(memory.total() >= 100_000);
         drop(piece);
         assert_eq!(memory.total(), 0);
+    }
+
+    #[test]
+    fn a_share_grows_and_shrinks() {
+        let memory = Memory::new(1 << 20);
+        let mut share = memory.hold();
+        for bytes in [100, 1000, 10, 0, 500] {
+            share.set(bytes);
+            assert_eq!(memory.total(), bytes as u64);
+        }
+        drop(share);
+        assert_eq!(memory.total(), 0);
+    }
+
+    #[test]
+    fn what_has_grown_counts_until_it_is_in_the_books() {
+        let memory = Memory::new(1 << 20);
+        memory.grow(600_000);
+        memory.grow(500_000);
+        assert!(memory.is_beyond() && memory.is_high());
+        memory.booked();
+        memory.set_external(1_000_000);
+        assert_eq!(memory.total(), 1_000_000);
     }
 
     #[test]

@@ -17,9 +17,11 @@ const ICU_OF_BUILD: Option<&str> = option_env!("V8_ICU_DATA");
 /// - `no-turboshaft-loop-unrolling`: that phase also drops the stack check of loops that call built-ins only,
 ///   and with it the place where such a loop, once optimised, would notice that it was terminated.
 /// - `no-wasm-native-module-cache`: two guests that compile the same bytes would wait for each other, for good if one
-///   is parked meanwhile.
-const FLAGS: &str =
-    "--single-threaded-gc --stack-size=864 --no-turboshaft-loop-unrolling --no-wasm-native-module-cache";
+///   is parked meanwhile;
+/// - `no-validate-asm`: functions with "use asm" are JavaScript like any other. V8 would make WebAssembly of them, which
+///   nobody counts.
+const FLAGS: &str = "--single-threaded-gc --stack-size=864 --no-turboshaft-loop-unrolling \
+    --no-wasm-native-module-cache --no-validate-asm";
 
 /// Why V8 could not be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +80,7 @@ fn initialize_once(program: &Path, platform: NewPlatform) -> Result<(), InitErro
         // Built with a V8 that brings its data along.
         None => {}
     }
+    crate::commit::link();
     v8::V8::set_flags_from_string(FLAGS);
     v8::V8::set_entropy_source(entropy);
     // Two threads compile hot code in the background for all isolates together.

@@ -24,7 +24,7 @@ use crate::modules::{ImportJob, ModuleMap};
 use crate::operations::{Operations, Outcome};
 use crate::rejections::Rejections;
 use crate::scope::{RequestScope, ScopeKey, Scopes};
-use crate::timers::{TimerId, Timers};
+use crate::timers::{Kind, TimerId, Timers};
 use crate::web::response::KeptHeaders;
 
 /// What a log line takes besides its text, in bytes.
@@ -332,17 +332,17 @@ impl State {
         callback: v8::Global<v8::Function>,
         key: ScopeKey,
         delay: Duration,
-        repeat: bool,
+        kind: Kind,
     ) -> Option<TimerId> {
         if self.timers.borrow().len() >= self.services.limits.size(Limit::Timers) {
             return None;
         }
         if key == ScopeKey::GUEST {
             self.wake();
-            return Some(self.timers.borrow_mut().start(callback, key, delay, repeat));
+            return Some(self.timers.borrow_mut().start(callback, key, delay, kind));
         }
         let id = self.with_scope(key, |scope| {
-            let id = self.timers.borrow_mut().start(callback, key, delay, repeat);
+            let id = self.timers.borrow_mut().start(callback, key, delay, kind);
             scope.timers.insert(id);
             id
         });

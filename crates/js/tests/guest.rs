@@ -89,6 +89,12 @@ async fn bodies_stream_in_both_directions() {
         "export default { async fetch(request) {
             if (request.url.endsWith('/echo')) return new Response(request.body);
             if (request.url.endsWith('/json')) return Response.json({ got: await request.json() });
+            if (request.url.endsWith('/again')) {
+                const other = new Response(request.body), before = request.bodyUsed, text = other.text();
+                const states = [before, request.bodyUsed, request.body.locked, other.bodyUsed];
+                const again = await request.text().catch((error) => error.name);
+                return Response.json([await text, ...states, again]);
+            }
             const reader = request.body.getReader(); const sizes = [];
             for (;;) { const { done, value } = await reader.read(); if (done) break; sizes.push(value.length); }
             return new Response(new ReadableStream({ start(controller) {
@@ -100,6 +106,7 @@ async fn bodies_stream_in_both_directions() {
         ("/echo", &["ab", "cde"][..], "abcde"),
         ("/json", &["{\"a\"", ":1}"], "{\"got\":{\"a\":1}}"),
         ("/sizes", &["xy", "z"], "AAA"),
+        ("/again", &["ab", "cd"], "[\"abcd\",false,true,true,true,\"TypeError\"]"),
     ] {
         let (writer, body) = pipe(64, None);
         let (_, pending) = guest.start(url, body);

@@ -115,6 +115,10 @@ fn heap_buffers_and_webassembly_memories_count_together() {
         ("buffers", "held.push(new Uint8Array(1e6).fill(1));"),
         ("resizable", "held.push(new ArrayBuffer(1e6, { maxByteLength: 2e6 })); held.at(-1).resize(2e6);"),
         ("wasm", "held.push(new WebAssembly.Memory({ initial: 1 })); held.at(-1).grow(15);"),
+        (
+            "wasm, resizable",
+            "held.push(new WebAssembly.Memory({ initial: 1, maximum: 20 })); held.at(-1).toResizableBuffer().resize(1 << 20);",
+        ),
         ("maps", "held.push(new Map(Array.from({ length: 1e4 }, (_, i) => [i, {}])));"),
     ] {
         for (spread, source) in [
@@ -128,9 +132,103 @@ fn heap_buffers_and_webassembly_memories_count_together() {
             let outcome = run(&with_memory(48), &handler(&source), &["/"]);
             assert_stopped(&outcome, StopReason::Memory, Limit::Memory, 48 * MB);
             assert!(!outcome.abandoned, "{name}, {spread}: {outcome:?}");
-            assert!(outcome.memory < 160 * MB, "{name}, {spread}: {}", outcome.memory);
+            // The limit, what V8's heap may have above it, and what it gets once to be unwound.
+            assert!(outcome.memory < (48 + 8 + 64 + 2) * MB, "{name}, {spread}: {}", outcome.memory);
         }
     }
+}
+
+/// The resident memory of this process, in bytes.
+#[cfg(target_os = "linux")]
+#[allow(clippy::disallowed_methods)] // The kernel's account, not a guest's module.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn no_step_takes_more_than_the_whole_limit() {
+    // (module (memory (export "m") 1) (func (export "grow") (result i32) (memory.grow (i32.const 20000))))
+    let module = "new WebAssembly.Module(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 127, 3, 2, 1, 0,
+        5, 3, 1, 0, 1, 7, 12, 2, 1, 109, 2, 0, 4, 103, 114, 111, 119, 0, 0, 10, 10, 1, 8, 0, 65, 160, 156, 1, 64, 0, 11]))";
+    let grown = format!(
+        "const {{ grow, m }} = new WebAssembly.Instance({module}).exports;
+        if (grow() < 0) throw new RangeError(); new Uint8Array(m.buffer).fill(1);"
+    );
+    let steps = [
+        "new Uint8Array(1.3e9).fill(1);",
+        "new Float64Array(2e8).fill(1);",
+        "new Uint8Array(new ArrayBuffer(1.3e9, { maxByteLength: 2 ** 31 })).fill(1);",
+        "const b = new ArrayBuffer(1, { maxByteLength: 2 ** 31 }); b.resize(1.3e9); new Uint8Array(b).fill(1);",
+        "new Uint8Array(new Uint8Array(10).buffer.transfer(1.3e9)).fill(1);",
+        "new Uint8Array(new WebAssembly.Memory({ initial: 20000 }).buffer).fill(1);",
+        "const m = new WebAssembly.Memory({ initial: 1 }); m.grow(20000); new Uint8Array(m.buffer).fill(1);",
+        &grown,
+        // Many in one built-in function, which looks at nothing in between.
+        "new Array(3000).fill(0).map(ArrayBuffer.prototype.slice.bind(new ArrayBuffer(1e6), 0, 1e6));",
+        "new Array(200000).fill(0).map(ArrayBuffer.prototype.slice.bind(new ArrayBuffer(15e3), 0, 15e3));",
+        "const m = new WebAssembly.Memory({ initial: 1 }); new Array(20000).fill(1).map(WebAssembly.Memory.prototype.grow.bind(m));
+         new Uint8Array(m.buffer).fill(1);",
+    ];
+    for step in steps {
+        let source = format!(
+            "try {{ {step} }} catch (error) {{ if (error instanceof RangeError) return new Response('refused'); }}
+             return new Response('taken');"
+        );
+        let (sender, stop) = std::sync::mpsc::channel::<()>();
+        let before = resident();
+        let watch = std::thread::spawn(move || {
+            let mut peak = 0;
+            while stop.try_recv().is_err() {
+                peak = resident().max(peak);
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            peak
+        });
+        let outcome = run(&with_memory(64), &handler(&source), &["/"]);
+        sender.send(()).unwrap();
+        let peak = watch.join().unwrap().saturating_sub(before);
+        match outcome.stop {
+            None => assert_eq!(outcome.text(), "refused", "{step}"),
+            Some(_) => assert_stopped(&outcome, StopReason::Memory, Limit::Memory, 64 * MB),
+        }
+        assert!(!outcome.abandoned, "{step}: {outcome:?}");
+        // Other tests of this process run meanwhile.
+        assert!(peak < 500 * MB, "{step}: {} MB", peak / MB);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+#[allow(clippy::disallowed_methods)] // The kernel's account, not a guest's module.
+fn what_is_given_back_is_made_in_small_pages_again() {
+    let source = handler(
+        "for (let i = 0; i < 10; i++) { new Array(3e6).fill(i); new Uint8Array(12e6).fill(1); 'x'.repeat(1e6).split(''); }
+         return new Response('done');",
+    );
+    assert_eq!(run(&with_memory(256), &source, &["/"]).text(), "done");
+    // Mappings that nobody may access, and that are to be made in huge pages once somebody may.
+    let left = || {
+        let text = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut lines = text.lines();
+        let mut left = 0;
+        while let Some(line) = lines.find(|line| line.contains(" ---p ")) {
+            let flags = lines.by_ref().find_map(|line| line.strip_prefix("VmFlags:"));
+            assert!(flags.is_some(), "{line}");
+            left += usize::from(flags.unwrap().split(' ').any(|flag| flag == "hg"));
+        }
+        left
+    };
+    // Other tests of this process may be just about to say so.
+    let is_clean = (0..50).any(|_| {
+        left() == 0 || {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            false
+        }
+    });
+    assert!(is_clean, "{} mappings", left());
 }
 
 #[test]
@@ -343,11 +441,14 @@ fn a_clone_takes_what_it_holds_and_no_more() {
         let outcome = run(&with_memory(64), &source, &["/"]);
         assert!(outcome.text().parse::<u32>().is_ok_and(|length| length >= 1), "{value}: {outcome:?}");
     }
-    let source =
-        handler("let deep = []; for (let i = 0; i < 1e5; i++) deep = [deep]; structuredClone(deep);");
+    // As deep as it is long: what remains to be done is not on the stack.
+    let source = handler(
+        "let deep = []; for (let i = 0; i < 1e5; i++) deep = [deep];
+         let depth = 0; for (let at = structuredClone(deep); at.length > 0; at = at[0]) depth++;
+         return new Response(String(depth));",
+    );
     let outcome = run(&with_memory(64), &source, &["/"]);
-    assert_eq!(outcome.replies[0].as_ref().unwrap_err().kind, FailureKind::Threw);
-    assert!(outcome.messages()[0].starts_with("RangeError"), "{:?}", outcome.messages());
+    assert_eq!(outcome.text(), "100000", "{outcome:?}");
 }
 
 #[test]

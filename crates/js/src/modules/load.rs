@@ -8,6 +8,7 @@ use super::wasm;
 use crate::exception::{load_error, source_excerpt};
 use crate::scope::ScopeKey;
 use crate::state::State;
+use crate::testing::script_path;
 
 type Scope<'a, 's, 'i> = &'a mut v8::PinScope<'s, 'i>;
 
@@ -380,7 +381,8 @@ fn import<'s>(
     job: &ImportJob,
 ) -> Result<v8::Local<'s, v8::Value>, ImportError<'s>> {
     let state = State::of(scope);
-    let referrer = job.referrer.strip_prefix("file:///").and_then(ModulePath::new);
+    let referrer = job.referrer.strip_prefix("file:///").or_else(|| script_path(&job.referrer));
+    let referrer = referrer.and_then(ModulePath::new);
     let referrer = referrer.ok_or_else(|| ImportError::Refused("import() works in modules only".into()))?;
     let kind = Kind::of_attributes(&job.attributes).map_err(ImportError::Refused)?;
     let path = state.services.modules.resolve(&job.specifier, &referrer);

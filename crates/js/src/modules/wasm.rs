@@ -6,7 +6,7 @@ use nexus_guest::{LoadError, ModulePath};
 use super::load::Fault;
 use crate::ops::{has_room, no_room};
 use crate::state::State;
-use crate::web::wasm::{NO_SHARED_MEMORY, scan};
+use crate::web::wasm::scan;
 
 /// How a file begins: "\0asm", a version and a layer. A component has the other layer (Component Model, Binary.md).
 const MAGIC: &[u8] = b"\0asm";
@@ -71,8 +71,7 @@ fn compile_module<'s>(
     }
     v8::tc_scope!(let scope, scope);
     match v8::WasmModuleObject::compile(scope, bytes) {
-        // Looked at when V8 has said what else may be wrong: nobody has seen the module so far.
-        Some(_) if contents.shares => Err(NO_SHARED_MEMORY.to_owned()),
+        // V8 has said by now what else may be wrong; nobody has seen the module so far.
         Some(module) => match state.compiled.hold(scope, module.into(), &contents) {
             None => Ok(Some(module)),
             Some(reason) => Err(reason.to_owned()),

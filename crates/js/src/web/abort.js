@@ -144,7 +144,7 @@
   }
   nexus.isAbortSignal = isSignal;
   nexus.newAbortSignal = make;
-  nexus.defineEventHandler(AbortSignal.prototype, "abort");
+  nexus.defineEventHandler(AbortSignal.prototype, "abort", isSignal);
   finishInterface(AbortSignal);
 
   class AbortController {

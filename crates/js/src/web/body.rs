@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use nexus_guest::{BodyError, BodySource};
 
 use crate::operations::Outcome;
-use crate::ops::{self, arg_u32, throw_type_error};
+use crate::ops::{self, arg_u32, latin1_string, throw_type_error};
 use crate::scope::{Incoming, ScopeKey};
 use crate::state::State;
 
@@ -19,6 +19,8 @@ pub(crate) const OPS: &[ops::Op] = ops::ops![
     bodyCancel => op_body_cancel,
     utf8Encode => op_utf8_encode,
     utf8Decode => op_utf8_decode,
+    latin1Decode => op_latin1_decode,
+    formBoundary => op_form_boundary,
 ];
 
 type SharedSource = Rc<RefCell<Box<dyn BodySource>>>;
@@ -173,7 +175,8 @@ fn op_utf8_encode<'s>(
     }
 }
 
-/// "UTF-8 decode" of the Encoding Standard: without the byte order mark, errors replaced.
+/// "UTF-8 decode" of the Encoding Standard: without the byte order mark, errors replaced. With a second argument `true`
+/// "UTF-8 decode without BOM", which keeps a mark.
 fn op_utf8_decode<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
@@ -183,18 +186,56 @@ fn op_utf8_decode<'s>(
     if !ops::room(scope, view.byte_length() * 3) {
         return;
     }
+    let keep_mark = args.get(1).is_true();
     let key = State::current(scope);
     State::of(scope).with_scratch(key, view.byte_length(), |bytes| {
         let copied = view.copy_contents(bytes);
-        set_text(scope, rv, &bytes[..copied]);
+        let text = &bytes[..copied];
+        let unmarked = text.strip_prefix(b"\xef\xbb\xbf").filter(|_| !keep_mark);
+        set_text(scope, rv, unmarked.unwrap_or(text));
     });
 }
 
-fn set_text<'s>(scope: &mut v8::PinScope<'s, '_>, mut rv: v8::ReturnValue<'s, v8::Value>, bytes: &[u8]) {
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+/// A string with a character for each byte.
+fn op_latin1_decode<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    let Ok(view) = v8::Local::<v8::ArrayBufferView>::try_from(args.get(0)) else { return };
+    if !ops::room(scope, view.byte_length() * 2) {
+        return;
+    }
+    let key = State::current(scope);
+    State::of(scope).with_scratch(key, view.byte_length(), |bytes| {
+        let copied = view.copy_contents(bytes);
+        match v8::String::new_from_one_byte(scope, &bytes[..copied], v8::NewStringType::Normal) {
+            Some(string) => rv.set(string.into()),
+            None => ops::throw_range_error(scope, TOO_LONG),
+        }
+    });
+}
+
+const TOO_LONG: &str = "the text is longer than a string can be";
+
+/// The random part of a multipart/form-data boundary.
+fn op_form_boundary<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    _args: v8::FunctionCallbackArguments<'s>,
+    mut rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    let mut seed = [0u8; 16];
+    if rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty()) != Ok(seed.len()) {
+        throw_type_error(scope, "the system gives no random numbers");
+        return;
+    }
+    rv.set(latin1_string(scope, format!("{:032x}", u128::from_ne_bytes(seed)).as_bytes()).into());
+}
+
+fn set_text<'s>(scope: &mut v8::PinScope<'s, '_>, mut rv: v8::ReturnValue<'s, v8::Value>, text: &[u8]) {
     match v8::String::new_from_utf8(scope, text, v8::NewStringType::Normal) {
         Some(string) => rv.set(string.into()),
-        None => ops::throw_range_error(scope, "the text is longer than a string can be"),
+        None => ops::throw_range_error(scope, TOO_LONG),
     }
 }
 

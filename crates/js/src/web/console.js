@@ -1,116 +1,88 @@
 // The console. https://console.spec.whatwg.org/
 //
-// Plain strings go straight to the log; everything else is formatted by inspect.js, which is loaded then.
+// Plain strings go straight to the log; everything else is formatted by console_format.js, and all but the usual methods
+// are in console_more.js: both are loaded then.
 (function (nexus) {
   "use strict";
   const { ops } = nexus;
-  const { SafeMap, domString } = nexus.webidl;
-  const { slice } = nexus.builtins.string;
-  const { captureStackTrace } = Error;
+  const { SafeMap } = nexus.webidl;
   // As the native side has them.
   const DEBUG = 0, INFO = 1, WARN = 2, ERROR = 3;
-  let indent = "";
-  const counts = new SafeMap();
-  const timers = new SafeMap();
+  // How far the lines of a request are indented, by the request's number, while it has groups that are open.
+  const indents = (nexus.consoleIndents = new SafeMap());
 
   const emit = (level, text, stack) => {
-    ops.consoleLog(level, indent === "" ? text : nexus.indentLines(text, indent), stack);
+    const indent = indents.size === 0 ? undefined : indents.get(ops.consoleScope());
+    ops.consoleLog(level, indent === undefined ? text : nexus.indentLines(text, indent), stack);
   };
+  /** Logger, section 2.1. */
   const print = (level, args) => {
-    if (!ops.consoleWants(level)) return;
+    if (args.length === 0 || !ops.consoleWants(level)) return;
     emit(level, args.length === 1 && typeof args[0] === "string" ? args[0] : nexus.formatLog(args));
   };
-  const label = (value) => (value === undefined ? "default" : domString(value));
-  const elapsed = (since) => {
-    const ms = ops.performanceNow() - since;
-    return ms < 1000 ? `${+ms.toFixed(3)}ms` : `${+(ms / 1000).toFixed(3)}s`;
-  };
-  const timed = (name, rest) => {
-    const since = timers.get(name);
-    if (since === undefined) {
-      emit(WARN, `Timer "${name}" does not exist`);
-      return;
-    }
-    const text = `${name}: ${elapsed(since)}`;
-    emit(INFO, rest.length === 0 ? text : `${text} ${nexus.formatLog(rest)}`);
-  };
+  nexus.consoleEmit = emit;
+  nexus.consolePrint = print;
 
   const console = {
-    log(...data) {
-      print(INFO, data);
+    assert(condition = false, ...data) {
+      if (!condition) nexus.consoleMore.assert(data);
     },
-    info(...data) {
-      print(INFO, data);
-    },
-    warn(...data) {
-      print(WARN, data);
-    },
-    error(...data) {
-      print(ERROR, data);
+    clear() {
+      indents.delete(ops.consoleScope());
     },
     debug(...data) {
       print(DEBUG, data);
     },
-    trace(...data) {
-      if (!ops.consoleWants(DEBUG)) return;
-      const holder = { name: "Trace", message: "" };
-      captureStackTrace(holder, console.trace);
-      emit(DEBUG, data.length === 0 ? "Trace" : `Trace: ${nexus.formatLog(data)}`, `${holder.stack}`);
+    error(...data) {
+      print(ERROR, data);
     },
-    dir(item = undefined, options) {
-      emit(INFO, nexus.inspect(item, options));
+    info(...data) {
+      print(INFO, data);
+    },
+    log(...data) {
+      print(INFO, data);
+    },
+    table(tabularData = undefined, properties = undefined) {
+      nexus.consoleMore.table(tabularData, properties);
+    },
+    trace(...data) {
+      if (ops.consoleWants(DEBUG)) nexus.consoleMore.trace(data, trace);
+    },
+    warn(...data) {
+      print(WARN, data);
+    },
+    dir(item = undefined, options = undefined) {
+      nexus.consoleMore.dir(item, options);
     },
     dirxml(...data) {
       print(INFO, data);
     },
-    table(data = undefined, properties) {
-      emit(INFO, nexus.formatTable(data, properties));
+    count(label = undefined) {
+      nexus.consoleMore.count(label);
     },
-    assert(condition = false, ...data) {
-      if (condition) return;
-      if (data.length === 0) data[0] = "Assertion failed";
-      else if (typeof data[0] === "string") data[0] = `Assertion failed: ${data[0]}`;
-      else data = ["Assertion failed", ...data];
-      print(ERROR, data);
+    countReset(label = undefined) {
+      nexus.consoleMore.countReset(label);
     },
     group(...data) {
-      if (data.length > 0) print(INFO, data);
-      if (indent.length < 64) indent += "  ";
+      nexus.consoleMore.group(data);
     },
     groupCollapsed(...data) {
-      if (data.length > 0) print(INFO, data);
-      if (indent.length < 64) indent += "  ";
+      nexus.consoleMore.group(data);
     },
     groupEnd() {
-      indent = slice(indent, 2);
+      nexus.consoleMore.groupEnd();
     },
-    count(name = undefined) {
-      name = label(name);
-      const count = (counts.get(name) ?? 0) + 1;
-      counts.set(name, count);
-      emit(INFO, `${name}: ${count}`);
+    time(label = undefined) {
+      nexus.consoleMore.time(label);
     },
-    countReset(name = undefined) {
-      name = label(name);
-      if (!counts.delete(name)) emit(WARN, `Count for "${name}" does not exist`);
+    timeLog(label = undefined, ...data) {
+      nexus.consoleMore.timeLog(label, data);
     },
-    time(name = undefined) {
-      name = label(name);
-      if (timers.has(name)) emit(WARN, `Timer "${name}" already exists`);
-      else timers.set(name, ops.performanceNow());
-    },
-    timeLog(name = undefined, ...data) {
-      timed(label(name), data);
-    },
-    timeEnd(name = undefined) {
-      name = label(name);
-      timed(name, []);
-      timers.delete(name);
-    },
-    clear() {
-      indent = "";
+    timeEnd(label = undefined) {
+      nexus.consoleMore.timeEnd(label);
     },
   };
+  const { trace } = console;
   // A namespace object: its prototype is an empty object of its own.
   Object.setPrototypeOf(console, {});
   Object.defineProperty(console, Symbol.toStringTag, { value: "console", configurable: true });

@@ -1,4 +1,4 @@
-//! Natives of `console.js` and `inspect.js`: the log, and looks at values that run none of the guest's code.
+//! Natives of `console.js`, `console_format.js` and `inspect.js`: the log, and looks at values that run none of the guest's code.
 
 use nexus_guest::Level;
 
@@ -12,6 +12,9 @@ pub(crate) const OPS: &[ops::Op] = ops::ops![
     valueKind => op_value_kind,
     proxyTarget => op_proxy_target,
     previewEntries => op_preview_entries,
+    promiseState => op_promise_state,
+    ownNames => op_own_names,
+    consoleScope => op_console_scope,
 ];
 
 /// The levels by their numbers in `console.js`.
@@ -123,4 +126,50 @@ fn op_preview_entries<'s>(
     {
         rv.set(entries.into());
     }
+}
+
+/// `promiseState(promise)`: `[fulfilled, result]`, or `undefined` while it is pending. It does not count as handled.
+fn op_promise_state<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    let Ok(promise) = v8::Local::<v8::Promise>::try_from(args.get(0)) else { return };
+    let fulfilled = match promise.state() {
+        v8::PromiseState::Pending => return,
+        state => v8::Boolean::new(scope, state == v8::PromiseState::Fulfilled),
+    };
+    let result = promise.result(scope);
+    rv.set(v8::Array::new_with_elements(scope, &[fulfilled.into(), result]).into());
+}
+
+/// `ownNames(object)`: the names of its own enumerable properties, symbols too, but no indices: those of a large array
+/// would be many strings.
+fn op_own_names<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    // A proxy would run the guest's code.
+    if args.get(0).is_proxy() {
+        return;
+    }
+    let Ok(object) = v8::Local::<v8::Object>::try_from(args.get(0)) else { return };
+    let wanted = v8::GetPropertyNamesArgsBuilder::new()
+        .mode(v8::KeyCollectionMode::OwnOnly)
+        .property_filter(v8::PropertyFilter::ONLY_ENUMERABLE)
+        .index_filter(v8::IndexFilter::SkipIndices)
+        .build();
+    if let Some(names) = object.get_property_names(scope, wanted) {
+        rv.set(names.into());
+    }
+}
+
+/// `consoleScope()`: the number of the request that is running; 0 for the guest itself.
+fn op_console_scope<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    _args: v8::FunctionCallbackArguments<'s>,
+    mut rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    rv.set_uint32(State::current(scope).0);
 }

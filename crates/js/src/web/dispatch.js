@@ -3,7 +3,7 @@
   "use strict";
   const { ops } = nexus;
   const { makeRequest, noteRequestUrl, isResponse, responseStatus, responseHeaders, responseBody, copyHeaders } = nexus;
-  const { STRING, BYTES, isUsed, isLocked, streamOf, toChunk, untouched } = nexus.body;
+  const { STRING, BYTES, PARTS, isUsed, isLocked, streamOf, toChunk, untouched } = nexus.body;
   const { required, finishInterface, uncurryThis } = nexus.webidl;
   const resolve = Promise.resolve.bind(Promise);
   const then = uncurryThis(Promise.prototype.then);
@@ -128,7 +128,8 @@
       return;
     }
     const reader = nexus.getReaderInternal(stream);
-    if (send(id, status, list, true)) pump(id, reader);
+    const length = body.kind === PARTS ? nexus.partsSize(body.source) : true;
+    if (send(id, status, list, length)) pump(id, reader);
     else cancel(reader, gone());
   };
 

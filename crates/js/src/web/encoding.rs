@@ -1,25 +1,24 @@
-//! Natives of `encoding.js`: UTF-8 both ways, the legacy encodings, base64.
-
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::rc::Rc;
+//! Natives of `encoding.js` and `text_streams.js`: UTF-8 both ways, the legacy encodings, base64.
 
 use encoding_rs::{CoderResult, Decoder, DecoderResult, Encoding};
 
 use super::base64;
-use crate::memory::Share;
+use super::held::Held;
+use super::utf8::{self, Decoded};
 use crate::ops::{
     self, arg_u32, byte_length, latin1_string, room, throw_range_error, throw_type_error, to_rust_string,
 };
-use crate::state::State;
 
 pub(crate) const OPS: &[ops::Op] = ops::ops![
     encodeUtf8 => op_encode_utf8,
     encodeUtf8Into => op_encode_utf8_into,
-    decodeUtf8 => op_decode_utf8,
+    checkBufferSource => op_check_buffer_source,
+    findEncoding => op_find_encoding,
     encodingName => op_encoding_name,
+    decodeWhole => op_decode_whole,
     decoderOpen => op_decoder_open,
     decoderWrite => op_decoder_write,
+    decoderClose => op_decoder_close,
     atob => op_atob,
     btoa => op_btoa,
 ];
@@ -28,11 +27,9 @@ pub(crate) const OPS: &[ops::Op] = ops::ops![
 /// that of another build than the one that was linked, and V8 aborts if the room is too small).
 const ON_HEAP: usize = 256;
 
-const BOM: &[u8] = b"\xef\xbb\xbf";
-
 /// Hands the bytes of a view or a buffer to `look`, without copying them where V8 keeps them outside its heap;
 /// `None` if the value is neither. No JavaScript runs while `look` has them.
-fn with_bytes<R>(value: v8::Local<'_, v8::Value>, look: impl FnOnce(&[u8]) -> R) -> Option<R> {
+pub(super) fn with_bytes<R>(value: v8::Local<'_, v8::Value>, look: impl FnOnce(&[u8]) -> R) -> Option<R> {
     if let Ok(view) = v8::Local::<v8::ArrayBufferView>::try_from(value) {
         let mut storage = [0; ON_HEAP];
         return Some(look(view.get_contents(&mut storage)));
@@ -47,19 +44,22 @@ fn with_bytes<R>(value: v8::Local<'_, v8::Value>, look: impl FnOnce(&[u8]) -> R)
     Some(look(bytes))
 }
 
-/// A string of UTF-8, ill-formed sequences replaced as the Encoding Standard says. Throws if it would be too long.
-fn utf8_string<'s>(scope: &mut v8::PinScope<'s, '_>, bytes: &[u8]) -> Option<v8::Local<'s, v8::String>> {
-    let string = if bytes.len() > v8::String::MAX_LENGTH {
-        None
-    } else if bytes.is_ascii() {
-        v8::String::new_from_one_byte(scope, bytes, v8::NewStringType::Normal)
-    } else {
-        v8::String::new_from_utf8(scope, bytes, v8::NewStringType::Normal)
-    };
-    if string.is_none() {
-        throw_range_error(scope, "the text is longer than a string can be");
+/// Whether a value is a buffer or a view of one; throws a `TypeError` if not. It may be resizable, or detached.
+fn is_source(scope: &mut v8::PinScope<'_, '_>, value: v8::Local<'_, v8::Value>) -> bool {
+    let is_source = value.is_array_buffer_view() || value.is_array_buffer();
+    if !is_source {
+        throw_type_error(scope, "not an ArrayBuffer or a view of one");
     }
-    string
+    is_source
+}
+
+/// `checkBufferSource(value)`: throws a `TypeError` unless it is one.
+fn op_check_buffer_source<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    _rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    is_source(scope, args.get(0));
 }
 
 /// `encodeUtf8(string)`: a `Uint8Array`.
@@ -84,7 +84,8 @@ fn op_encode_utf8<'s>(
     }
 }
 
-/// `encodeUtf8Into(string, uint8Array)`: `[UTF-16 units read, bytes written]`.
+/// `encodeUtf8Into(string, uint8Array)`: the number of UTF-16 units read times 2^26 and that of bytes written; both in an
+/// array if one of them is larger.
 fn op_encode_utf8_into<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
@@ -103,153 +104,283 @@ fn op_encode_utf8_into<'s>(
         let bytes = unsafe { std::slice::from_raw_parts_mut(data.as_ptr().cast::<u8>().add(offset), length) };
         written = string.write_utf8_v2(scope, bytes, v8::WriteFlags::kReplaceInvalidUtf8, Some(&mut read));
     }
+    if read.max(written) < 1 << 26 {
+        rv.set_double(((read << 26) + written) as f64);
+        return;
+    }
     let counts = [read, written].map(|count| v8::Number::new(scope, count as f64).into());
     rv.set(v8::Array::new_with_elements(scope, &counts).into());
 }
 
-/// `decodeUtf8(bytes, fatal, ignoreBOM)`: the text of a whole input; `undefined` if it is fatal and ill-formed.
-fn op_decode_utf8<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    args: v8::FunctionCallbackArguments<'s>,
-    mut rv: v8::ReturnValue<'s, v8::Value>,
-) {
-    let (fatal, keep_bom) = (args.get(1).is_true(), args.get(2).is_true());
-    // Two bytes a character are the most that V8 takes.
-    if !room(scope, byte_length(args.get(0)) * 2) {
-        return;
-    }
-    let found = with_bytes(args.get(0), |bytes| {
-        let bytes = if keep_bom { bytes } else { bytes.strip_prefix(BOM).unwrap_or(bytes) };
-        if fatal && Encoding::utf8_valid_up_to(bytes) < bytes.len() {
-            return;
-        }
-        if let Some(string) = utf8_string(scope, bytes) {
-            rv.set(string.into());
-        }
-    });
-    if found.is_none() {
-        throw_type_error(scope, "TextDecoder.decode: not an ArrayBuffer or a view of one");
-    }
-}
+/// All encodings that a label can name, but `replacement`, which no `TextDecoder` has. UTF-8 is the first.
+static ENCODINGS: [&Encoding; 39] = [
+    encoding_rs::UTF_8,
+    encoding_rs::IBM866,
+    encoding_rs::ISO_8859_2,
+    encoding_rs::ISO_8859_3,
+    encoding_rs::ISO_8859_4,
+    encoding_rs::ISO_8859_5,
+    encoding_rs::ISO_8859_6,
+    encoding_rs::ISO_8859_7,
+    encoding_rs::ISO_8859_8,
+    encoding_rs::ISO_8859_8_I,
+    encoding_rs::ISO_8859_10,
+    encoding_rs::ISO_8859_13,
+    encoding_rs::ISO_8859_14,
+    encoding_rs::ISO_8859_15,
+    encoding_rs::ISO_8859_16,
+    encoding_rs::KOI8_R,
+    encoding_rs::KOI8_U,
+    encoding_rs::MACINTOSH,
+    encoding_rs::WINDOWS_874,
+    encoding_rs::WINDOWS_1250,
+    encoding_rs::WINDOWS_1251,
+    encoding_rs::WINDOWS_1252,
+    encoding_rs::WINDOWS_1253,
+    encoding_rs::WINDOWS_1254,
+    encoding_rs::WINDOWS_1255,
+    encoding_rs::WINDOWS_1256,
+    encoding_rs::WINDOWS_1257,
+    encoding_rs::WINDOWS_1258,
+    encoding_rs::X_MAC_CYRILLIC,
+    encoding_rs::GBK,
+    encoding_rs::GB18030,
+    encoding_rs::BIG5,
+    encoding_rs::EUC_JP,
+    encoding_rs::ISO_2022_JP,
+    encoding_rs::SHIFT_JIS,
+    encoding_rs::EUC_KR,
+    encoding_rs::UTF_16BE,
+    encoding_rs::UTF_16LE,
+    encoding_rs::X_USER_DEFINED,
+];
 
-/// `encodingName(label)`: the encoding's name in lower case; `undefined` if the label is unknown.
-fn op_encoding_name<'s>(
+/// `findEncoding(label)`: a number for the other ops; `undefined` if the label names none. 0 is UTF-8.
+fn op_find_encoding<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
     mut rv: v8::ReturnValue<'s, v8::Value>,
 ) {
     let Some(label) = to_rust_string(scope, args.get(0)) else { return };
-    if let Some(encoding) = Encoding::for_label_no_replacement(label.as_bytes()) {
+    let Some(encoding) = Encoding::for_label_no_replacement(label.as_bytes()) else { return };
+    if let Some(index) = ENCODINGS.iter().position(|&one| one == encoding) {
+        rv.set_uint32(index as u32);
+    }
+}
+
+/// `encodingName(encoding)`: its name in lower case.
+fn op_encoding_name<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    if let Some(encoding) = ENCODINGS.get(arg_u32(&args, 0) as usize) {
         rv.set(latin1_string(scope, encoding.name().to_ascii_lowercase().as_bytes()).into());
     }
 }
 
-/// What an open decoder takes of the host's memory, about.
-const DECODER: usize = 512;
-
-/// The decoders of unfinished streams of one isolate.
-#[derive(Default)]
-struct Decoders {
-    last: u32,
-    open: HashMap<u32, (Decoder, v8::Weak<v8::Object>, Share)>,
+/// What a decoder has between two inputs.
+struct Stream {
+    decoder: Decoder,
+    /// A byte order mark is dropped if it comes next: "BOM seen" of the standard is false.
+    drops_bom: bool,
 }
 
-fn decoders(isolate: &mut v8::Isolate) -> Rc<RefCell<Decoders>> {
-    if let Some(decoders) = isolate.get_slot::<Rc<RefCell<Decoders>>>() {
-        return decoders.clone();
+/// What a [`Stream`] takes, in bytes.
+const STREAM: usize = 512;
+
+/// So many UTF-16 units are decoded at once: they stay in the processor's cache.
+const UNITS: usize = 16 * 1024;
+
+/// A decoded piece.
+enum Text {
+    /// The input itself, a byte a character.
+    Same,
+    Units(Vec<u16>, usize),
+    /// It is fatal and ill-formed.
+    Malformed,
+}
+
+impl Stream {
+    fn new(encoding: &'static Encoding, ignore_bom: bool) -> Self {
+        let has_bom = [encoding_rs::UTF_8, encoding_rs::UTF_16BE, encoding_rs::UTF_16LE].contains(&encoding);
+        let decoder = encoding.new_decoder_without_bom_handling();
+        Self { decoder, drops_bom: has_bom && !ignore_bom }
     }
-    let decoders = Rc::<RefCell<Decoders>>::default();
-    isolate.set_slot(decoders.clone());
-    decoders
+
+    fn decode(&mut self, bytes: &[u8], fatal: bool, last: bool) -> Text {
+        // ISO-2022-JP counts characters between escapes.
+        if self.decoder.encoding() != encoding_rs::ISO_2022_JP
+            && self.decoder.latin1_byte_compatible_up_to(bytes) == Some(bytes.len())
+        {
+            self.drops_bom &= bytes.is_empty();
+            return Text::Same;
+        }
+        self.decode_units(bytes, fatal, last)
+    }
+
+    fn decode_units(&mut self, bytes: &[u8], fatal: bool, last: bool) -> Text {
+        let encoding = self.decoder.encoding();
+        // Most text takes a unit a byte, none much more.
+        let mut units = Vec::with_capacity(bytes.len() + 1);
+        let mut at = 0;
+        loop {
+            let (start, rest) = (units.len(), &bytes[at..]);
+            let most = self.decoder.max_utf16_buffer_length(rest.len()).unwrap_or(UNITS);
+            units.resize(start + most.min(UNITS), 0);
+            let (is_full, read, written) = if fatal {
+                let (result, read, written) =
+                    self.decoder.decode_to_utf16_without_replacement(rest, &mut units[start..], last);
+                if let DecoderResult::Malformed(..) = result {
+                    // The standard leaves what follows in the queue; the web platform tests have it dropped, also
+                    // what the decoder has put back. Only that of ISO-2022-JP has a state that outlives an error.
+                    if encoding != encoding_rs::ISO_2022_JP {
+                        self.decoder = encoding.new_decoder_without_bom_handling();
+                    }
+                    return Text::Malformed;
+                }
+                (result == DecoderResult::OutputFull, read, written)
+            } else {
+                let (result, read, written, _) =
+                    self.decoder.decode_to_utf16(rest, &mut units[start..], last);
+                (result == CoderResult::OutputFull, read, written)
+            };
+            at += read;
+            units.truncate(start + written);
+            if !is_full {
+                break;
+            }
+        }
+        let bom = usize::from(self.drops_bom && units.first() == Some(&0xfeff));
+        self.drops_bom &= units.is_empty();
+        Text::Units(units, bom)
+    }
+}
+
+/// Sets what was decoded of `bytes` as the result: a string, or `undefined` if it is fatal and ill-formed.
+fn set_text(
+    scope: &mut v8::PinScope<'_, '_>,
+    mut rv: v8::ReturnValue<'_, v8::Value>,
+    bytes: &[u8],
+    text: &Text,
+) {
+    let string = match text {
+        Text::Malformed => return,
+        Text::Same if bytes.len() <= v8::String::MAX_LENGTH => {
+            v8::String::new_from_one_byte(scope, bytes, v8::NewStringType::Normal)
+        }
+        Text::Units(units, bom) if units.len() <= v8::String::MAX_LENGTH => {
+            v8::String::new_from_two_byte(scope, &units[*bom..], v8::NewStringType::Normal)
+        }
+        _ => None,
+    };
+    match string {
+        Some(string) => rv.set(string.into()),
+        None => throw_range_error(scope, "the text is longer than a string can be"),
+    }
+}
+
+/// The same for UTF-8 as a whole. What is ill-formed V8 decodes by itself: it replaces as the standard does.
+fn set_utf8(
+    scope: &mut v8::PinScope<'_, '_>,
+    mut rv: v8::ReturnValue<'_, v8::Value>,
+    bytes: &[u8],
+    fatal: bool,
+    ignore_bom: bool,
+) {
+    let bytes = if ignore_bom { bytes } else { bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes) };
+    let normal = v8::NewStringType::Normal;
+    // A character for each byte at the most.
+    let string = match utf8::decode(bytes) {
+        _ if bytes.len() > v8::String::MAX_LENGTH => None,
+        Some(Decoded::Latin1(text)) => v8::String::new_from_one_byte(scope, &text, normal),
+        Some(Decoded::Utf16(text)) => v8::String::new_from_two_byte(scope, &text, normal),
+        None if fatal => return,
+        None => v8::String::new_from_utf8(scope, bytes, normal),
+    };
+    match string {
+        Some(string) => rv.set(string.into()),
+        None => throw_range_error(scope, "the text is longer than a string can be"),
+    }
+}
+
+/// What decoding takes, in bytes a byte: two in here and two in V8.
+const DECODED: usize = 4;
+
+/// `decodeWhole(encoding, bytes, fatal, ignoreBOM)`: the text of a whole input; `undefined` if it is fatal and
+/// ill-formed.
+fn op_decode_whole<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    let Some(&encoding) = ENCODINGS.get(arg_u32(&args, 0) as usize) else { return };
+    let (input, fatal, ignore_bom) = (args.get(1), args.get(2).is_true(), args.get(3).is_true());
+    if !is_source(scope, input) {
+        return;
+    }
+    with_bytes(input, |bytes| {
+        let is_utf8 = encoding == encoding_rs::UTF_8;
+        let is_ascii = is_utf8 && bytes.is_ascii();
+        if !room(scope, bytes.len() * if is_ascii { 1 } else { DECODED }) {
+            return;
+        }
+        if is_utf8 && !is_ascii {
+            set_utf8(scope, rv, bytes, fatal, ignore_bom);
+            return;
+        }
+        let text =
+            if is_ascii { Text::Same } else { Stream::new(encoding, ignore_bom).decode(bytes, fatal, true) };
+        set_text(scope, rv, bytes, &text);
+    });
 }
 
 /// `decoderOpen(holder, encoding, ignoreBOM)`: a number for `decoderWrite`, from 1. The decoder lives until its
-/// stream's end, an error, or the end of `holder`, so that streams which are given up leave nothing behind.
+/// stream's end or that of `holder`.
 fn op_decoder_open<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
     mut rv: v8::ReturnValue<'s, v8::Value>,
 ) {
     let Ok(holder) = v8::Local::<v8::Object>::try_from(args.get(0)) else { return };
-    let Some(name) = to_rust_string(scope, args.get(1)) else { return };
-    let Some(encoding) = Encoding::for_label(name.as_bytes()) else { return };
-    let decoder = if args.get(2).is_true() {
-        encoding.new_decoder_without_bom_handling()
-    } else {
-        encoding.new_decoder_with_bom_removal()
-    };
-    let decoders = decoders(scope);
-    let id = {
-        let mut table = decoders.borrow_mut();
-        loop {
-            table.last = table.last.checked_add(1).unwrap_or(1);
-            if !table.open.contains_key(&table.last) {
-                break table.last;
-            }
-        }
-    };
-    let table = Rc::downgrade(&decoders);
-    let finalizer = Box::new(move |_: &mut v8::Isolate| {
-        if let Some(table) = table.upgrade() {
-            let dropped = table.borrow_mut().open.remove(&id);
-            drop(dropped);
-        }
-    });
-    let weak = v8::Weak::with_finalizer(scope, holder, finalizer);
-    let mut share = State::of(scope).accounts.memory.hold();
-    share.grow(DECODER);
-    decoders.borrow_mut().open.insert(id, (decoder, weak, share));
-    rv.set(v8::Number::new(scope, f64::from(id)).into());
+    let Some(&encoding) = ENCODINGS.get(arg_u32(&args, 1) as usize) else { return };
+    let stream = Stream::new(encoding, args.get(2).is_true());
+    rv.set_uint32(Held::open(scope, holder, stream, STREAM));
 }
 
-/// `decoderWrite(id, bytes, fatal, last)`: the text so far; `undefined` if it is fatal and ill-formed, which ends
-/// the decoder as `last` does.
+/// `decoderWrite(id, bytes, fatal, last)`: the text so far; `undefined` if it is fatal and ill-formed. `last` ends the
+/// decoder.
 fn op_decoder_write<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
-    mut rv: v8::ReturnValue<'s, v8::Value>,
+    rv: v8::ReturnValue<'s, v8::Value>,
 ) {
-    let id = arg_u32(&args, 0);
+    let (id, input) = (arg_u32(&args, 0), args.get(1));
     let (fatal, last) = (args.get(2).is_true(), args.get(3).is_true());
-    // Three bytes a byte here, and two in V8.
-    if !room(scope, byte_length(args.get(1)) * 5) {
+    if !is_source(scope, input) || !room(scope, byte_length(input) * DECODED) {
         return;
     }
-    let decoders = decoders(scope);
-    let taken = decoders.borrow_mut().open.remove(&id);
-    let Some((mut decoder, weak, share)) = taken else { return };
-    let text = with_bytes(args.get(1), |bytes| decode(&mut decoder, bytes, fatal, last)).flatten();
-    let Some(text) = text else { return };
-    if !last {
-        decoders.borrow_mut().open.insert(id, (decoder, weak, share));
-    }
-    if let Some(string) = utf8_string(scope, text.as_bytes()) {
-        rv.set(string.into());
-    }
+    with_bytes(input, |bytes| {
+        let text = Held::with(scope, id, |stream: &mut Stream| {
+            let text = stream.decode(bytes, fatal, last);
+            (text, STREAM)
+        });
+        if last {
+            Held::<Stream>::close(scope, id);
+        }
+        if let Some(text) = text {
+            set_text(scope, rv, bytes, &text);
+        }
+    });
 }
 
-/// One step of a stream; `None` if it is ill-formed and that is fatal.
-fn decode(decoder: &mut Decoder, mut bytes: &[u8], fatal: bool, last: bool) -> Option<String> {
-    let mut text = String::new();
-    loop {
-        // Room for the worst case is asked for in pieces: three bytes each is seldom what is needed.
-        text.reserve(decoder.max_utf8_buffer_length(bytes.len().min(1 << 20))?);
-        let (read, full) = if fatal {
-            let (result, read) = decoder.decode_to_string_without_replacement(bytes, &mut text, last);
-            match result {
-                DecoderResult::Malformed(..) => return None,
-                DecoderResult::OutputFull => (read, true),
-                DecoderResult::InputEmpty => (read, false),
-            }
-        } else {
-            let (result, read, _) = decoder.decode_to_string(bytes, &mut text, last);
-            (read, result == CoderResult::OutputFull)
-        };
-        if !full {
-            return Some(text);
-        }
-        bytes = &bytes[read..];
-    }
+/// `decoderClose(id)`: its stream has ended.
+fn op_decoder_close<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    _rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    Held::<Stream>::close(scope, arg_u32(&args, 0));
 }
 
 /// `atob(string)`: the bytes as a string; `undefined` if it is not base64.
@@ -302,47 +433,5 @@ fn op_btoa<'s>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn whole(encoding: &'static Encoding, pieces: &[&[u8]], fatal: bool) -> Option<String> {
-        let mut decoder = encoding.new_decoder_with_bom_removal();
-        let mut text = String::new();
-        for piece in pieces {
-            text += &decode(&mut decoder, piece, fatal, false)?;
-        }
-        text += &decode(&mut decoder, &[], fatal, true)?;
-        Some(text)
-    }
-
-    #[test]
-    fn a_truncated_sequence_at_the_end_is_replaced_or_fatal() {
-        assert_eq!(whole(encoding_rs::UTF_8, &[b"a\xe2\x82"], false).as_deref(), Some("a\u{fffd}"));
-        assert_eq!(whole(encoding_rs::UTF_8, &[b"a\xe2\x82"], true), None);
-    }
-
-    #[test]
-    fn a_bom_is_removed_at_the_start_only() {
-        let pieces: [&[u8]; 3] = [b"\xef", b"\xbb\xbfa", b"\xef\xbb\xbfb"];
-        assert_eq!(whole(encoding_rs::UTF_8, &pieces, true).as_deref(), Some("a\u{feff}b"));
-    }
-
-    proptest! {
-        #[test]
-        fn the_text_does_not_depend_on_how_the_bytes_are_cut(
-            bytes in prop::collection::vec(any::<u8>(), 0..80),
-            cuts in prop::collection::vec(0usize..80, 0..5),
-            which in 0usize..4,
-            fatal: bool,
-        ) {
-            let encoding =
-                [encoding_rs::UTF_8, encoding_rs::UTF_16LE, encoding_rs::SHIFT_JIS, encoding_rs::GB18030][which];
-            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
-            cuts.extend([0, bytes.len()]);
-            cuts.sort_unstable();
-            let pieces: Vec<&[u8]> = cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
-            prop_assert_eq!(whole(encoding, &pieces, fatal), whole(encoding, &[&bytes], fatal));
-        }
-    }
-}
+#[path = "encoding_tests.rs"]
+mod tests;

@@ -9,14 +9,25 @@
     #lineno = 0;
     #colno = 0;
     #error = undefined;
+    static {
+      /** The arguments of the global object's `onerror`; `undefined` of another event. */
+      nexus.errorEventParts = (event) => {
+        if (!(#message in event)) return undefined;
+        return [event.#message, event.#filename, event.#lineno, event.#colno, event.#error];
+      };
+    }
     constructor(type, eventInitDict = undefined) {
       required(arguments.length, 1, "ErrorEvent");
       super(type, eventInitDict);
-      const { colno, error, filename, lineno, message } = dictionary(eventInitDict, "ErrorEvent");
+      const init = dictionary(eventInitDict, "ErrorEvent");
+      const { colno } = init;
       if (colno !== undefined) this.#colno = unsignedLong(colno, "ErrorEvent: colno");
-      if (error !== undefined) this.#error = error;
+      this.#error = init.error;
+      const { filename } = init;
       if (filename !== undefined) this.#filename = usvString(filename);
+      const { lineno } = init;
       if (lineno !== undefined) this.#lineno = unsignedLong(lineno, "ErrorEvent: lineno");
+      const { message } = init;
       if (message !== undefined) this.#message = domString(message);
     }
     get message() {
@@ -35,5 +46,5 @@
       return this.#error;
     }
   }
-  finishInterface(ErrorEvent);
+  nexus.ErrorEvent = finishInterface(ErrorEvent);
 })

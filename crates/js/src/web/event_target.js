@@ -1,4 +1,5 @@
-// Event, CustomEvent and EventTarget, without a tree. https://dom.spec.whatwg.org/#events
+// Event, CustomEvent and EventTarget, without a tree; the global object is one, too.
+// https://dom.spec.whatwg.org/#events
 (function (nexus) {
   "use strict";
   const { ops } = nexus;
@@ -7,7 +8,7 @@
 
   const STOP = 1, STOP_NOW = 2, CANCELED = 4, PASSIVE = 8, DISPATCH = 16, BUBBLES = 32, CANCELABLE = 64;
   const COMPOSED = 128, INITIALIZED = 256;
-  let flagsOf, setFlags, begin, end, trust, initialize, TRUSTED;
+  let typeOf, currentTargetOf, flagsOf, setFlags, begin, end, trust, initialize, TRUSTED;
 
   class Event {
     #type = "";
@@ -17,6 +18,8 @@
     #trusted = false;
     #time;
     static {
+      typeOf = (event) => event.#type;
+      currentTargetOf = (event) => event.#currentTarget;
       flagsOf = (event) => event.#flags;
       setFlags = (event, flags) => (event.#flags = flags);
       begin = (event, target) => {
@@ -36,7 +39,8 @@
       TRUSTED = { __proto__: null, get, enumerable: true, configurable: false };
       initialize = (event, type, bubbles, cancelable) => {
         if (event.#flags & DISPATCH) return false;
-        event.#flags = INITIALIZED | (bubbles ? BUBBLES : 0) | (cancelable ? CANCELABLE : 0);
+        const kept = event.#flags & COMPOSED;
+        event.#flags = INITIALIZED | kept | (bubbles ? BUBBLES : 0) | (cancelable ? CANCELABLE : 0);
         event.#trusted = false;
         event.#target = null;
         event.#type = type;
@@ -46,10 +50,14 @@
     constructor(type, eventInitDict = undefined) {
       required(arguments.length, 1, "Event");
       this.#type = domString(type);
-      const init = dictionary(eventInitDict, "Event");
-      if (init.bubbles) this.#flags |= BUBBLES;
-      if (init.cancelable) this.#flags |= CANCELABLE;
-      if (init.composed) this.#flags |= COMPOSED;
+      if (eventInitDict !== undefined && eventInitDict !== null) {
+        const init = dictionary(eventInitDict, "Event");
+        let flags = INITIALIZED;
+        if (init.bubbles) flags |= BUBBLES;
+        if (init.cancelable) flags |= CANCELABLE;
+        if (init.composed) flags |= COMPOSED;
+        this.#flags = flags;
+      }
       this.#time = ops.performanceNow();
       defineProperty(this, "isTrusted", TRUSTED);
     }
@@ -138,11 +146,12 @@
   finishInterface(CustomEvent);
 
   const NO_OPTIONS = { capture: false, once: false, passive: false, signal: undefined };
+  const CAPTURE = { capture: true, once: false, passive: false, signal: undefined };
   const flatten = (options, more) => {
     if (options === undefined || options === null) return NO_OPTIONS;
-    if (!isObject(options)) return { ...NO_OPTIONS, capture: !!options };
+    if (!isObject(options)) return options ? CAPTURE : NO_OPTIONS;
     const capture = !!options.capture;
-    if (!more) return { ...NO_OPTIONS, capture };
+    if (!more) return capture ? CAPTURE : NO_OPTIONS;
     const once = !!options.once;
     const passive = !!options.passive;
     const signal = options.signal;
@@ -151,6 +160,10 @@
     }
     return { capture, once, passive, signal };
   };
+  // `forget` is called when it is removed.
+  const newListener = (type, callback, { capture, once, passive }) => (
+    { type, callback, capture, once, passive, removed: false, forget: null }
+  );
   const callbackOrNull = (callback, what) => {
     if (callback === undefined || callback === null) return null;
     if (!isObject(callback)) throw new TypeError(`${what}: the listener is neither a function nor an object`);
@@ -168,12 +181,13 @@
       // `watcher(target, type, count)` hears of each change of a type's listeners.
       watch = (target, watcher) => (target.#watcher = watcher);
       dispatch = (target, event) => {
-        begin(event, target);
-        const list = target.#listeners?.get(event.type);
-        if (list !== undefined) {
-          const copy = [];
-          for (let i = 0; i < list.length; i++) copy[i] = list[i];
-          for (let i = 0; i < copy.length && !(flagsOf(event) & STOP_NOW); i++) target.#call(copy[i], event);
+        const self = target === GLOBAL ? globalThis : target;
+        begin(event, self);
+        const listeners = target.#listeners;
+        if (listeners !== null) {
+          // At the target, too, those that capture come first.
+          target.#invoke(event, self, true);
+          target.#invoke(event, self, false);
         }
         end(event);
         return !(flagsOf(event) & CANCELED);
@@ -190,13 +204,10 @@
             target.#remove(handler.listener);
           }
         } else if (value !== null) {
-          const added = { value };
-          const run = (event) => {
-            if (typeof added.value === "function" && apply(added.value, target, [event]) === false) {
-              event.preventDefault();
-            }
-          };
-          added.listener = { type, callback: run, ...NO_OPTIONS, removed: false };
+          const added = { value, listener: undefined };
+          const run = target === GLOBAL && type === "error" ? runErrorHandler : runHandler;
+          const callback = (event) => run(added.value, event);
+          added.listener = newListener(type, callback, NO_OPTIONS);
           handlers.set(type, added);
           target.#add(added.listener);
         }
@@ -211,6 +222,7 @@
     }
     #remove(listener) {
       listener.removed = true;
+      listener.forget?.();
       const list = this.#listeners?.get(listener.type);
       if (list === undefined) return;
       for (let i = 0; i < list.length; i++) {
@@ -228,14 +240,22 @@
       }
       return undefined;
     }
-    #call(listener, event) {
+    // The standard's "invoke", for the listeners that capture or those that do not.
+    #invoke(event, self, capture) {
+      const list = this.#listeners.get(typeOf(event));
+      if (list === undefined || flagsOf(event) & STOP) return;
+      const copy = [];
+      for (let i = 0; i < list.length; i++) if (list[i].capture === capture) copy[copy.length] = list[i];
+      for (let i = 0; i < copy.length && !(flagsOf(event) & STOP_NOW); i++) this.#call(copy[i], event, self);
+    }
+    #call(listener, event, self) {
       if (listener.removed) return;
       if (listener.once) this.#remove(listener);
       if (listener.passive) setFlags(event, flagsOf(event) | PASSIVE);
       const { callback } = listener;
       try {
         if (typeof callback === "function") {
-          apply(callback, this, [event]);
+          apply(callback, self, [event]);
         } else {
           const { handleEvent } = callback;
           if (typeof handleEvent !== "function") throw new TypeError("The listener's handleEvent is not a function");
@@ -248,33 +268,41 @@
     }
 
     addEventListener(type, callback, options = undefined) {
-      this.#listeners; // The brand check comes before all else, here and below.
+      const target = of(this);
+      target.#listeners; // The brand check comes before all else, here and below.
       required(arguments.length, 2, "EventTarget.addEventListener");
       type = domString(type);
       callback = callbackOrNull(callback, "EventTarget.addEventListener");
-      const { capture, once, passive, signal } = flatten(options, true);
+      const given = flatten(options, true);
+      const { capture, signal } = given;
       if (signal !== undefined && nexus.isAborted(signal)) return;
-      if (callback === null || this.#find(type, callback, capture) !== undefined) return;
-      const listener = { type, callback, capture, once, passive, removed: false };
-      this.#add(listener);
-      if (signal !== undefined) nexus.addAbortAlgorithm(signal, () => this.#remove(listener));
+      if (callback === null || target.#find(type, callback, capture) !== undefined) return;
+      const listener = newListener(type, callback, given);
+      target.#add(listener);
+      if (signal === undefined) return;
+      const algorithm = () => target.#remove(listener);
+      // A signal may live long: it does not keep what was removed in another way.
+      listener.forget = () => nexus.removeAbortAlgorithm(signal, algorithm);
+      nexus.addAbortAlgorithm(signal, algorithm);
     }
     removeEventListener(type, callback, options = undefined) {
-      this.#listeners;
+      const target = of(this);
+      target.#listeners;
       required(arguments.length, 2, "EventTarget.removeEventListener");
       type = domString(type);
       callback = callbackOrNull(callback, "EventTarget.removeEventListener");
-      const listener = this.#find(type, callback, flatten(options, false).capture);
-      if (listener !== undefined) this.#remove(listener);
+      const listener = target.#find(type, callback, flatten(options, false).capture);
+      if (listener !== undefined) target.#remove(listener);
     }
     dispatchEvent(event) {
-      this.#listeners;
+      const target = of(this);
+      target.#listeners;
       required(arguments.length, 1, "EventTarget.dispatchEvent");
       if (!isEvent(event)) throw new TypeError("EventTarget.dispatchEvent: not an Event");
       if (flagsOf(event) & DISPATCH) {
         throw new nexus.DOMException("The event is being dispatched already", "InvalidStateError");
       }
-      return dispatch(this, trust(event, false));
+      return dispatch(target, trust(event, false));
     }
   }
   const isEvent = (value) => {
@@ -287,23 +315,87 @@
   };
   finishInterface(EventTarget);
 
+  // What holds the global object's listeners, for that has no private fields.
+  const GLOBAL = new EventTarget();
+  const of = (self) => (self === undefined || self === null || self === globalThis ? GLOBAL : self);
+  nexus.joinEventTarget(EventTarget.prototype, ["addEventListener", "removeEventListener", "dispatchEvent"]);
+
+  // https://html.spec.whatwg.org/multipage/webappapis.html#the-event-handler-processing-algorithm
+  const runHandler = (handler, event) => {
+    if (typeof handler === "function" && apply(handler, currentTargetOf(event), [event]) === false) cancel(event);
+  };
+  const runErrorHandler = (handler, event) => {
+    const parts = nexus.errorEventParts?.(event);
+    if (parts === undefined) runHandler(handler, event);
+    else if (typeof handler === "function" && apply(handler, globalThis, parts) === true) cancel(event);
+  };
+  const cancel = (event) => {
+    const flags = flagsOf(event);
+    if (flags & CANCELABLE) setFlags(event, flags | CANCELED);
+  };
+
+  /** Dispatches as the user agent does (`isTrusted`); false if the event was canceled. */
+  const fireEvent = (target, event) => dispatch(target, trust(event, true));
   nexus.Event = Event;
+  /** What `initEvent` and its like do; false while the event is being dispatched. */
+  nexus.initializeEvent = initialize;
   nexus.EventTarget = EventTarget;
   nexus.hasListeners = hasListeners;
   nexus.watchListeners = watch;
-  /** Dispatches as the user agent does (`isTrusted`); false if the event was canceled. */
-  nexus.fireEvent = (target, event) => dispatch(target, trust(event, true));
-  /** Defines the event handler attribute `on…` on a prototype. */
-  nexus.defineEventHandler = (prototype, type) => {
+  nexus.fireEvent = fireEvent;
+  /** Defines the event handler attribute `on…` on a prototype, whose objects `is` tells. */
+  nexus.defineEventHandler = (prototype, type, is) => {
     const name = `on${type}`;
+    const check = (self) => {
+      if (!is(self)) throw new TypeError("Illegal invocation");
+      return self;
+    };
     const accessors = {
       get [name]() {
-        return handlerGet(this, type);
+        return handlerGet(check(this), type);
       },
       set [name](value) {
-        handlerSet(this, type, value);
+        handlerSet(check(this), type, value);
       },
     };
-    defineProperty(prototype, name, { __proto__: null, ...getOwnPropertyDescriptor(accessors, name), enumerable: true });
+    const { get, set } = getOwnPropertyDescriptor(accessors, name);
+    defineProperty(prototype, name, { __proto__: null, get, set, enumerable: true, configurable: true });
+  };
+  nexus.globalHandler = (type) => handlerGet(GLOBAL, type);
+  nexus.setGlobalHandler = (type, value) => handlerSet(GLOBAL, type, value);
+
+  // What the guest can hear of on the global object. The host asks for rejections only while somebody listens.
+  let heard = 0;
+  watch(GLOBAL, (_, type) => {
+    if (type !== "unhandledrejection" && type !== "rejectionhandled") return;
+    const now = hasListeners(GLOBAL, "unhandledrejection") || hasListeners(GLOBAL, "rejectionhandled") ? 1 : 0;
+    if (now !== heard) ops.hearRejections((heard = now) === 1);
+  });
+
+  // https://html.spec.whatwg.org/multipage/webappapis.html#report-an-exception
+  const log = nexus.reportException;
+  let reporting = false;
+  nexus.reportException = (error) => {
+    if (!reporting && hasListeners(GLOBAL, "error")) {
+      reporting = true;
+      try {
+        const { 0: message, 1: filename, 2: lineno, 3: colno } = ops.exceptionPlace(error);
+        const init = { __proto__: null, cancelable: true, message, filename, lineno, colno, error };
+        if (!fireEvent(GLOBAL, new nexus.ErrorEvent("error", init))) return;
+      } finally {
+        reporting = false;
+      }
+    }
+    log(error);
+  };
+  /** Whether the rejection is to be logged. */
+  nexus.rejectionUnhandled = (promise, reason) => {
+    if (!hasListeners(GLOBAL, "unhandledrejection")) return true;
+    const init = { __proto__: null, cancelable: true, promise, reason };
+    return fireEvent(GLOBAL, new nexus.PromiseRejectionEvent("unhandledrejection", init));
+  };
+  nexus.rejectionHandled = (promise, reason) => {
+    if (!hasListeners(GLOBAL, "rejectionhandled")) return;
+    fireEvent(GLOBAL, new nexus.PromiseRejectionEvent("rejectionhandled", { __proto__: null, promise, reason }));
   };
 })

@@ -1,37 +1,63 @@
 // Headers. Fetch Standard, section 5.1. https://fetch.spec.whatwg.org/#headers-class
 //
-// A header list is a flat array: name, value, name, value, …, names in lower case. Of the guards only "immutable" has
-// an effect: the forbidden names protect a browser's user, and there is none here.
+// A header list is a flat array: name, value, name, value, …, names in lower case. Of the guards "immutable" and
+// "request-no-cors" have an effect. "request" and "response" refuse the names that a browser sets itself, to protect its
+// user's cookies and the servers of others; on a server they would take the app's own fields from it (`cookie`,
+// `set-cookie`, `host`). The WinterTC's Minimum Common Web API leaves them out likewise.
 (function (nexus) {
   "use strict";
-  const { required, byteString, isObject, sequence, finishInterface, pairIterable, uncurryThis } = nexus.webidl;
-  const test = uncurryThis(RegExp.prototype.test);
-  const toLowerCase = uncurryThis(String.prototype.toLowerCase);
-  const charCodeAt = uncurryThis(String.prototype.charCodeAt);
-  const slice = uncurryThis(String.prototype.slice);
+  const { required, domString, byteString, isObject, iterate, finishInterface, pairIterable, uncurryThis } = nexus.webidl;
+  const { ownKeys, keys: keysOf, isEnumerable, iterator, defineProperty, getPrototypeOf } = nexus.builtins;
+  const { toLowerCase, charCodeAt, slice } = nexus.builtins.string;
+  const symbolsOf = Object.getOwnPropertySymbols;
   const sort = uncurryThis(Array.prototype.sort);
-  const { keys } = Object;
+  // Not `test`: that one calls a guest's `exec`. What is looked for is what should not be there: nothing found costs
+  // nothing.
+  const { exec } = nexus.builtins.regexp;
 
-  const TOKEN = /^[!#$%&'*+\-.^_\x60|~0-9A-Za-z]+$/;
+  const NOT_TOKEN = /[^!#$%&'*+\-.^_\x60|~0-9A-Za-z]/;
   const BAD_VALUE = /[\0\r\n]/;
-  const PLAIN_VALUE = /^(?:[!-~](?:[ -~]*[!-~])?)?$/;
+  const NOT_PLAIN = /[^ -~]|^ | $/;
+
+  const arrayValues = Array.prototype[iterator];
+  const ArrayIterator = getPrototypeOf([][iterator]());
+  const arrayNext = ArrayIterator.next;
+  /** Whether the iterator that `method` makes does what a loop over the indices does. */
+  const isListLike = (method) => method === arrayValues && ArrayIterator.next === arrayNext;
+
+  // Whether there may be proxies: nobody has one who has not asked for their constructor. Of ordinary objects the keys
+  // can be asked for in a way that is many times as fast, and a proxy would notice.
+  let proxies = false;
+  const { Proxy: NativeProxy } = globalThis;
+  const putProxy = (value) => nexus.define("Proxy", value);
+  defineProperty(globalThis, "Proxy", {
+    __proto__: null,
+    get() {
+      proxies = true;
+      putProxy(NativeProxy);
+      return NativeProxy;
+    },
+    set: putProxy,
+    configurable: true,
+    enumerable: false,
+  });
 
   // Names seen so far, in lower case: apps use few. Bounded, for a guest may use many.
   let known = { __proto__: null };
   let knownCount = 0;
+  /** A valid name in lower case. */
   const normalizeName = (name, what) => {
-    let lower = known[name];
-    if (lower !== undefined) return lower;
-    const string = byteString(name, what);
-    if (!test(TOKEN, string)) throw new TypeError(`${what}: "${string}" is not a header name`);
-    lower = toLowerCase(string);
-    if (string === name) {
-      if (++knownCount > 200) {
-        known = { __proto__: null };
-        knownCount = 1;
-      }
-      known[name] = lower;
+    const seen = known[name];
+    if (seen !== undefined) return seen;
+    byteString(name, what);
+    if (name === "" || exec(NOT_TOKEN, name) !== null) throw new TypeError(`${what}: "${name}" is not a header name`);
+    const lower = toLowerCase(name);
+    if (name.length >= 64) return lower;
+    if (++knownCount > 200) {
+      known = { __proto__: null };
+      knownCount = 1;
     }
+    known[name] = lower;
     return lower;
   };
 
@@ -39,28 +65,30 @@
   let plain = { __proto__: null };
   let plainCount = 0;
   const isSpace = (code) => code === 32 || code === 9 || code === 10 || code === 13;
-  const normalizeValue = (value, what) => {
-    if (typeof value === "string") {
-      if (plain[value] === true) return value;
-      if (test(PLAIN_VALUE, value)) {
-        if (value.length < 64) {
-          if (++plainCount > 200) {
-            plain = { __proto__: null };
-            plainCount = 1;
-          }
-          plain[value] = true;
-        }
-        return value;
+  /** Whether a string is a value as it is. */
+  const isPlain = (value) => {
+    if (plain[value] === true) return true;
+    if (exec(NOT_PLAIN, value) !== null) return false;
+    if (value.length < 64) {
+      if (++plainCount > 200) {
+        plain = { __proto__: null };
+        plainCount = 1;
       }
+      plain[value] = true;
     }
-    let string = byteString(value, what);
+    return true;
+  };
+  /** A value without spaces around it; throws TypeError if it is none. */
+  const normalizeValue = (value, what) => {
+    if (isPlain(value)) return value;
+    byteString(value, what);
     let start = 0;
-    let end = string.length;
-    while (start < end && isSpace(charCodeAt(string, start))) start++;
-    while (end > start && isSpace(charCodeAt(string, end - 1))) end--;
-    if (start > 0 || end < string.length) string = slice(string, start, end);
-    if (test(BAD_VALUE, string)) throw new TypeError(`${what}: the value contains a line break or NUL`);
-    return string;
+    let end = value.length;
+    while (start < end && isSpace(charCodeAt(value, start))) start++;
+    while (end > start && isSpace(charCodeAt(value, end - 1))) end--;
+    if (start > 0 || end < value.length) value = slice(value, start, end);
+    if (exec(BAD_VALUE, value) !== null) throw new TypeError(`${what}: the value contains a line break or NUL`);
+    return value;
   };
 
   const find = (list, name) => {
@@ -107,77 +135,134 @@
     list.length = kept;
   };
 
-  const fillFromIterable = (list, init, method, what) => {
-    if (method === entries && nexus.isHeaders(init)) {
-      const other = nexus.headersList(init);
-      for (let i = 0; i < other.length; i++) list[list.length] = other[i];
-      return;
-    }
-    const pairs = sequence(init, what, (pair) => sequence(pair, what));
-    for (let i = 0; i < pairs.length; i++) {
-      if (pairs[i].length !== 2) throw new TypeError(`${what}: each field must be a [name, value] pair`);
-      const name = normalizeName(pairs[i][0], what);
-      const value = normalizeValue(pairs[i][1], what);
-      list[list.length] = name;
-      list[list.length] = value;
-    }
+  /** The strings of one pair of a sequence. */
+  const pairOf = (pair, what) => {
+    const method = isObject(pair) ? pair[iterator] : undefined;
+    if (typeof method !== "function") throw new TypeError(`${what}: a field is not a [name, value] pair`);
+    const strings = [];
+    if (isListLike(method)) for (let i = 0; i < pair.length; i++) strings[i] = byteString(pair[i], what);
+    else iterate(method, pair, (item) => (strings[strings.length] = byteString(item, what)), what);
+    return strings;
   };
 
-  // Adds the fields of an initializer: another Headers, a sequence of pairs, or a record.
-  const fill = (list, init, what) => {
-    if (!isObject(init)) throw new TypeError(`${what}: the initializer is not an object`);
-    const method = init[Symbol.iterator];
+  /**
+   * Web IDL's part of filling a list from another Headers, a sequence of pairs, or a record: appends what they convert
+   * to. Says whether that still has to be checked, with `checkFields`: conversions run the guest's code, and all of them
+   * come before the first check.
+   */
+  const convertFields = (list, init, what) => {
+    if (!isObject(init)) throw new TypeError(`${what}: the headers are not an object`);
+    const method = init[iterator];
     if (method !== undefined && method !== null) {
-      fillFromIterable(list, init, method, what);
-      return;
+      if (method === entries && nexus.isHeaders(init)) {
+        const other = nexus.headersList(init);
+        for (let i = 0; i < other.length; i++) list[list.length] = other[i];
+        return false;
+      }
+      return convertIterable(list, init, method, what);
     }
-    const names = keys(init);
-    for (let i = 0; i < names.length; i++) {
-      const key = names[i];
-      const name = normalizeName(key, what);
-      const value = normalizeValue(init[key], what);
+    // A symbol among them is no name: Web IDL has it throw.
+    const strict = proxies || symbolsOf(init).length > 0;
+    return convertRecord(list, init, strict ? ownKeys(init) : keysOf(init), strict, what);
+  };
+
+  const convertIterable = (list, init, method, what) => {
+    if (typeof method !== "function") throw new TypeError(`${what}: the headers are not iterable`);
+    let short = false;
+    const add = (item) => {
+      const pair = pairOf(item, what);
+      short ||= pair.length !== 2;
+      list[list.length] = pair[0];
+      list[list.length] = pair[1];
+    };
+    if (isListLike(method)) for (let i = 0; i < init.length; i++) add(init[i]);
+    else iterate(method, init, add, what);
+    if (short) throw new TypeError(`${what}: a field is not a [name, value] pair`);
+    return true;
+  };
+
+  // Not `strict`, the keys are those of an ordinary object's properties that are enumerable.
+  const convertRecord = (list, init, keys, strict, what) => {
+    let unchecked = false;
+    for (let i = 0; i < keys.length; i++) {
+      const key = keys[i];
+      if (strict && !isEnumerable(init, key)) continue;
+      let name = known[key];
+      if (name === undefined) {
+        unchecked = true;
+        name = byteString(key, what);
+      }
+      let value = init[key];
+      if (typeof value !== "string" || !isPlain(value)) {
+        // A getter may have removed it meanwhile.
+        if (value === undefined && !strict && !isEnumerable(init, key)) continue;
+        unchecked = true;
+        value = byteString(value, what);
+      }
       list[list.length] = name;
       list[list.length] = value;
+    }
+    return unchecked;
+  };
+
+  /** Checks and normalizes the fields that `convertFields` has put into a list. */
+  const checkFields = (list, what) => {
+    for (let i = 0; i < list.length; i += 2) {
+      list[i] = normalizeName(list[i], what);
+      list[i + 1] = normalizeValue(list[i + 1], what);
     }
   };
 
   class Headers {
     #list;
-    #immutable = false;
+    // `true` for "immutable", "no-cors", or `false` for all others.
+    #guard = false;
     // Sorted and combined for iteration; null after a change.
     #sorted = null;
 
     constructor(init = undefined) {
-      this.#list = [];
-      if (init !== undefined) fill(this.#list, init, "Headers");
+      const list = (this.#list = []);
+      if (init !== undefined && convertFields(list, init, "Headers")) checkFields(list, "Headers");
     }
 
-    #change() {
-      if (this.#immutable) throw new TypeError("Headers: these headers are immutable");
+    // False if the guard has nothing happen.
+    #change(name, value) {
       this.#sorted = null;
+      if (this.#guard === false) return true;
+      if (this.#guard === true) throw new TypeError("Headers: these headers are immutable");
+      return nexus.isNoCorsField(name, value);
     }
 
     append(name, value) {
-      required(arguments.length, 2, "Headers.append");
       const list = this.#list;
+      required(arguments.length, 2, "Headers.append");
+      if (typeof name !== "string" || typeof value !== "string") {
+        name = byteString(name, "Headers.append");
+        value = byteString(value, "Headers.append");
+      }
       name = normalizeName(name, "Headers.append");
       value = normalizeValue(value, "Headers.append");
-      this.#change();
+      if (this.#guard !== false) {
+        const before = get(list, name);
+        if (!this.#change(name, before === null ? value : `${before}, ${value}`)) return;
+      }
+      this.#sorted = null;
       list[list.length] = name;
       list[list.length] = value;
     }
 
     delete(name) {
-      required(arguments.length, 1, "Headers.delete");
       const list = this.#list;
-      name = normalizeName(name, "Headers.delete");
-      this.#change();
+      required(arguments.length, 1, "Headers.delete");
+      name = normalizeName(domString(name), "Headers.delete");
+      this.#change(name, "");
       remove(list, name);
     }
 
     get(name) {
+      const list = this.#list;
       required(arguments.length, 1, "Headers.get");
-      return get(this.#list, normalizeName(name, "Headers.get"));
+      return get(list, normalizeName(domString(name), "Headers.get"));
     }
 
     getSetCookie() {
@@ -188,27 +273,33 @@
     }
 
     has(name) {
+      const list = this.#list;
       required(arguments.length, 1, "Headers.has");
-      return find(this.#list, normalizeName(name, "Headers.has")) >= 0;
+      return find(list, normalizeName(domString(name), "Headers.has")) >= 0;
     }
 
     set(name, value) {
-      required(arguments.length, 2, "Headers.set");
       const list = this.#list;
+      required(arguments.length, 2, "Headers.set");
+      if (typeof name !== "string" || typeof value !== "string") {
+        name = byteString(name, "Headers.set");
+        value = byteString(value, "Headers.set");
+      }
       name = normalizeName(name, "Headers.set");
       value = normalizeValue(value, "Headers.set");
-      this.#change();
+      if (!this.#change(name, value)) return;
       set(list, name, value);
     }
 
     static {
       nexus.isHeaders = (value) => isObject(value) && #list in value;
       nexus.headersList = (headers) => headers.#list;
+      nexus.headersGuard = (headers) => headers.#guard;
       // Takes the list over; it is not copied.
-      nexus.makeHeaders = (list, immutable) => {
+      nexus.makeHeaders = (list, guard) => {
         const headers = new Headers();
         headers.#list = list;
-        headers.#immutable = immutable;
+        headers.#guard = guard;
         return headers;
       };
       pairIterable(Headers, (headers, index) => {
@@ -220,19 +311,20 @@
 
   const sortAndCombine = (list) => {
     const names = [];
-    const seen = { __proto__: null };
+    const values = { __proto__: null };
     for (let i = 0; i < list.length; i += 2) {
-      if (seen[list[i]] === undefined) {
-        seen[list[i]] = true;
-        names[names.length] = list[i];
-      }
+      const name = list[i];
+      const value = list[i + 1];
+      const before = values[name];
+      if (before === undefined) names[names.length] = name;
+      values[name] = before === undefined ? value : `${before}, ${value}`;
     }
     sort(names);
     const pairs = [];
     for (let i = 0; i < names.length; i++) {
       const name = names[i];
       if (name !== "set-cookie") {
-        pairs[pairs.length] = [name, get(list, name)];
+        pairs[pairs.length] = [name, values[name]];
         continue;
       }
       for (let k = 0; k < list.length; k += 2) if (list[k] === name) pairs[pairs.length] = [name, list[k + 1]];
@@ -240,9 +332,10 @@
     return pairs;
   };
 
-  const entries = Headers.prototype[Symbol.iterator];
+  const entries = Headers.prototype[iterator];
   nexus.Headers = finishInterface(Headers);
-  nexus.fillHeaders = fill;
+  nexus.convertFields = convertFields;
+  nexus.checkFields = checkFields;
   nexus.headerGet = get;
   nexus.headerSet = set;
   nexus.headerFind = find;

@@ -1,23 +1,36 @@
-// How the console shows values: `nexus.inspect`, `nexus.formatLog`, `nexus.formatTable`, `nexus.indentLines`.
+// How the console shows a value: `nexus.inspect`.
 //
-// The text is Node's, near enough. Nothing of a guest's runs: getters are named, not called; proxies are looked
-// through natively. The work is bounded: past 64 KB of text a value is cut, with a note.
+// The text is Node's, near enough. Nothing of a guest's runs, but for what V8 asks where it makes the stack of an error
+// at its first use (Error.prepareStackTrace, above all): getters are named, not called; proxies are looked through
+// natively. The work is bounded: past 64 KB of text a value is cut, with a note, and nothing is before.
 (function (nexus) {
   "use strict";
   const { ops } = nexus;
   const { SafeMap, uncurryThis, isObject } = nexus.webidl;
   const {
-    getOwnPropertyDescriptor, getPrototypeOf, ownKeys, toStringTag, isArray, stringify, parseInt, parseFloat, bufferLength,
-    typedLength, functionText, Bytes, Error,
+    getOwnPropertyDescriptor, getPrototypeOf, setPrototypeOf, ownKeys, toStringTag, bufferLength, typedLength,
+    functionText, Bytes, Error,
   } = nexus.builtins;
   const { string, regexp, date, number, boolean, symbol, bigint } = nexus.builtins;
-  const { slice, replaceAll: replace, repeat, includes, padEnd, charCodeAt } = string;
+  const { source, flags } = nexus.builtins.clonable;
+  const { slice, replaceAll: replace, repeat, includes, charCodeAt } = string;
   const { toString: hex } = number;
   const { toString: symbolText } = symbol;
+  /** The descriptor of a property, in which nothing that a guest has put onto Object.prototype is found. */
+  const own = (object, key) => {
+    const descriptor = getOwnPropertyDescriptor(object, key);
+    return descriptor === undefined ? undefined : setPrototypeOf(descriptor, null);
+  };
   const test = (pattern, text) => regexp.exec(pattern, text) !== null;
+  /** Its own method would ask the object, and a guest's getters there, for source and flags. */
+  const regexpText = (value) => {
+    let text = `/${source(value)}/`;
+    for (let i = 0; i < flags.length; i++) if (flags[i].get(value)) text += flags[i].letter;
+    return text;
+  };
   const boxNames = ["Number", "String", "Boolean", "Symbol", "BigInt"];
   const unbox = [number.valueOf, string.valueOf, boolean.valueOf, symbol.valueOf, bigint.valueOf];
-  const stackGetter = getOwnPropertyDescriptor(new Error(), "stack")?.get;
+  const stackGetter = own(new Error(), "stack")?.get;
   const join = (list, separator) => {
     let out = "";
     for (let i = 0; i < list.length; i++) out += (i === 0 ? "" : separator) + list[i];
@@ -30,39 +43,42 @@
 
   const LIMIT = 64 * 1024;
   const WIDTH = 76;
-  const MAX_ITEMS = 100;
-  const MAX_STRING = 10_000;
+  /** Deeper than this is nothing shown: the stack is finite. */
+  const MAX_DEPTH = 100;
+  /** So many holes are looked for in an array. */
+  const MAX_HOLES = 100_000;
 
-  const larger = (a, b) => (a > b ? a : b);
   const more = (count, one, many = `${one}s`) => `... ${count} more ${count === 1 ? one : many}`;
+  const cut = (text) => (text.length > LIMIT ? slice(text, 0, LIMIT + 1) : text);
 
   const quote = (string) => {
-    let rest = "";
-    if (string.length > MAX_STRING) {
-      rest = more(string.length - MAX_STRING, "character");
-      string = slice(string, 0, MAX_STRING);
-    }
+    string = cut(string);
     let mark = "'";
     if (includes(string, "'")) mark = !includes(string, '"') ? '"' : !includes(string, "`") && !includes(string, "${") ? "`" : "'";
     let out = mark;
+    // What needs no escape is taken in one piece.
+    let from = 0;
     for (let i = 0; i < string.length; i++) {
       const c = charCodeAt(string, i);
-      const high = c >= 0xd800 && c <= 0xdbff;
-      if (high || (c >= 0xdc00 && c <= 0xdfff)) {
-        const next = high && i + 1 < string.length ? charCodeAt(string, i + 1) : 0;
+      let escaped;
+      if (c >= 0xd800 && c <= 0xdfff) {
+        const next = c <= 0xdbff && i + 1 < string.length ? charCodeAt(string, i + 1) : 0;
         if (next >= 0xdc00 && next <= 0xdfff) {
-          out += string[i] + string[++i];
+          i++;
           continue;
         }
-        out += `\\u${hex(c, 16)}`;
-      } else if (c === 10) out += "\\n";
-      else if (c === 9) out += "\\t";
-      else if (c === 13) out += "\\r";
-      else if (c === 92) out += "\\\\";
-      else if (c < 32 || c === 127) out += `\\x${c < 16 ? "0" : ""}${hex(c, 16)}`;
-      else out += string[i] === mark ? `\\${mark}` : string[i];
+        escaped = `\\u${hex(c, 16)}`;
+      } else if (c === 10) escaped = "\\n";
+      else if (c === 9) escaped = "\\t";
+      else if (c === 13) escaped = "\\r";
+      else if (c === 92) escaped = "\\\\";
+      else if (c < 32 || c === 127) escaped = `\\x${c < 16 ? "0" : ""}${hex(c, 16)}`;
+      else if (string[i] === mark) escaped = `\\${mark}`;
+      else continue;
+      out += slice(string, from, i) + escaped;
+      from = i + 1;
     }
-    return out + mark + rest;
+    return out + slice(string, from) + mark;
   };
 
   const primitive = (value) => {
@@ -74,7 +90,7 @@
       case "bigint":
         return `${value}n`;
       case "symbol":
-        return symbolText(value);
+        return cut(symbolText(value));
       default:
         return `${value}`;
     }
@@ -84,7 +100,7 @@
   const dataProperty = (value, key) => {
     for (let object = value, i = 0; isObject(object) && i < 100; object = getPrototypeOf(object), i++) {
       if (ops.valueKind(object) === PROXY) return undefined;
-      const descriptor = getOwnPropertyDescriptor(object, key);
+      const descriptor = own(object, key);
       if (descriptor !== undefined) return descriptor.value;
     }
     return undefined;
@@ -94,9 +110,9 @@
   const className = (value) => {
     for (let object = value, i = 0; isObject(object) && i < 100; object = getPrototypeOf(object), i++) {
       if (ops.valueKind(object) === PROXY) return "Object";
-      const made = getOwnPropertyDescriptor(object, "constructor")?.value;
+      const made = own(object, "constructor")?.value;
       if (typeof made !== "function" || ops.valueKind(made) === PROXY) continue;
-      const name = getOwnPropertyDescriptor(made, "name")?.value;
+      const name = own(made, "name")?.value;
       if (typeof name === "string" && name !== "") return name;
     }
     return null;
@@ -111,118 +127,140 @@
     return typeof tag === "string" && tag !== "" && tag !== name ? `${base} [${tag}]` : base;
   };
 
-  const property = (context, object, key, depth) => {
-    const descriptor = getOwnPropertyDescriptor(object, key);
-    if (descriptor === undefined) return "undefined";
-    if (descriptor.get !== undefined) return descriptor.set !== undefined ? "[Getter/Setter]" : "[Getter]";
-    if (descriptor.set !== undefined) return "[Setter]";
-    return format(context, descriptor.value, depth + 1);
+  // All text is counted once, where it is made. `level` is how deep a value lies in the one that is shown.
+  const full = (context) => context.length > LIMIT;
+  const counted = (context, text) => {
+    context.length += text.length + 1;
+    return text;
   };
-  const keyText = (key) => {
-    if (typeof key === "symbol") return `[${symbolText(key)}]`;
-    return test(/^[A-Za-z_$][\w$]*$/, key) ? key : quote(key);
-  };
-
-  const push = (context, output, text) => {
-    context.length += text.length;
+  const push = (output, text) => {
     output[output.length] = text;
   };
-  const full = (context) => context.length > LIMIT;
 
-  const isIndex = (key) => typeof key === "string" && test(/^(0|[1-9]\d{0,9})$/, key);
+  const property = (context, descriptor, level) => {
+    if (descriptor.get !== undefined) return counted(context, descriptor.set !== undefined ? "[Getter/Setter]" : "[Getter]");
+    if (descriptor.set !== undefined) return counted(context, "[Setter]");
+    return format(context, descriptor.value, level + 1);
+  };
+  const keyText = (key) => {
+    if (typeof key === "symbol") return `[${cut(symbolText(key))}]`;
+    return test(/^[A-Za-z_$][\w$]*$/, key) ? cut(key) : quote(key);
+  };
+  const pair = (context, key, text) => `${counted(context, key)}: ${text}`;
 
-  const properties = (context, object, output, depth, skipIndices = false) => {
-    const keys = ownKeys(object);
-    let shown = 0;
+  const properties = (context, object, output, level, named = false) => {
+    const keys = named ? (ops.ownNames(object) ?? []) : ownKeys(object);
     for (let i = 0; i < keys.length; i++) {
       const key = keys[i];
-      if (skipIndices && isIndex(key)) continue;
-      if (!getOwnPropertyDescriptor(object, key)?.enumerable) continue;
-      if (shown === MAX_ITEMS || full(context)) {
-        push(context, output, more(keys.length - i, "property", "properties"));
+      const descriptor = own(object, key);
+      if (!descriptor?.enumerable) continue;
+      if (full(context)) {
+        push(output, more(keys.length - i, "property", "properties"));
         return;
       }
-      shown++;
-      push(context, output, `${keyText(key)}: ${property(context, object, key, depth)}`);
+      const name = keyText(key);
+      push(output, pair(context, name, property(context, descriptor, level)));
     }
   };
 
-  const items = (context, object, length, output, depth) => {
+  /** The exports of a module, some of which may have no value yet. */
+  const bindings = (context, namespace, output, level) => {
+    const keys = ownKeys(namespace);
+    for (let i = 0; i < keys.length && !full(context); i++) {
+      if (typeof keys[i] === "symbol") continue;
+      let descriptor;
+      try {
+        descriptor = own(namespace, keys[i]);
+      } catch {
+        push(output, pair(context, keyText(keys[i]), counted(context, "<uninitialized>")));
+        continue;
+      }
+      push(output, pair(context, keyText(keys[i]), property(context, descriptor, level)));
+    }
+  };
+
+  const items = (context, object, length, output, level) => {
     let holes = 0;
+    let most = MAX_HOLES;
     const flush = () => {
-      if (holes > 0) push(context, output, `<${holes} empty item${holes === 1 ? "" : "s"}>`);
+      if (holes > 0) push(output, counted(context, `<${holes} empty item${holes === 1 ? "" : "s"}>`));
       holes = 0;
     };
     let i = 0;
-    for (; i < length && output.length < MAX_ITEMS && !full(context); i++) {
-      if (holes > 10_000) break;
-      if (getOwnPropertyDescriptor(object, i) === undefined) {
+    for (; i < length && !full(context); i++) {
+      const descriptor = own(object, i);
+      if (descriptor === undefined) {
+        if (most-- === 0) break;
         holes++;
         continue;
       }
       flush();
-      push(context, output, property(context, object, i, depth));
+      push(output, property(context, descriptor, level));
     }
     flush();
-    if (i < length) push(context, output, more(length - i, "item"));
+    if (i < length) push(output, more(length - i, "item"));
   };
 
   /** Entries of a map, set or iterator: natively, without the iterators that a guest may have patched. */
-  const entries = (context, value, output, depth, pairs) => {
+  const entries = (context, value, output, level, pairs) => {
     const list = ops.previewEntries(value) ?? [];
     const step = pairs ? 2 : 1;
     for (let i = 0; i < list.length; i += step) {
-      if (i / step === MAX_ITEMS || full(context)) {
-        push(context, output, more((list.length - i) / step, "item"));
-        return list.length / step;
+      if (full(context)) {
+        push(output, more((list.length - i) / step, "item"));
+        break;
       }
-      const key = format(context, list[i], depth + 1);
-      push(context, output, pairs ? `${key} => ${format(context, list[i + 1], depth + 1)}` : key);
+      const key = format(context, list[i], level + 1);
+      push(output, pairs ? `${key} => ${format(context, list[i + 1], level + 1)}` : key);
     }
     return list.length / step;
   };
 
-  const reduce = (output, open, close, start) => {
+  /** Puts the items between their brackets: on one line if they fit there, else with the indentation of their level. */
+  const reduce = (context, output, open, close, start, level) => {
     const head = start === "" ? open : `${start} ${open}`;
+    counted(context, start);
     if (output.length === 0) return head + close;
     let total = head.length + output.length;
     let lines = false;
     for (let i = 0; i < output.length; i++) {
       total += output[i].length + 1;
-      if (includes(output[i], "\n")) lines = true;
+      if (!lines && includes(output[i], "\n")) lines = true;
     }
     if (!lines && total <= WIDTH) return `${head} ${join(output, ", ")} ${close}`;
-    let out = "";
+    const indent = `\n${repeat("  ", level)}`;
+    let out = head;
     let line = "";
-    // Short items of a long list share lines.
+    // Short items of a long list have lines in common.
     const pack = open === "[" && output.length > 6 && !lines;
     for (let i = 0; i < output.length; i++) {
       const text = i + 1 < output.length ? `${output[i]},` : output[i];
       if (pack && line !== "" && line.length + text.length < WIDTH - 4) {
         line += ` ${text}`;
       } else {
-        if (line !== "") out += `\n  ${line}`;
-        line = pack ? text : replace(text, "\n", "\n  ");
+        if (line !== "") out += `${indent}  ${line}`;
+        line = text;
       }
     }
-    return `${head}${out}\n  ${line}\n${close}`;
+    return `${out}${indent}  ${line}${indent}${close}`;
   };
 
   const functionBase = (value) => {
-    const name = getOwnPropertyDescriptor(value, "name")?.value;
+    const name = own(value, "name")?.value;
     const named = typeof name === "string" && name !== "";
     const text = functionText(value);
     if (slice(text, 0, 5) === "class" && !test(/^class\s*[=(]/, text)) {
       const parent = getPrototypeOf(value);
-      const parentName = typeof parent === "function" ? getOwnPropertyDescriptor(parent, "name")?.value : "";
-      return `[class ${named ? name : "(anonymous)"}${parentName ? ` extends ${parentName}` : ""}]`;
+      const parentName = typeof parent === "function" && ops.valueKind(parent) !== PROXY ? own(parent, "name")?.value : "";
+      const parentNamed = typeof parentName === "string" && parentName !== "";
+      return `[class ${named ? cut(name) : "(anonymous)"}${parentNamed ? ` extends ${cut(parentName)}` : ""}]`;
     }
     const kind = dataProperty(value, toStringTag);
     return `[${typeof kind === "string" && kind !== "" ? kind : "Function"}${named ? `: ${name}` : " (anonymous)"}]`;
   };
 
   const errorBase = (error) => {
-    const descriptor = getOwnPropertyDescriptor(error, "stack");
+    const descriptor = own(error, "stack");
     let stack = descriptor?.value;
     if (descriptor?.get !== undefined && descriptor.get === stackGetter) {
       try {
@@ -231,36 +269,47 @@
         stack = undefined;
       }
     }
-    if (typeof stack === "string" && stack !== "") return includes(stack, "\n    at ") ? stack : `[${stack}]`;
+    if (typeof stack === "string" && stack !== "") {
+      stack = cut(stack);
+      return includes(stack, "\n    at ") ? stack : `[${stack}]`;
+    }
     const message = dataProperty(error, "message");
     const name = className(error) ?? "Error";
-    return `[${name}${typeof message === "string" && message !== "" ? `: ${message}` : ""}]`;
+    return `[${name}${typeof message === "string" && message !== "" ? `: ${cut(message)}` : ""}]`;
   };
 
-  /** Attributes of a Web API's object, which are getters of ours. */
-  const attributes = (context, value, output, depth) => {
+  /** A pair of a list; an object that only inherits from the interface has none. */
+  const pairAt = (at, value, i) => {
+    try {
+      return at(value, i);
+    } catch {
+      return undefined;
+    }
+  };
+
+  /** Attributes of a Web API's object: the getters as we have made them, not those that a guest has put there. */
+  const attributes = (context, value, output, level) => {
     for (let proto = getPrototypeOf(value); proto !== null; proto = getPrototypeOf(proto)) {
       if (ops.valueKind(proto) === PROXY) return;
-      if (!nexus.interfaces.has(proto)) continue;
+      const getters = nexus.interfaces.get(proto);
+      if (getters === undefined) continue;
       const at = nexus.pairLists.get(proto);
       if (at !== undefined) {
-        for (let i = 0, pair; (pair = at(value, i)) !== undefined; i++) {
-          if (i === MAX_ITEMS || full(context)) {
-            push(context, output, "...");
+        for (let i = 0, pair; (pair = pairAt(at, value, i)) !== undefined; i++) {
+          if (full(context)) {
+            push(output, "...");
             break;
           }
-          push(context, output, `${quote(pair[0])} => ${format(context, pair[1], depth + 1)}`);
+          const key = counted(context, quote(pair[0]));
+          push(output, `${key} => ${format(context, pair[1], level + 1)}`);
         }
         continue;
       }
-      const keys = ownKeys(proto);
-      for (let i = 0; i < keys.length; i++) {
+      for (let i = 0; i < getters.length; i += 2) {
         // These two make an object when they are first read.
-        if (keys[i] === "body" || keys[i] === "signal") continue;
-        const get = getOwnPropertyDescriptor(proto, keys[i])?.get;
-        if (get === undefined || full(context)) continue;
+        if (getters[i] === "body" || getters[i] === "signal" || full(context)) continue;
         try {
-          push(context, output, `${keyText(keys[i])}: ${format(context, uncurryThis(get)(value), depth + 1)}`);
+          push(output, pair(context, keyText(getters[i]), format(context, uncurryThis(getters[i + 1])(value), level + 1)));
         } catch {
           // An object that only inherits from the interface has no attributes.
         }
@@ -268,12 +317,12 @@
     }
   };
 
-  const format = (context, value, depth) => {
-    if (!isObject(value)) return primitive(value);
+  const format = (context, value, level) => {
+    if (!isObject(value)) return counted(context, primitive(value));
     let kind = ops.valueKind(value);
     for (let i = 0; kind === PROXY; i++) {
       const target = ops.proxyTarget(value);
-      if (target === null || target === undefined || i === 100) return "<Revoked Proxy>";
+      if (target === null || target === undefined || i === 100) return counted(context, "<Revoked Proxy>");
       value = target;
       kind = ops.valueKind(value);
     }
@@ -281,12 +330,12 @@
     if (context.seen.has(value)) {
       let index = context.circular.get(value);
       if (index === undefined) context.circular.set(value, (index = context.circular.size + 1));
-      return `[Circular *${index}]`;
+      return counted(context, `[Circular *${index}]`);
     }
     context.seen.set(value, true);
     let text;
     try {
-      text = formatObject(context, value, kind, depth);
+      text = formatObject(context, value, kind, level);
     } finally {
       context.seen.delete(value);
     }
@@ -294,224 +343,105 @@
     return index === undefined ? text : `<ref *${index}> ${text}`;
   };
 
-  const formatObject = (context, value, kind, depth) => {
-    // Leaves first: what needs no braces unless it has properties of its own.
-    const output = [];
-    let base = "";
-    if (typeof value === "function") base = functionBase(value);
-    else if (kind === DATE) base = date.getTime(value) !== date.getTime(value) ? "Invalid Date" : date.toISOString(value);
-    else if (kind === REGEXP) base = regexp.toString(value);
-    else if (kind === ERROR) base = errorBase(value);
-    else if (kind === BOXED) {
-      for (let i = 0; i < boxNames.length && base === ""; i++) {
-        try {
-          base = `[${boxNames[i]}: ${primitive(unbox[i](value))}]`;
-        } catch {
-          // Not a box of this type: the next.
-        }
+  /** What needs no brackets unless it has properties of its own; "" for all else. */
+  const leaf = (value, kind) => {
+    if (typeof value === "function") return functionBase(value);
+    if (kind === DATE) return date.getTime(value) !== date.getTime(value) ? "Invalid Date" : date.toISOString(value);
+    if (kind === REGEXP) return cut(regexpText(value));
+    if (kind === ERROR) return errorBase(value);
+    if (kind !== BOXED) return "";
+    for (let i = 0; i < boxNames.length; i++) {
+      try {
+        return `[${boxNames[i]}: ${primitive(unbox[i](value))}]`;
+      } catch {
+        // Not a box of this type: the next.
       }
     }
+    return "";
+  };
+
+  const formatObject = (context, value, kind, level) => {
+    const output = [];
+    let base = leaf(value, kind);
     if (base !== "") {
-      if (depth <= context.depth) {
+      if (kind === ERROR) base = replace(base, "\n", `\n${repeat("  ", level)}`);
+      if (level <= context.depth) {
         if (kind === ERROR) {
           for (let key = "cause"; ; key = "errors") {
-            const hidden = getOwnPropertyDescriptor(value, key);
+            const hidden = own(value, key);
             if (hidden !== undefined && !hidden.enumerable) {
-              push(context, output, `[${key}]: ${property(context, value, key, depth)}`);
+              push(output, pair(context, `[${key}]`, property(context, hidden, level)));
             }
             if (key === "errors") break;
           }
         }
-        properties(context, value, output, depth, kind === BOXED);
+        properties(context, value, output, level, kind === BOXED);
       }
-      context.length += base.length;
-      return output.length === 0 ? base : reduce(output, "{", "}", base);
+      return output.length === 0 ? counted(context, base) : reduce(context, output, "{", "}", base, level);
     }
 
-    if (depth > context.depth) {
-      return kind === ARRAY ? "[Array]" : `[${prefix(value, "Object")}]`;
-    }
+    if (level > context.depth) return counted(context, kind === ARRAY ? "[Array]" : `[${prefix(value, "Object")}]`);
     if (kind === ARRAY || kind === ARGUMENTS) {
-      const length = getOwnPropertyDescriptor(value, "length")?.value ?? 0;
-      items(context, value, length, output, depth);
-      properties(context, value, output, depth, true);
+      // Of an arguments object it may be anything.
+      const given = own(value, "length")?.value;
+      const length = typeof given === "number" ? given : 0;
+      items(context, value, length, output, level);
+      properties(context, value, output, level, true);
       const name = className(value);
       const start = kind === ARGUMENTS ? "[Arguments]" : name === "Array" ? "" : prefix(value, "Array", length);
-      return reduce(output, "[", "]", start);
+      return reduce(context, output, "[", "]", start, level);
     }
     if (kind === TYPED) {
       const length = typedLength(value);
-      for (let i = 0; i < length && i < MAX_ITEMS; i++) push(context, output, primitive(value[i]));
-      if (length > MAX_ITEMS) push(context, output, more(length - MAX_ITEMS, "item"));
-      properties(context, value, output, depth, true);
-      return reduce(output, "[", "]", prefix(value, "TypedArray", length));
+      let i = 0;
+      for (; i < length && !full(context); i++) push(output, counted(context, primitive(value[i])));
+      if (i < length) push(output, more(length - i, "item"));
+      properties(context, value, output, level, true);
+      return reduce(context, output, "[", "]", prefix(value, "TypedArray", length), level);
     }
     if (kind === MAP || kind === SET) {
-      const size = entries(context, value, output, depth, kind === MAP);
-      properties(context, value, output, depth);
-      return reduce(output, "{", "}", prefix(value, kind === MAP ? "Map" : "Set", size));
+      const size = entries(context, value, output, level, kind === MAP);
+      properties(context, value, output, level);
+      return reduce(context, output, "{", "}", prefix(value, kind === MAP ? "Map" : "Set", size), level);
     }
     if (kind === ITERATOR) {
-      entries(context, value, output, depth, false);
-      return reduce(output, "{", "}", `[${prefix(value, "Iterator")}]`);
+      entries(context, value, output, level, false);
+      const tag = dataProperty(value, toStringTag);
+      return reduce(context, output, "{", "}", `[${typeof tag === "string" ? cut(tag) : "Iterator"}]`, level);
+    }
+    if (kind === NAMESPACE) {
+      bindings(context, value, output, level);
+      return reduce(context, output, "{", "}", "[Module: null prototype]", level);
     }
     if (kind === BUFFER) {
       const size = bufferLength(value);
-      const bytes = new Bytes(value, 0, size < 50 ? size : 50);
+      const shown = size < LIMIT / 3 ? size : (LIMIT / 3) | 0;
+      // One that is detached has no bytes to look at.
+      const bytes = shown === 0 ? null : new Bytes(value, 0, shown);
       let text = "";
-      for (let i = 0; i < bytes.length; i++) text += `${i === 0 ? "" : " "}${bytes[i] < 16 ? "0" : ""}${hex(bytes[i], 16)}`;
-      if (size > 50) text += ` ${more(size - 50, "byte")}`;
-      push(context, output, `[Uint8Contents]: <${text}>`);
-      push(context, output, `byteLength: ${size}`);
+      for (let i = 0; i < shown; i++) text += `${i === 0 ? "" : " "}${bytes[i] < 16 ? "0" : ""}${hex(bytes[i], 16)}`;
+      if (size > shown) text += ` ${more(size - shown, "byte")}`;
+      push(output, `[Uint8Contents]: <${counted(context, text)}>`);
+      push(output, counted(context, `byteLength: ${size}`));
+    } else if (kind === PROMISE) {
+      const settled = ops.promiseState(value);
+      if (settled === undefined) push(output, counted(context, "<pending>"));
+      else push(output, (settled[0] ? "" : counted(context, "<rejected> ")) + format(context, settled[1], level + 1));
     } else if (kind === WEAK) {
-      push(context, output, "<items unknown>");
-    } else if (kind !== PROMISE && kind !== GENERATOR && kind !== NAMESPACE) {
-      attributes(context, value, output, depth);
+      push(output, counted(context, "<items unknown>"));
+    } else if (kind !== GENERATOR) {
+      attributes(context, value, output, level);
     }
-    properties(context, value, output, depth);
-    const start = kind === NAMESPACE ? "[Module: null prototype]" : prefix(value, "Object");
-    return reduce(output, "{", "}", start === "Object" ? "" : start);
+    properties(context, value, output, level);
+    const start = prefix(value, "Object");
+    return reduce(context, output, "{", "}", start === "Object" ? "" : start, level);
   };
 
-  const inspect = (value, options) => {
+  nexus.inspect = (value, options) => {
     const given = isObject(options) ? options.depth : undefined;
-    const depth = given === null ? 100 : typeof given === "number" ? (given < 100 ? given : 100) : 4;
-    const context = { depth, length: 0, seen: new SafeMap(), circular: new SafeMap() };
+    const depth = typeof given === "number" && given < MAX_DEPTH ? given : MAX_DEPTH;
+    const context = { __proto__: null, depth, length: 0, seen: new SafeMap(), circular: new SafeMap() };
     const text = format(context, value, 0);
     return text.length > LIMIT ? `${slice(text, 0, LIMIT)}… (cut at 64 KB)` : text;
   };
-
-  const directive = (letter, value) => {
-    switch (letter) {
-      case "s":
-        if (typeof value === "string") return value;
-        return isObject(value) ? inspect(value, { depth: 0 }) : primitive(value);
-      case "d":
-        if (typeof value === "bigint") return `${value}n`;
-        return isObject(value) || typeof value === "symbol" ? "NaN" : primitive(+value);
-      case "i":
-        if (typeof value === "bigint") return `${value}n`;
-        return isObject(value) || typeof value === "symbol" ? "NaN" : primitive(parseInt(value, 10));
-      case "f":
-        return typeof value === "symbol" || isObject(value) ? "NaN" : primitive(parseFloat(value));
-      case "j":
-        try {
-          return `${stringify(value)}`;
-        } catch {
-          return "[Circular]";
-        }
-      case "o":
-      case "O":
-        return inspect(value);
-      default:
-        return "";
-    }
-  };
-
-  const formatLog = (args) => {
-    let out = "";
-    let next = 0;
-    if (args.length > 1 && typeof args[0] === "string") {
-      const pattern = args[0];
-      next = 1;
-      let from = 0;
-      for (let i = 0; i + 1 < pattern.length; i++) {
-        if (charCodeAt(pattern, i) !== 37) continue;
-        const letter = pattern[i + 1];
-        if (letter === "%") {
-          out += slice(pattern, from, i + 1);
-        } else if (next < args.length && includes("sdifjoOc", letter)) {
-          out += slice(pattern, from, i) + directive(letter, args[next++]);
-        } else {
-          continue;
-        }
-        from = ++i + 1;
-      }
-      out += slice(pattern, from);
-    }
-    for (; next < args.length; next++) {
-      if (next > 0) out += " ";
-      out += typeof args[next] === "string" ? args[next] : inspect(args[next]);
-    }
-    return out;
-  };
-
-  /** Rows of anything with own properties, as a table; other values are shown as they are. */
-  const formatTable = (data, wanted) => {
-    if (!isObject(data) || ops.valueKind(data) === PROXY) return formatLog([data]);
-    const cell = (object, key) => {
-      const descriptor = getOwnPropertyDescriptor(object, key);
-      return descriptor === undefined ? "" : "value" in descriptor ? inspect(descriptor.value, { depth: 0 }) : "[Getter]";
-    };
-    const columns = [];
-    const rows = [];
-    const width = new SafeMap();
-    const add = (row, column, text) => {
-      if (!width.has(column)) {
-        columns[columns.length] = column;
-        width.set(column, column.length);
-      }
-      row.set(column, text);
-      if (text.length > width.get(column)) width.set(column, text.length);
-    };
-    const INDEX = "(index)";
-    const VALUES = "Values";
-    let anyValue = false;
-    add(new SafeMap(), INDEX, "");
-    const kind = ops.valueKind(data);
-    const list = kind === MAP || kind === SET ? ops.previewEntries(data) : null;
-    const step = kind === MAP ? 2 : 1;
-    const keys = list === null ? ownKeys(data) : list;
-    for (let i = 0; i < keys.length && rows.length < 1000; i += list === null ? 1 : step) {
-      let key = keys[i];
-      let value;
-      if (list !== null) {
-        value = list[i + step - 1];
-        key = kind === MAP ? inspect(key, { depth: 0 }) : `${i}`;
-      } else {
-        const descriptor = getOwnPropertyDescriptor(data, key);
-        if (typeof key === "symbol" || !descriptor?.enumerable) continue;
-        value = descriptor.value;
-      }
-      const row = new SafeMap();
-      add(row, INDEX, key);
-      if (isObject(value) && ops.valueKind(value) !== PROXY) {
-        const fields = isArray(wanted) ? wanted : ownKeys(value);
-        for (let j = 0; j < fields.length && j < MAX_ITEMS; j++) {
-          const field = fields[j];
-          if (typeof field === "string" && getOwnPropertyDescriptor(value, field)?.enumerable) {
-            add(row, field, cell(value, field));
-          }
-        }
-      } else {
-        anyValue = true;
-        row.set(VALUES, inspect(value, { depth: 0 }));
-      }
-      rows[rows.length] = row;
-    }
-    if (anyValue) {
-      columns[columns.length] = VALUES;
-      let widest = VALUES.length;
-      for (let i = 0; i < rows.length; i++) if (rows[i].has(VALUES)) widest = larger(widest, rows[i].get(VALUES).length);
-      width.set(VALUES, widest);
-    }
-    const line = (left, middle, right) => {
-      let out = left;
-      for (let i = 0; i < columns.length; i++) out += (i === 0 ? "" : middle) + repeat("─", width.get(columns[i]) + 2);
-      return out + right;
-    };
-    const cells = (text) => {
-      let out = "│";
-      for (let i = 0; i < columns.length; i++) out += ` ${padEnd(text(columns[i]), width.get(columns[i]))} │`;
-      return out;
-    };
-    let out = `${line("┌", "┬", "┐")}\n${cells((column) => column)}\n${line("├", "┼", "┤")}\n`;
-    for (let i = 0; i < rows.length; i++) out += `${cells((column) => rows[i].get(column) ?? "")}\n`;
-    return out + line("└", "┴", "┘");
-  };
-
-  nexus.inspect = inspect;
-  nexus.formatLog = formatLog;
-  nexus.formatTable = formatTable;
-  nexus.indentLines = (text, indent) => indent + replace(text, "\n", `\n${indent}`);
 })

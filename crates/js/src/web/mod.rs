@@ -2,16 +2,26 @@
 
 mod base64;
 mod body;
+mod codec;
+mod codec_memory;
+mod compression;
 mod console;
 mod encoding;
+mod global_scope;
+mod held;
 mod performance;
 mod request;
 pub(crate) mod response;
 mod sources;
 mod structured_clone;
 mod timers;
+pub(crate) mod types;
 mod url;
 pub(crate) mod url_canonical;
+mod url_host;
+pub(crate) mod url_parser;
+mod url_record;
+mod utf8;
 pub(crate) mod wasm;
 
 use crate::ops::Op;
@@ -19,8 +29,10 @@ use crate::ops::Op;
 /// All ops, file by file.
 pub(crate) const OPS: &[&[Op]] = &[
     body::OPS,
+    compression::OPS,
     console::OPS,
     encoding::OPS,
+    global_scope::OPS,
     performance::OPS,
     request::OPS,
     response::OPS,

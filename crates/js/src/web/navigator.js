@@ -3,6 +3,7 @@
   "use strict";
   const { finishInterface, illegalConstructor } = nexus.webidl;
   const KEY = { __proto__: null };
+  const userAgent = `Nexus/${nexus.ops.version()}`;
   class Navigator {
     #brand;
     constructor() {
@@ -10,9 +11,9 @@
     }
     get userAgent() {
       this.#brand;
-      return "Nexus";
+      return userAgent;
     }
   }
   finishInterface(Navigator);
-  nexus.define("navigator", new Navigator(KEY));
+  nexus.navigator = new Navigator(KEY);
 })

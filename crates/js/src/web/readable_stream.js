@@ -1,32 +1,53 @@
-// ReadableStream with its default reader and controllers, and what bodies use of it.
+// ReadableStream with its default reader, controller and iterator, and what bodies use of it.
 // https://streams.spec.whatwg.org/#rs-class
 (function (nexus) {
   "use strict";
   const {
-    required, dictionary, callback, integer, isObject, bufferSource, finishInterface, illegalConstructor, hidden,
+    required, dictionary, callback, integer, isObject, finishInterface, illegalConstructor, hidden,
     AsyncIteratorPrototype,
   } = nexus.webidl;
   const {
-    NOTHING, promiseCall, newStream, cancelStream, acquireReader, closedPromise, releasedError, releaseReader, read,
-    readPromise, Controller, desiredSize, canCloseOrEnqueue, callPull, enqueue, closeController, controllerError, start,
+    NOTHING, RESOLVED, internal, handled, promiseOf, algorithmOf, newStream, cancelStream, acquireReader, closedPromise,
+    releasedError, releaseReader, read, PromiseRequest, readPromise, Controller, desiredSize, canCloseOrEnqueue,
+    callPull, enqueue, closeController, controllerError, start, take,
   } = nexus.streams;
-  const {
-    apply, defineProperty, setPrototypeOf, isView, iterator, asyncIterator, toStringTag, Bytes, then, resolved, rejected,
-    capability, sliceBytes, transfer, detached,
-  } = nexus.builtins;
+  const { apply, defineProperty, setPrototypeOf, asyncIterator, toStringTag, then, resolved, rejected } =
+    nexus.builtins;
 
   const INTERNAL = { __proto__: null };
   const KEY = { __proto__: null };
-  let streamOf, isStream, readerOf, controllerOf, byteControllerOf, newDefaultController, newByteController;
+  let streamOf, isStream, newDefaultController;
 
-  const highWaterMarkOf = (strategy, fallback) => {
-    if (strategy === undefined) return fallback;
-    if (!(strategy >= 0)) throw new RangeError("The highWaterMark must be a non-negative number");
-    return strategy;
+  /** A queuing strategy's members: `highWaterMark` (a number) and `size` (a function), each maybe undefined. */
+  const strategyOf = (strategy, what) => {
+    const given = dictionary(strategy, what);
+    let { highWaterMark } = given;
+    if (highWaterMark !== undefined) highWaterMark = +highWaterMark;
+    const { size } = given;
+    if (size !== undefined) callback(size, `${what}: size`);
+    return { __proto__: null, highWaterMark, size };
   };
-  const method = (value, name) => {
-    if (value === undefined) return undefined;
-    return callback(value, `ReadableStream: the source's ${name}`);
+  const highWaterMarkOf = ({ highWaterMark }, fallback) => {
+    if (highWaterMark === undefined) return fallback;
+    if (!(highWaterMark >= 0)) throw new RangeError("The highWaterMark must be a non-negative number");
+    return highWaterMark;
+  };
+  /** A strategy's function of sizes; null stands for one that says 1. */
+  const sizeOf = ({ size }) => (size === undefined || size === nexus.countSize ? null : size);
+  const method = (value, name) =>
+    value === undefined ? undefined : callback(value, `ReadableStream: the source's ${name}`);
+
+  /** The options of a pipe. */
+  const pipeOptions = (options, what) => {
+    const given = dictionary(options, what);
+    const preventAbort = !!given.preventAbort;
+    const preventCancel = !!given.preventCancel;
+    const preventClose = !!given.preventClose;
+    const { signal } = given;
+    if (signal !== undefined && !nexus.isAbortSignal(signal)) {
+      throw new TypeError(`${what}: the signal is not an AbortSignal`);
+    }
+    return { __proto__: null, preventAbort, preventCancel, preventClose, signal };
   };
 
   class ReadableStream {
@@ -41,14 +62,10 @@
       if (underlyingSource !== undefined && !isObject(underlyingSource)) {
         throw new TypeError("ReadableStream: the source is not an object");
       }
-      let { highWaterMark, size } = dictionary(strategy, "ReadableStream: the strategy");
-      if (highWaterMark !== undefined) highWaterMark = +highWaterMark;
-      if (size !== undefined) callback(size, "ReadableStream: the strategy's size");
-      const source = underlyingSource ?? {};
-      const chunkSize = source.autoAllocateChunkSize;
-      if (chunkSize !== undefined && integer(chunkSize, 64, false, "autoAllocateChunkSize", true) === 0) {
-        throw new TypeError("ReadableStream: autoAllocateChunkSize is 0");
-      }
+      const given = strategyOf(strategy, "ReadableStream: the strategy");
+      const source = dictionary(underlyingSource);
+      let chunkSize = source.autoAllocateChunkSize;
+      if (chunkSize !== undefined) chunkSize = integer(chunkSize, 64, false, "autoAllocateChunkSize", true);
       const cancel = method(source.cancel, "cancel");
       const pull = method(source.pull, "pull");
       const begin = method(source.start, "start");
@@ -57,27 +74,26 @@
         throw new TypeError(`ReadableStream: the type "${type}" is unknown; it may be "bytes" or absent`);
       }
       const bytes = type !== undefined;
-      if (bytes && size !== undefined) throw new RangeError("ReadableStream: a byte stream takes no size function");
-      if (bytes && chunkSize !== undefined) {
-        throw new TypeError("ReadableStream: autoAllocateChunkSize needs BYOB requests, which are not supported");
+      if (bytes && given.size !== undefined) {
+        throw new RangeError("ReadableStream: a byte stream takes no size function");
       }
-      highWaterMark = highWaterMarkOf(highWaterMark, bytes ? 0 : 1);
-      const controller = new Controller(
-        this.#record,
-        bytes,
-        highWaterMark,
-        size ?? null,
-        pull === undefined ? NOTHING : (object) => apply(pull, underlyingSource, [object]),
-        cancel === undefined ? NOTHING : (reason) => apply(cancel, underlyingSource, [reason]),
-        null,
-      );
-      controller.object = bytes ? newByteController(controller) : newDefaultController(controller);
+      const highWaterMark = highWaterMarkOf(given, bytes ? 0 : 1);
+      if (chunkSize === 0 && bytes) throw new TypeError("ReadableStream: autoAllocateChunkSize is 0");
+      const pulling = algorithmOf(pull, underlyingSource);
+      const canceling = algorithmOf(cancel, underlyingSource);
+      let controller;
+      if (bytes) {
+        controller = nexus.byteStreams.newController(this.#record, highWaterMark, pulling, canceling, null, chunkSize);
+      } else {
+        controller = new Controller(this.#record, highWaterMark, sizeOf(given), pulling, canceling, null);
+        controller.object = newDefaultController(controller);
+      }
       start(controller, begin === undefined ? undefined : apply(begin, underlyingSource, [controller.object]));
     }
 
     static from(asyncIterable) {
       required(arguments.length, 1, "ReadableStream.from");
-      return fromIterable(asyncIterable);
+      return nexus.readableTools.from(asyncIterable);
     }
     get locked() {
       return this.#record.reader !== null;
@@ -93,32 +109,60 @@
     getReader(options = undefined) {
       this.#record;
       let { mode } = dictionary(options, "ReadableStream.getReader");
-      if (mode !== undefined) {
-        mode = `${mode}`;
-        if (mode === "byob") throw new TypeError("ReadableStream.getReader: BYOB readers are not supported");
-        throw new TypeError(`ReadableStream.getReader: the mode "${mode}" is unknown`);
+      if (mode === undefined) return new ReadableStreamDefaultReader(this);
+      mode = `${mode}`;
+      if (mode !== "byob") throw new TypeError(`ReadableStream.getReader: the mode "${mode}" is unknown`);
+      return nexus.byteStreams.newReader(this);
+    }
+    pipeThrough(transform, options = undefined) {
+      const what = "ReadableStream.pipeThrough";
+      const record = this.#record;
+      required(arguments.length, 1, what);
+      const pair = dictionary(transform, what);
+      const { readable } = pair;
+      if (!isStream(readable)) throw new TypeError(`${what}: readable is not a ReadableStream`);
+      const { writable } = pair;
+      if (!nexus.isWritableStream(writable)) throw new TypeError(`${what}: writable is not a WritableStream`);
+      const given = pipeOptions(options, what);
+      if (record.reader !== null) throw new TypeError("The ReadableStream is locked to a reader");
+      const destination = nexus.writables.recordOf(writable);
+      if (destination.writer !== null) throw new TypeError("The WritableStream is locked to a writer");
+      handled(nexus.pipe(record, destination, given));
+      return readable;
+    }
+    pipeTo(destination, options = undefined) {
+      try {
+        const what = "ReadableStream.pipeTo";
+        const record = this.#record;
+        required(arguments.length, 1, what);
+        if (!nexus.isWritableStream(destination)) {
+          throw new TypeError(`${what}: the destination is not a WritableStream`);
+        }
+        const given = pipeOptions(options, what);
+        if (record.reader !== null) throw new TypeError("The ReadableStream is locked to a reader");
+        const sink = nexus.writables.recordOf(destination);
+        if (sink.writer !== null) throw new TypeError("The WritableStream is locked to a writer");
+        return nexus.pipe(record, sink, given);
+      } catch (error) {
+        return rejected(error);
       }
-      return new ReadableStreamDefaultReader(this);
     }
     tee() {
-      return tee(this.#record, false);
+      return nexus.readableTools.tee(this.#record, false);
     }
     values(options = undefined) {
       this.#record;
       const preventCancel = !!dictionary(options, "ReadableStream.values").preventCancel;
-      return new StreamIterator(acquireReader(this.#record, null), preventCancel);
+      return new StreamIterator(acquireReader(this.#record), preventCancel);
     }
   }
 
   class ReadableStreamDefaultReader {
     #record;
-    static {
-      readerOf = (object) => object.#record;
-    }
     constructor(stream) {
       required(arguments.length, 1, "ReadableStreamDefaultReader");
       if (!isStream(stream)) throw new TypeError("ReadableStreamDefaultReader: not a ReadableStream");
-      this.#record = acquireReader(streamOf(stream), this);
+      this.#record = acquireReader(streamOf(stream));
     }
     get closed() {
       try {
@@ -156,7 +200,6 @@
         object.#record = record;
         return object;
       };
-      controllerOf = (object) => object.#record;
     }
     constructor() {
       if (arguments[0] !== KEY) throw illegalConstructor();
@@ -177,98 +220,129 @@
     }
   }
 
-  class ReadableByteStreamController {
-    #record;
-    static {
-      newByteController = (record) => {
-        const object = new ReadableByteStreamController(KEY);
-        object.#record = record;
-        return object;
-      };
-      byteControllerOf = (object) => object.#record;
+  // What an iterator's read settles with at the stream's end.
+  const END = { __proto__: null };
+  class IteratorRequest extends PromiseRequest {
+    constructor(reader) {
+      super();
+      this.reader = reader;
     }
-    constructor() {
-      if (arguments[0] !== KEY) throw illegalConstructor();
-    }
-    /** Always null: there are no BYOB readers. */
-    get byobRequest() {
-      this.#record;
-      return null;
-    }
-    get desiredSize() {
-      return desiredSize(this.#record);
+    chunk(value) {
+      this.resolve(value);
     }
     close() {
-      if (!canCloseOrEnqueue(this.#record)) throw new TypeError("The stream is closed or errored already");
-      closeController(this.#record);
+      releaseReader(this.reader);
+      this.resolve(END);
     }
-    enqueue(chunk) {
-      const record = this.#record;
-      required(arguments.length, 1, "ReadableByteStreamController.enqueue");
-      if (!isView(chunk)) throw new TypeError("ReadableByteStreamController.enqueue: not a view of an ArrayBuffer");
-      const { buffer, byteOffset, byteLength } = bufferSource(chunk, "ReadableByteStreamController.enqueue");
-      if (byteLength === 0) throw new TypeError("ReadableByteStreamController.enqueue: the chunk is empty");
-      if (detached(buffer)) throw new TypeError("ReadableByteStreamController.enqueue: the buffer is detached");
-      if (!canCloseOrEnqueue(record)) throw new TypeError("The stream is closed or errored already");
-      enqueue(record, new Bytes(transfer(buffer), byteOffset, byteLength));
-    }
-    error(e = undefined) {
-      controllerError(this.#record, e);
+    error(reason) {
+      releaseReader(this.reader);
+      this.reject(reason);
     }
   }
 
-  /** The iterator of `for await`; its calls run one after the other. */
-  class StreamIterator {
-    #reader;
-    #preventCancel;
-    #ongoing = null;
-    #finished = false;
+  /** Whether a promise resolved with this would not be fulfilled at once. Looks `then` up, as resolving does. */
+  const mayBeThenable = (value) => {
+    if (!isObject(value)) return false;
+    try {
+      return typeof value.then === "function";
+    } catch {
+      return true;
+    }
+  };
+
+  /** The workings of an iterator, an asynchronous iterator object of Web IDL: its calls run one after the other. */
+  class Iteration {
+    ongoing = null;
+    // How many calls wait for the one before them. While there are any, a call that is over leaves `ongoing` alone; with
+    // the standard, which does not look, one more could run beside them, and return() while a read is pending.
+    waiting = 0;
+    finished = false;
+    // What a step in the next microtask gives; END if there is none.
+    chunk = END;
     constructor(reader, preventCancel) {
-      this.#reader = reader;
-      this.#preventCancel = preventCancel;
+      this.reader = reader;
+      this.preventCancel = preventCancel;
+      this.onNext = (chunk) => {
+        this.over();
+        if (chunk !== END) return { value: chunk, done: false };
+        this.finished = true;
+        return { value: undefined, done: true };
+      };
+      this.onTaken = () => {
+        const { chunk } = this;
+        this.over();
+        this.chunk = END;
+        return { value: chunk, done: false };
+      };
+      this.onFailed = (reason) => {
+        this.over();
+        this.finished = true;
+        throw reason;
+      };
     }
-    #queue(step) {
-      const ongoing = this.#ongoing;
-      return (this.#ongoing = ongoing === null ? step() : then(ongoing, step, step));
+    over() {
+      if (this.waiting === 0) this.ongoing = null;
     }
-    #next() {
-      if (this.#finished) return resolved({ value: undefined, done: true });
-      const reader = this.#reader;
-      const { promise, resolve, reject } = capability();
-      read(reader, {
-        chunk: (value) => resolve({ value, done: false }),
-        close: () => {
-          this.#finished = true;
-          releaseReader(reader);
-          resolve({ value: undefined, done: true });
-        },
-        error: (error) => {
-          this.#finished = true;
-          releaseReader(reader);
-          reject(error);
-        },
-      });
-      return promise;
+    /** Runs `step`, once those before it are over. Gives its promise. */
+    inTurn(step) {
+      const { ongoing } = this;
+      if (ongoing === null) return (this.ongoing = step());
+      this.waiting++;
+      const turn = () => {
+        this.waiting--;
+        return step();
+      };
+      return (this.ongoing = then(ongoing, turn, turn));
     }
-    #return(value) {
-      if (this.#finished) return resolved({ value, done: true });
-      this.#finished = true;
-      const reader = this.#reader;
+    next() {
+      if (this.finished) return resolved({ value: undefined, done: true });
+      const { reader } = this;
       const { stream } = reader;
-      const canceled = this.#preventCancel ? resolved(undefined) : cancelStream(stream, value);
+      const { controller } = stream;
+      if (stream.state === "readable" && !controller.bytes && controller.queue.length > 0) {
+        stream.disturbed = true;
+        const chunk = take(controller);
+        // The source's pull may have called next(), too.
+        if (this.chunk !== END || mayBeThenable(chunk)) return then(promiseOf(chunk), this.onNext, this.onFailed);
+        this.chunk = chunk;
+        return then(RESOLVED, this.onTaken);
+      }
+      const request = new IteratorRequest(reader);
+      read(reader, request);
+      return then(request.promise, this.onNext, this.onFailed);
+    }
+    return(value) {
+      if (this.finished) return resolved({ value, done: true });
+      this.finished = true;
+      const { reader } = this;
+      const canceled = this.preventCancel ? resolved(undefined) : cancelStream(reader.stream, value);
       releaseReader(reader);
-      return then(canceled, () => ({ value, done: true }));
+      return canceled;
+    }
+  }
+
+  internal(Iteration);
+
+  /** The iterator of `for await`. */
+  class StreamIterator {
+    #record;
+    constructor(reader, preventCancel) {
+      this.#record = new Iteration(reader, preventCancel);
     }
     next() {
       try {
-        return this.#queue(() => this.#next());
+        const record = this.#record;
+        // The common case needs no closure.
+        if (record.ongoing === null) return (record.ongoing = record.next());
+        return record.inTurn(() => record.next());
       } catch (error) {
         return rejected(error);
       }
     }
-    return(value = undefined) {
+    return(value) {
       try {
-        return this.#queue(() => this.#return(value));
+        const record = this.#record;
+        return then(record.inTurn(() => record.return(value)), () => ({ value, done: true }));
       } catch (error) {
         return rejected(error);
       }
@@ -282,122 +356,40 @@
     __proto__: null, value: "ReadableStream AsyncIterator", configurable: true,
   });
 
-  const fromIterable = (iterable) => {
-    const missing = () => new TypeError("ReadableStream.from: not iterable");
-    if (iterable === undefined || iterable === null) throw missing();
-    let create = iterable[asyncIterator];
-    const async = create !== undefined && create !== null;
-    if (!async) create = iterable[iterator];
-    if (typeof create !== "function") throw missing();
-    const source = apply(create, iterable, []);
-    if (!isObject(source)) throw new TypeError("ReadableStream.from: the iterator is not an object");
-    const { next } = source;
-    // An iterator that is not asynchronous may hold promises: their values are the chunks.
-    const settle = (result) => {
-      if (!isObject(result)) throw new TypeError("ReadableStream.from: an iterator's result is not an object");
-      if (result.done) return undefined;
-      return async ? [result.value] : then(resolved(result.value), (value) => [value]);
-    };
-    const object = new ReadableStream(
-      {
-        pull(controller) {
-          return then(then(promiseCall(next, source, []), settle), (chunk) => {
-            if (chunk === undefined) closeController(controllerOf(controller));
-            else enqueue(controllerOf(controller), chunk[0]);
-          });
-        },
-        cancel(reason) {
-          const method = source.return;
-          if (method === undefined || method === null) return undefined;
-          return then(promiseCall(method, source, [reason]), (result) => {
-            if (!isObject(result)) throw new TypeError("ReadableStream.from: an iterator's result is not an object");
-          });
-        },
-      },
-      { highWaterMark: 0 },
-    );
-    return object;
-  };
-
   const { values } = ReadableStream.prototype;
   defineProperty(ReadableStream.prototype, asyncIterator, hidden(values));
   finishInterface(ReadableStream);
   finishInterface(ReadableStreamDefaultReader);
   finishInterface(ReadableStreamDefaultController);
-  finishInterface(ReadableByteStreamController);
 
   /** A stream over an internal source, started at once: `native` is `{ pull(controller), cancel(reason) }`. */
   const nativeStream = (native, bytes, highWaterMark) => {
     const object = new ReadableStream(INTERNAL);
     const cancel = native.cancel === undefined ? NOTHING : (reason) => native.cancel(reason);
-    const controller = new Controller(streamOf(object), bytes, highWaterMark, null, NOTHING, cancel, native);
+    const controller = bytes
+      ? nexus.byteStreams.newController(streamOf(object), highWaterMark, NOTHING, cancel, native, undefined)
+      : new Controller(streamOf(object), highWaterMark, null, NOTHING, cancel, native);
     controller.started = true;
     callPull(controller);
     return object;
   };
 
-  /** Two streams of the same chunks; with `clone`, the second gets copies of byte chunks. */
-  const tee = (stream, clone) => {
-    const reader = acquireReader(stream, null);
-    const { bytes } = stream.controller;
-    const canceled = [false, false];
-    const reasons = [undefined, undefined];
-    const done = capability();
-    let reading = false;
-    let again = false;
-    const pull = () => {
-      if (reading) {
-        again = true;
-        return;
-      }
-      reading = true;
-      read(reader, {
-        // As the standard says, a microtask later: the source's own reactions come first.
-        chunk: (chunk) =>
-          then(resolved(undefined), () => {
-            again = false;
-            const second = (clone || bytes) && !canceled[0] && isView(chunk) ? sliceBytes(bufferSource(chunk, "tee")) : chunk;
-            if (!canceled[0]) enqueue(controllers[0], chunk);
-            if (!canceled[1]) enqueue(controllers[1], second);
-            reading = false;
-            if (again) pull();
-          }),
-        close: () => {
-          reading = false;
-          for (let i = 0; i < 2; i++) if (!canceled[i]) closeController(controllers[i]);
-          if (!canceled[0] || !canceled[1]) done.resolve();
-        },
-        error: () => {
-          reading = false;
-        },
-      });
-    };
-    const branch = (i) => {
-      const native = {
-        pull,
-        cancel(reason) {
-          canceled[i] = true;
-          reasons[i] = reason;
-          if (canceled[1 - i]) done.resolve(cancelStream(stream, reasons));
-          return done.promise;
-        },
-      };
-      return nativeStream(native, bytes, 0);
-    };
-    const branches = [branch(0), branch(1)];
-    const controllers = [streamOf(branches[0]).controller, streamOf(branches[1]).controller];
-    if (!bytes) {
-      // The standard's branches of a default stream read one chunk ahead.
-      for (let i = 0; i < 2; i++) controllers[i].highWaterMark = 1;
-      then(resolved(undefined), () => {
-        for (let i = 0; i < 2; i++) callPull(controllers[i]);
-      });
-    }
-    then(closedPromise(reader), undefined, (error) => {
-      for (let i = 0; i < 2; i++) controllerError(controllers[i], error);
-      if (!canceled[0] || !canceled[1]) done.resolve();
-    });
-    return branches;
+  nexus.streams.streamOf = streamOf;
+  nexus.streams.isStream = isStream;
+  nexus.streams.strategyOf = strategyOf;
+  nexus.streams.highWaterMarkOf = highWaterMarkOf;
+  nexus.streams.sizeOf = sizeOf;
+  /** A stream as the standard's own are made: with algorithms of one argument, and a start that may be a promise. */
+  nexus.streams.makeStream = (pull, cancel, highWaterMark, sizes, started) => {
+    const object = new ReadableStream(INTERNAL);
+    start(new Controller(streamOf(object), highWaterMark, sizes, pull, cancel, null), started);
+    return object;
+  };
+  /** The same for bytes. */
+  nexus.streams.makeByteStream = (pull, cancel) => {
+    const object = new ReadableStream(INTERNAL);
+    start(nexus.byteStreams.newController(streamOf(object), 0, pull, cancel, null, undefined), undefined);
+    return object;
   };
 
   // --- for bodies and other internals ---
@@ -419,7 +411,7 @@
   nexus.createReadableStream = ({ pull, cancel, highWaterMark = 0, bytes = false }) =>
     nativeStream({ pull, cancel }, bytes, highWaterMark);
   /** Locks a stream to an internal reader; throws TypeError if it is locked. */
-  nexus.getReaderInternal = (object) => acquireReader(streamOf(object), null);
+  nexus.getReaderInternal = (object) => acquireReader(streamOf(object));
   nexus.releaseReaderInternal = releaseReader;
   /** Cancels the stream of an internal reader; a promise. */
   nexus.cancelReaderInternal = (reader, reason) =>
@@ -464,5 +456,5 @@
     loop();
   };
   /** Two streams for a clone: the second has chunks of its own. */
-  nexus.teeReadableStream = (object) => tee(streamOf(object), true);
+  nexus.teeReadableStream = (object) => nexus.readableTools.tee(streamOf(object), true);
 })

@@ -133,17 +133,18 @@ fn kept_or_given(
         }
         return kept;
     }
-    let headers = header_fields(scope, args, 4)?;
+    let mut headers = header_fields(scope, args, 4)?;
     if let Some(number) = number
         && let Some(place) = state.kept_headers.borrow_mut().0.get_mut(number)
     {
+        headers.share();
         *place = Some(headers.clone());
     }
     Some(headers)
 }
 
-/// `respond(id, status, body, number, ...headers)`: the body is null, a string, bytes, or true for a stream that follows;
-/// for the number see [`kept_or_given`]. Gives whether anybody wants it.
+/// `respond(id, status, body, number, ...headers)`: the body is null, a string, bytes, or for a stream that follows its
+/// length, true if that is unknown; for the number see [`kept_or_given`]. Gives whether anybody wants it.
 fn op_respond<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
@@ -164,8 +165,9 @@ fn op_respond<'s>(
         let mut bytes = Vec::new();
         ops::write_utf8(scope, string, &mut bytes);
         Body::Full(state.accounts.memory.body(bytes))
-    } else if value.is_true() {
-        let (writer, body) = pipe(PIPE, None);
+    } else if value.is_true() || value.is_number() {
+        let length = v8::Local::<v8::Number>::try_from(value).map(|length| length.value() as u64).ok();
+        let (writer, body) = pipe(PIPE, length);
         if !state.wants_answer(key) {
             rv.set_bool(false);
             return;

@@ -17,7 +17,8 @@ pub(crate) const EAGER: &[&str] = &[
 ];
 
 /// The files that are run, in order, on the first use of one of the names beside them. A name with a `nexus.` in front
-/// is internal; the others are globals.
+/// is internal, one with a `scope.` is inherited by the global object; the others are globals, enumerable if they begin
+/// with a small letter.
 #[allow(dead_code)]
 pub(crate) const LAZY: &[(&[&str], &[&str])] = &[
     (
@@ -34,7 +35,31 @@ pub(crate) const LAZY: &[(&[&str], &[&str])] = &[
             "nexus.isAborted",
         ],
     ),
-    (&["dom_exception.js"], &["DOMException", "nexus.DOMException"]),
+    (
+        &["blob.js"],
+        &[
+            "Blob",
+            "File",
+            "nexus.newBlob",
+            "nexus.newFile",
+            "nexus.partsStream",
+            "nexus.partsSize",
+            "nexus.joinParts",
+        ],
+    ),
+    (
+        &["body_reading.js"],
+        &[
+            "nexus.readStream",
+            "nexus.consumeParts",
+            "nexus.packageBytes",
+            "nexus.cloneBody",
+            "nexus.takeBody",
+            "nexus.flattenBody",
+            "nexus.textStream",
+        ],
+    ),
+    (&["dom_exception.js"], &["DOMException", "QuotaExceededError", "nexus.DOMException"]),
     (
         &["event_target.js"],
         &[
@@ -47,13 +72,45 @@ pub(crate) const LAZY: &[(&[&str], &[&str])] = &[
             "nexus.watchListeners",
             "nexus.fireEvent",
             "nexus.defineEventHandler",
+            "nexus.globalHandler",
+            "nexus.setGlobalHandler",
+            "scope.addEventListener",
+            "scope.removeEventListener",
+            "scope.dispatchEvent",
         ],
     ),
-    (&["encoding.js"], &["TextEncoder", "TextDecoder", "atob", "btoa"]),
-    (&["error_event.js"], &["ErrorEvent"]),
-    (&["inspect.js"], &["nexus.inspect", "nexus.formatLog", "nexus.formatTable", "nexus.indentLines"]),
-    (&["navigator.js"], &["navigator", "Navigator"]),
-    (&["performance.js"], &["performance", "Performance"]),
+    (&["compression.js"], &["CompressionStream", "DecompressionStream"]),
+    (&["encoding.js"], &["TextEncoder", "TextDecoder", "atob", "btoa", "nexus.encodings"]),
+    (&["text_streams.js"], &["TextEncoderStream", "TextDecoderStream"]),
+    (&["error_event.js"], &["ErrorEvent", "nexus.ErrorEvent"]),
+    (&["console_more.js"], &["nexus.consoleMore"]),
+    (&["file_reader.js"], &["FileReader"]),
+    (&["form_data.js"], &["FormData", "nexus.newFormData"]),
+    (&["inspect.js"], &["nexus.inspect"]),
+    (
+        &["console_format.js"],
+        &["nexus.formatLog", "nexus.formatList", "nexus.formatTable", "nexus.indentLines"],
+    ),
+    (&["message_channel.js"], &["MessageChannel", "MessagePort", "MessageEvent"]),
+    (
+        &["mime_type.js"],
+        &[
+            "nexus.parseMimeType",
+            "nexus.serializeMimeType",
+            "nexus.extractMimeType",
+            "nexus.mimeParameter",
+            "nexus.mimeTypeOf",
+        ],
+    ),
+    (&["multipart.js"], &["nexus.serializeMultipart", "nexus.parseForm"]),
+    (&["navigator.js"], &["Navigator", "nexus.navigator"]),
+    (&["performance.js"], &["Performance", "nexus.performance"]),
+    (
+        &["performance_timeline.js"],
+        &["PerformanceEntry", "PerformanceMark", "PerformanceMeasure", "nexus.timeline"],
+    ),
+    (&["progress_event.js"], &["ProgressEvent", "nexus.ProgressEvent"]),
+    (&["promise_rejection_event.js"], &["PromiseRejectionEvent", "nexus.PromiseRejectionEvent"]),
     (&["queuing_strategies.js"], &["CountQueuingStrategy", "ByteLengthQueuingStrategy"]),
     (
         &["streams.js", "readable_stream.js"],
@@ -61,7 +118,6 @@ pub(crate) const LAZY: &[(&[&str], &[&str])] = &[
             "ReadableStream",
             "ReadableStreamDefaultReader",
             "ReadableStreamDefaultController",
-            "ReadableByteStreamController",
             "nexus.streams",
             "nexus.createReadableStream",
             "nexus.getReaderInternal",
@@ -73,7 +129,62 @@ pub(crate) const LAZY: &[(&[&str], &[&str])] = &[
             "nexus.teeReadableStream",
         ],
     ),
-    (&["structured_clone.js"], &["structuredClone"]),
+    (&["readable_tools.js"], &["nexus.readableTools"]),
+    (
+        &["byte_controller.js", "byte_stream.js"],
+        &[
+            "ReadableByteStreamController",
+            "ReadableStreamBYOBReader",
+            "ReadableStreamBYOBRequest",
+            "nexus.byteWorkings",
+            "nexus.byteStreams",
+        ],
+    ),
+    (
+        &["writable_streams.js", "writable_stream.js"],
+        &[
+            "WritableStream",
+            "WritableStreamDefaultWriter",
+            "WritableStreamDefaultController",
+            "nexus.writableWorkings",
+            "nexus.writables",
+        ],
+    ),
+    (
+        &["transform_stream.js"],
+        &[
+            "TransformStream",
+            "TransformStreamDefaultController",
+            "nexus.transforms",
+            "nexus.createTransformStream",
+        ],
+    ),
+    (&["pipe.js"], &["nexus.pipe"]),
+    (
+        &["stream_transfer.js"],
+        &[
+            "nexus.transferReadable",
+            "nexus.receiveReadable",
+            "nexus.transferWritable",
+            "nexus.receiveWritable",
+            "nexus.transferTransform",
+            "nexus.receiveTransform",
+        ],
+    ),
+    (
+        &["url_search_params.js"],
+        &[
+            "URLSearchParams",
+            "nexus.makeURLSearchParams",
+            "nexus.resetURLSearchParams",
+            "nexus.serializeURLSearchParams",
+            "nexus.parseUrlEncoded",
+        ],
+    ),
+    (&["url_pattern_parser.js", "url_pattern_init.js", "url_pattern.js"], &["URLPattern"]),
+    (&["scheduler.js"], &["Scheduler", "nexus.scheduler"]),
+    (&["request_init.js"], &["nexus.buildRequest"]),
+    (&["structured_clone.js"], &["structuredClone", "nexus.structuredCloneInternal"]),
     // Its name is defined when an isolate is made.
     (&["wasm.js"], &[]),
 ];

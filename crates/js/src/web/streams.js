@@ -2,34 +2,73 @@
 //
 // A public object (readable_stream.js) holds one private field, its record; the standard's abstract operations are
 // functions over the records. Reads go through read requests (`chunk`, `close`, `error`) so that internal readers
-// (bodies) need no promise a chunk, and an internal source may answer at any time without one:
+// (bodies, pipes) need no promise a chunk, and an internal source may answer at any time without one:
 //
 //   stream      { state, error, disturbed, reader, controller, object }
-//   reader      { stream, requests, closed (a capability, made when somebody looks), object }
-//   controller  a Controller
+//   reader      { stream, requests, closed (a capability, made when somebody looks), byob }
+//   controller  a Controller, or a ByteController (byte_controller.js)
 (function (nexus) {
   "use strict";
-  const { apply, then, resolved, rejected, capability } = nexus.builtins;
+  const { apply, setPrototypeOf, Promise, then, resolved, rejected } = nexus.builtins;
   const NOTHING = () => {};
+  // For reactions in a microtask. No guest ever sees it.
+  const RESOLVED = resolved(undefined);
   const handled = (promise) => {
     then(promise, undefined, NOTHING);
     return promise;
   };
-  /** Calls a guest's algorithm; a promise in any case. */
-  const promiseCall = (method, self, args) => {
+  /** A new promise resolved with a value. */
+  const promiseOf = (value) => new Promise((resolve) => resolve(value));
+  /** Calls an algorithm; a promise in any case, and not one for guests. */
+  const promiseCall = (algorithm, first, second) => {
     try {
-      return resolved(apply(method, self, args));
+      const result = algorithm(first, second);
+      return result === undefined ? RESOLVED : resolved(result);
     } catch (error) {
       return rejected(error);
     }
   };
+  /** What a guest's method has returned, as Web IDL makes a promise of it; undefined stands for a resolved one. */
+  const promised = (result) => (result === undefined ? undefined : promiseOf(result));
+  /** A guest's method as an algorithm of one argument. */
+  const algorithmOf = (method, self) =>
+    method === undefined ? NOTHING : (argument) => promised(apply(method, self, [argument]));
+
+  /** For classes of records: what guests put into Object.prototype is not found there. */
+  const internal = (Class) => setPrototypeOf(Class.prototype, null);
+
+  /** A promise with its functions; V8 makes one in half of the time of `Promise.withResolvers`. */
+  class Capability {
+    constructor() {
+      this.promise = new Promise((resolve, reject) => {
+        this.resolve = resolve;
+        this.reject = reject;
+      });
+    }
+  }
+  internal(Capability);
+  const capability = () => new Capability();
+
+  /** An array that has no setters of the guest's, at no index. */
+  class List extends Array {
+    constructor() {
+      super();
+    }
+  }
+  internal(List);
 
   /** A first-in first-out list whose shift takes constant time. */
   class Fifo {
-    items = [];
+    items = new List();
     head = 0;
     get length() {
       return this.items.length - this.head;
+    }
+    get first() {
+      return this.items[this.head];
+    }
+    set first(item) {
+      this.items[this.head] = item;
     }
     push(item) {
       this.items[this.items.length] = item;
@@ -41,7 +80,7 @@
       if (this.head === items.length) {
         items.length = this.head = 0;
       } else if (this.head > 1023 && this.head * 2 > items.length) {
-        const rest = [];
+        const rest = new List();
         for (let i = this.head; i < items.length; i++) rest[rest.length] = items[i];
         this.items = rest;
         this.head = 0;
@@ -49,6 +88,8 @@
       return item;
     }
   }
+
+  internal(Fifo);
 
   // --- streams ---
 
@@ -61,7 +102,17 @@
     const { reader } = stream;
     if (reader === null) return;
     reader.closed?.resolve();
-    while (reader.requests.length > 0) reader.requests.shift().close();
+    if (reader.byob) return;
+    const { requests } = reader;
+    reader.requests = new Fifo();
+    while (requests.length > 0) requests.shift().close();
+  };
+
+  const errorRequests = (reader, error) => {
+    const { requests } = reader;
+    if (requests.length === 0) return;
+    reader.requests = new Fifo();
+    while (requests.length > 0) requests.shift().error(error);
   };
 
   const errorStream = (stream, error) => {
@@ -70,7 +121,7 @@
     const { reader } = stream;
     if (reader === null) return;
     reader.closed?.reject(error);
-    while (reader.requests.length > 0) reader.requests.shift().error(error);
+    errorRequests(reader, error);
   };
 
   const cancelStream = (stream, reason) => {
@@ -78,19 +129,20 @@
     if (stream.state === "closed") return resolved(undefined);
     if (stream.state === "errored") return rejected(stream.error);
     closeStream(stream);
-    const { controller } = stream;
-    controller.queue = new Fifo();
-    controller.size = 0;
-    const { cancel } = controller;
-    clearAlgorithms(controller);
-    return then(promiseCall(cancel, undefined, [reason]), NOTHING);
+    const { reader } = stream;
+    if (reader !== null && reader.byob) {
+      const { requests } = reader;
+      reader.requests = new Fifo();
+      while (requests.length > 0) requests.shift().close(undefined);
+    }
+    return then(stream.controller.cancelSteps(reason), NOTHING);
   };
 
   // --- readers ---
 
-  const acquireReader = (stream, object) => {
+  const acquireReader = (stream, byob = false) => {
     if (stream.reader !== null) throw new TypeError("The ReadableStream is locked to a reader");
-    const reader = { stream, requests: new Fifo(), closed: null, object };
+    const reader = { stream, requests: new Fifo(), closed: null, byob };
     stream.reader = reader;
     return reader;
   };
@@ -116,49 +168,49 @@
       if (stream.state === "readable") reader.closed.reject(releasedError());
       else reader.closed = null;
     }
+    stream.controller.releaseSteps();
     stream.reader = null;
     reader.stream = null;
-    if (reader.requests.length > 0) {
-      const error = releasedError();
-      while (reader.requests.length > 0) reader.requests.shift().error(error);
-    }
+    if (reader.requests.length > 0) errorRequests(reader, releasedError());
   };
 
   const read = (reader, request) => {
     const { stream } = reader;
     stream.disturbed = true;
-    if (stream.state === "closed") return request.close();
-    if (stream.state === "errored") return request.error(stream.error);
-    const { controller } = stream;
-    if (controller.queue.length > 0) {
-      const chunk = dequeue(controller);
-      if (controller.closeRequested && controller.queue.length === 0) {
-        clearAlgorithms(controller);
-        closeStream(stream);
-      } else {
-        callPull(controller);
-      }
-      request.chunk(chunk);
-    } else {
-      reader.requests.push(request);
-      callPull(controller);
-    }
+    if (stream.state === "readable") stream.controller.pullSteps(request);
+    else if (stream.state === "closed") request.close();
+    else request.error(stream.error);
   };
 
+  /** A read request that settles a promise; also one of a BYOB reader, whose last view comes with the end. */
+  class PromiseRequest extends Capability {
+    chunk(value) {
+      this.resolve({ value, done: false });
+    }
+    close(value) {
+      this.resolve({ value, done: true });
+    }
+    error(reason) {
+      this.reject(reason);
+    }
+  }
+
   const readPromise = (reader) => {
-    const { promise, resolve, reject } = capability();
-    read(reader, {
-      chunk: (value) => resolve({ value, done: false }),
-      close: () => resolve({ value: undefined, done: true }),
-      error: reject,
-    });
-    return promise;
+    const { stream } = reader;
+    const { controller } = stream;
+    if (stream.state === "readable" && !controller.bytes && controller.queue.length > 0) {
+      stream.disturbed = true;
+      return resolved({ value: take(controller), done: false });
+    }
+    const request = new PromiseRequest();
+    read(reader, request);
+    return request.promise;
   };
 
   // --- controllers ---
 
-  /** A controller's record; what an internal source gets to answer with. */
-  class Controller {
+  /** What both kinds of controllers' records have. Internal sources answer with `enqueue`, `close` and `error`. */
+  class AnyController {
     queue = new Fifo();
     size = 0;
     started = false;
@@ -169,16 +221,55 @@
     answered = false;
     closeRequested = false;
     object = null;
-    constructor(stream, bytes, highWaterMark, sizeOf, pull, cancel, native) {
+    // The reactions to the source's pull, made with the first one.
+    onPulled = null;
+    onPullFailed = null;
+    constructor(stream, bytes, highWaterMark, pull, cancel, native) {
       this.stream = stream;
       this.bytes = bytes;
       this.highWaterMark = highWaterMark;
-      this.sizeOf = sizeOf;
       this.pull = pull;
       this.cancel = cancel;
       this.native = native;
       stream.controller = this;
     }
+    clear() {
+      this.pull = this.cancel = NOTHING;
+      this.native = null;
+    }
+    cancelSteps(reason) {
+      this.queue = new Fifo();
+      this.size = 0;
+      const { cancel } = this;
+      const result = promiseCall(cancel, reason);
+      this.clear();
+      return result;
+    }
+  }
+
+  internal(AnyController);
+
+  /** The record of a ReadableStreamDefaultController. */
+  class Controller extends AnyController {
+    constructor(stream, highWaterMark, sizeOf, pull, cancel, native) {
+      super(stream, false, highWaterMark, pull, cancel, native);
+      this.sizeOf = sizeOf;
+      // Without a function of sizes, the queue holds the chunks themselves.
+      this.counted = sizeOf === null;
+    }
+    clear() {
+      super.clear();
+      this.sizeOf = null;
+    }
+    pullSteps(request) {
+      if (this.queue.length > 0) {
+        request.chunk(take(this));
+      } else {
+        this.stream.reader.requests.push(request);
+        callPull(this);
+      }
+    }
+    releaseSteps() {}
     enqueue(chunk) {
       enqueue(this, chunk);
     }
@@ -190,17 +281,23 @@
     }
   }
 
-  const clearAlgorithms = (controller) => {
-    controller.pull = controller.cancel = NOTHING;
-    controller.sizeOf = null;
-    controller.native = null;
-  };
-
-  const dequeue = (controller) => {
-    const entry = controller.queue.shift();
-    controller.size -= entry.size;
-    if (controller.size < 0) controller.size = 0;
-    return entry.chunk;
+  /** Takes the first chunk out of the queue, with what follows from that. */
+  const take = (controller) => {
+    let chunk = controller.queue.shift();
+    if (controller.counted) {
+      controller.size--;
+    } else {
+      controller.size -= chunk.size;
+      if (controller.size < 0) controller.size = 0;
+      chunk = chunk.chunk;
+    }
+    if (controller.closeRequested && controller.queue.length === 0) {
+      controller.clear();
+      closeStream(controller.stream);
+    } else {
+      callPull(controller);
+    }
+    return chunk;
   };
 
   const desiredSize = (controller) => {
@@ -210,11 +307,15 @@
 
   const canCloseOrEnqueue = (controller) => !controller.closeRequested && controller.stream.state === "readable";
 
+  const shouldPull = (controller) => {
+    if (!controller.started || !canCloseOrEnqueue(controller)) return false;
+    const { reader } = controller.stream;
+    return (reader !== null && reader.requests.length > 0) || controller.highWaterMark - controller.size > 0;
+  };
+
   const callPull = (controller) => {
-    const { stream } = controller;
-    if (!controller.started || !canCloseOrEnqueue(controller)) return;
-    const waiting = stream.reader !== null && stream.reader.requests.length > 0;
-    if (!waiting && controller.highWaterMark - controller.size <= 0) return;
+    if (controller.pull === NOTHING && controller.native === null) return;
+    if (!shouldPull(controller)) return;
     if (controller.pulling) {
       controller.pullAgain = true;
       return;
@@ -225,17 +326,18 @@
     }
     controller.pulling = true;
     then(
-      promiseCall(controller.pull, undefined, [controller.object]),
-      () => {
+      promiseCall(controller.pull, controller.object),
+      (controller.onPulled ??= () => {
         controller.pulling = false;
         if (controller.pullAgain) {
           controller.pullAgain = false;
           callPull(controller);
         }
-      },
-      (error) => controllerError(controller, error),
+      }),
+      failing(controller),
     );
   };
+  const failing = (controller) => (controller.onPullFailed ??= (error) => controller.error(error));
 
   /** An internal source's pull is over when it enqueues, closes or errors, now or later. */
   const pullNative = (controller) => {
@@ -243,9 +345,9 @@
     controller.answered = false;
     try {
       const pending = controller.native.pull(controller);
-      if (pending !== undefined) then(pending, undefined, (error) => controllerError(controller, error));
+      if (pending !== undefined) then(pending, undefined, failing(controller));
     } catch (error) {
-      controllerError(controller, error);
+      controller.error(error);
     }
     controller.inPull = false;
     if (!controller.answered) return;
@@ -256,24 +358,26 @@
     }
   };
 
-  const enqueue = (controller, chunk) => {
-    if (!canCloseOrEnqueue(controller)) return;
-    const { stream } = controller;
+  /** An internal source has answered its pull. */
+  const noteAnswer = (controller) => {
     if (controller.inPull) controller.answered = true;
     else if (controller.native !== null) controller.pulling = controller.pullAgain = false;
-    const { reader } = stream;
+  };
+
+  const enqueue = (controller, chunk) => {
+    if (!canCloseOrEnqueue(controller)) return;
+    noteAnswer(controller);
+    const { reader } = controller.stream;
     if (reader !== null && reader.requests.length > 0) {
       reader.requests.shift().chunk(chunk);
+    } else if (controller.counted) {
+      controller.queue.push(chunk);
+      controller.size++;
     } else {
       let size = 1;
-      if (controller.bytes) {
-        size = chunk.byteLength;
-      } else if (controller.sizeOf !== null) {
+      if (controller.sizeOf !== null) {
         try {
-          size = +(0, controller.sizeOf)(chunk);
-          if (!(size >= 0 && size < Infinity)) {
-            throw new RangeError("The size of a chunk must be a finite, non-negative number");
-          }
+          size = checkedSize(controller.sizeOf, chunk);
         } catch (error) {
           controllerError(controller, error);
           throw error;
@@ -285,11 +389,20 @@
     callPull(controller);
   };
 
+  /** A chunk's size as a guest's function says; throws if that is no size. */
+  const checkedSize = (sizeOf, chunk) => {
+    const size = +sizeOf(chunk);
+    if (!(size >= 0 && size < Infinity)) {
+      throw new RangeError("The size of a chunk must be a finite, non-negative number");
+    }
+    return size;
+  };
+
   const closeController = (controller) => {
     if (!canCloseOrEnqueue(controller)) return;
     controller.closeRequested = true;
     if (controller.queue.length > 0) return;
-    clearAlgorithms(controller);
+    controller.clear();
     closeStream(controller.stream);
   };
 
@@ -297,23 +410,26 @@
     if (controller.stream.state !== "readable") return;
     controller.queue = new Fifo();
     controller.size = 0;
-    clearAlgorithms(controller);
+    controller.clear();
     errorStream(controller.stream, error);
   };
 
   const start = (controller, result) => {
     then(
-      resolved(result),
+      result === undefined ? RESOLVED : promiseOf(result),
       () => {
         controller.started = true;
         callPull(controller);
       },
-      (error) => controllerError(controller, error),
+      (error) => controller.error(error),
     );
   };
 
   nexus.streams = {
-    NOTHING, promiseCall, newStream, cancelStream, acquireReader, closedPromise, releasedError, releaseReader, read,
-    readPromise, Controller, desiredSize, canCloseOrEnqueue, callPull, enqueue, closeController, controllerError, start,
+    NOTHING, RESOLVED, Fifo, internal, capability, handled, promiseOf, promiseCall, promised, algorithmOf, newStream,
+    closeStream, errorStream, cancelStream, acquireReader, closedPromise, releasedError, releaseReader, read,
+    PromiseRequest, readPromise, AnyController, Controller, checkedSize, desiredSize, canCloseOrEnqueue, shouldPull,
+    callPull, noteAnswer, enqueue, closeController, controllerError, start, take,
+    // readable_stream.js adds what needs its classes.
   };
 })

@@ -1,4 +1,4 @@
-// URL and URLSearchParams. https://url.spec.whatwg.org/#api
+// URL. https://url.spec.whatwg.org/#url-class
 //
 // A URL holds its serialisation and where its components begin; getters cut it on demand. The parser is
 // native: it hands the offsets over in an array that both sides share, and says `true` if the serialisation is
@@ -6,16 +6,10 @@
 (function (nexus) {
   "use strict";
   const { ops } = nexus;
-  const {
-    required, usvString, isObject, sequence, record, finishInterface, pairIterable, uncurryThis,
-  } = nexus.webidl;
-  const sort = uncurryThis(Array.prototype.sort);
-  const replaceAll = uncurryThis(String.prototype.replaceAll);
-  const slice = uncurryThis(String.prototype.slice);
-  const indexOf = uncurryThis(String.prototype.indexOf);
-  const charCodeAt = uncurryThis(String.prototype.charCodeAt);
-  const decode = decodeURIComponent;
-  const COLON = 58, SLASH = 47;
+  const { required, usvString, finishInterface } = nexus.webidl;
+  const { slice, indexOf, charCodeAt } = nexus.builtins.string;
+  const COLON = 58, QUESTION_MARK = 63;
+  const hasTabs = (text) => indexOf(text, "\t") !== -1 || indexOf(text, "\n") !== -1 || indexOf(text, "\r") !== -1;
   const SPECIAL = { __proto__: null, "http:": true, "https:": true, "ws:": true, "wss:": true, "ftp:": true };
   // What `ops.urlSet` can set; the numbers are the native side's.
   const PROTOCOL = 1, USERNAME = 2, PASSWORD = 3, HOST = 4, HOSTNAME = 5, PORT = 6, PATHNAME = 7;
@@ -28,7 +22,7 @@
   const shown = (string) => (string.length > 200 ? `${slice(string, 0, 200)}…` : string);
 
   const NONE = { __proto__: null };
-  let parse, updateQuery, makeParams, resetParams;
+  let parse;
   class URL {
     #href;
     #schemeEnd = 0;
@@ -38,11 +32,15 @@
     #pathStart = 0;
     #queryStart = 0;
     #fragmentStart = 0;
+    // The query object, made when it is asked for, and whether it has changed since the query was made from it.
     #params = null;
+    #stale = false;
     static {
       nexus.isURL = (value) => typeof value === "object" && value !== null && #href in value;
-      nexus.urlHref = (url) => url.#href;
-      updateQuery = (url, query) => url.#set(SEARCH, query);
+      nexus.urlHref = (url) => url.#current();
+      nexus.urlQueryChanged = (url) => {
+        url.#stale = true;
+      };
       parse = (url, base) => {
         const object = new URL(NONE);
         if (base === undefined && url === requestUrl && requestLayout !== 0) {
@@ -101,9 +99,25 @@
     }
     #set(which, value) {
       offsets ??= ops.urlOffsets();
-      const href = ops.urlSet(this.#href, which, value);
-      if (typeof href === "string") this.#load(href);
-      return href !== false;
+      const before = this.#current();
+      const href = ops.urlSet(before, which, value);
+      if (href !== undefined) this.#load(href === true ? before : href);
+    }
+    /**
+     * The serialisation. Changes of the query object are taken over here, not with each of them; until then all
+     * components but the query are right as they are.
+     */
+    #current() {
+      if (!this.#stale) return this.#href;
+      const href = this.#href;
+      const end = this.#fragmentStart || href.length;
+      const start = this.#queryStart || end;
+      const query = nexus.serializeURLSearchParams(this.#params);
+      this.#href = `${slice(href, 0, start)}${query === "" ? "" : "?"}${query}${slice(href, end)}`;
+      this.#queryStart = query === "" ? 0 : start;
+      if (this.#fragmentStart !== 0) this.#fragmentStart = start + (query === "" ? 0 : query.length + 1);
+      this.#stale = false;
+      return this.#href;
     }
     /** Where the port ends, which begins after the host's end. */
     #portEnd() {
@@ -111,9 +125,27 @@
         ? this.#pathStart
         : this.#hostEnd;
     }
-    #hasAuthority() {
-      const at = this.#schemeEnd;
-      return charCodeAt(this.#href, at + 1) === SLASH && charCodeAt(this.#href, at + 2) === SLASH && this.#hostStart > at + 2;
+    #pathname() {
+      const href = this.#href;
+      return slice(href, this.#pathStart, this.#queryStart || this.#fragmentStart || href.length);
+    }
+    #search() {
+      const href = this.#current();
+      const start = this.#queryStart;
+      if (start === 0) return "";
+      const end = this.#fragmentStart || href.length;
+      return end - start > 1 ? slice(href, start, end) : "";
+    }
+    #origin() {
+      const href = this.#href;
+      const protocol = slice(href, 0, this.#schemeEnd + 1);
+      if (SPECIAL[protocol]) return `${protocol}//${slice(href, this.#hostStart, this.#portEnd())}`;
+      if (protocol === "blob:") {
+        const inner = parse(this.#pathname());
+        const scheme = inner === null ? "" : slice(inner.#href, 0, inner.#schemeEnd);
+        if (scheme === "http" || scheme === "https") return inner.#origin();
+      }
+      return "null";
     }
 
     static parse(url, base = undefined) {
@@ -122,26 +154,21 @@
     }
     static canParse(url, base = undefined) {
       required(arguments.length, 1, "URL.canParse");
-      return parse(url, base) !== null;
+      offsets ??= ops.urlOffsets();
+      return ops.urlParse(usvString(url), base === undefined ? undefined : usvString(base)) !== false;
     }
     get href() {
-      return this.#href;
+      return this.#current();
     }
     set href(value) {
-      const before = this.#href;
+      this.#href;
       value = usvString(value);
       if (!this.#parse(value)) throw new TypeError(`Invalid URL: "${shown(value)}"`);
-      if (this.#params !== null && before !== this.#href) resetParams(this.#params, this.search);
+      this.#stale = false;
+      if (this.#params !== null) nexus.resetURLSearchParams(this.#params, this.#search());
     }
     get origin() {
-      const href = this.#href;
-      const protocol = slice(href, 0, this.#schemeEnd + 1);
-      if (SPECIAL[protocol]) return `${protocol}//${slice(href, this.#hostStart, this.#portEnd())}`;
-      if (protocol === "blob:") {
-        const inner = parse(slice(href, this.#pathStart, this.#queryStart || this.#fragmentStart || href.length));
-        if (inner !== null && (inner.protocol === "http:" || inner.protocol === "https:")) return inner.origin;
-      }
-      return "null";
+      return this.#origin();
     }
     get protocol() {
       return slice(this.#href, 0, this.#schemeEnd + 1);
@@ -152,7 +179,7 @@
     }
     get username() {
       const start = this.#schemeEnd + 3;
-      return this.#usernameEnd > start && this.#hasAuthority() ? slice(this.#href, start, this.#usernameEnd) : "";
+      return this.#usernameEnd > start ? slice(this.#href, start, this.#usernameEnd) : "";
     }
     set username(value) {
       this.#href;
@@ -160,7 +187,7 @@
     }
     get password() {
       const at = this.#usernameEnd;
-      return this.#hostStart > at + 1 && this.#hasAuthority() && charCodeAt(this.#href, at) === COLON
+      return this.#hostStart > at + 1 && charCodeAt(this.#href, at) === COLON
         ? slice(this.#href, at + 1, this.#hostStart - 1)
         : "";
     }
@@ -191,27 +218,30 @@
       this.#set(PORT, usvString(value));
     }
     get pathname() {
-      const href = this.#href;
-      return slice(href, this.#pathStart, this.#queryStart || this.#fragmentStart || href.length);
+      return this.#pathname();
     }
     set pathname(value) {
       this.#href;
       this.#set(PATHNAME, usvString(value));
     }
     get search() {
-      const start = this.#queryStart;
-      if (start === 0) return "";
-      const end = this.#fragmentStart || this.#href.length;
-      return end - start > 1 ? slice(this.#href, start, end) : "";
+      return this.#search();
     }
     set search(value) {
       this.#href;
-      this.#set(SEARCH, usvString(value));
-      if (this.#params !== null) resetParams(this.#params, this.search);
+      value = usvString(value);
+      this.#set(SEARCH, value);
+      // The query object is made of the value as it was given: the query itself has no tabs and newlines.
+      if (this.#params === null && !hasTabs(value)) return;
+      this.#params ??= nexus.makeURLSearchParams(this);
+      nexus.resetURLSearchParams(this.#params, charCodeAt(value, 0) === QUESTION_MARK ? value : `?${value}`);
     }
     get searchParams() {
-      if (this.#params !== null) return this.#params;
-      return (this.#params = makeParams(this, this.search));
+      if (this.#params === null) {
+        this.#params = nexus.makeURLSearchParams(this);
+        nexus.resetURLSearchParams(this.#params, this.#search());
+      }
+      return this.#params;
     }
     get hash() {
       const start = this.#fragmentStart;
@@ -222,201 +252,18 @@
       this.#set(HASH, usvString(value));
     }
     toString() {
-      return this.#href;
+      return this.#current();
     }
     toJSON() {
-      return this.#href;
+      return this.#current();
     }
   }
 
-  // --- application/x-www-form-urlencoded ---
-
-  /** One component's text; the native side takes over for percent signs that are no valid UTF-8. */
-  const decodeComponent = (text, plus, percent) => {
-    if (plus) text = replaceAll(text, "+", " ");
-    if (!percent) return text;
-    try {
-      return decode(text);
-    } catch {
-      return ops.formDecode(text);
-    }
-  };
-
-  /** Names and values, in turn, of a query without its question mark, from `start` on. */
-  const parseForm = (query, start = 0) => {
-    const list = [];
-    const { length } = query;
-    const anyPlus = indexOf(query, "+", start) !== -1;
-    const anyPercent = indexOf(query, "%", start) !== -1;
-    while (start < length) {
-      let end = indexOf(query, "&", start);
-      if (end === -1) end = length;
-      if (end > start) {
-        let equals = indexOf(query, "=", start);
-        if (equals === -1 || equals > end) equals = end;
-        list[list.length] = decodeComponent(slice(query, start, equals), anyPlus, anyPercent);
-        list[list.length] = equals === end ? "" : decodeComponent(slice(query, equals + 1, end), anyPlus, anyPercent);
-      }
-      start = end + 1;
-    }
-    return list;
-  };
-
-  const encodeComponent = (text) => {
-    for (let i = 0; i < text.length; i++) {
-      const c = charCodeAt(text, i);
-      // Letters, digits, and "*-._" stand for themselves.
-      if ((c >= 97 && c <= 122) || (c >= 48 && c <= 57) || (c >= 65 && c <= 90)) continue;
-      if (c === 42 || c === 45 || c === 46 || c === 95) continue;
-      return ops.formEncode(text);
-    }
-    return text;
-  };
-  const serializeForm = (list) => {
-    let out = "";
-    for (let i = 0; i < list.length; i += 2) {
-      out += `${i === 0 ? "" : "&"}${encodeComponent(list[i])}=${encodeComponent(list[i + 1])}`;
-    }
-    return out;
-  };
-
-  let listOf;
-  class URLSearchParams {
-    // Names and values in turn.
-    #list = [];
-    #url = null;
-    static {
-      listOf = (params) => params.#list;
-      nexus.isURLSearchParams = (value) => typeof value === "object" && value !== null && #list in value;
-      nexus.serializeURLSearchParams = (params) => serializeForm(params.#list);
-      makeParams = (url, search) => {
-        const params = new URLSearchParams();
-        params.#url = url;
-        params.#list = parseForm(search, 1);
-        return params;
-      };
-      resetParams = (params, search) => {
-        params.#list = parseForm(search, 1);
-      };
-    }
-    constructor(init = undefined) {
-      if (init === undefined) return;
-      if (!isObject(init)) {
-        init = usvString(init);
-        this.#list = parseForm(init, charCodeAt(init, 0) === 63 ? 1 : 0);
-        return;
-      }
-      const method = init[Symbol.iterator];
-      if (method === undefined || method === null) {
-        this.#list = record(init, usvString, usvString);
-        return;
-      }
-      const list = this.#list;
-      sequence(init, "URLSearchParams", (pair) => {
-        const items = sequence(pair, "URLSearchParams: a pair", usvString);
-        if (items.length !== 2) throw new TypeError(`URLSearchParams: a pair has ${items.length} elements`);
-        list[list.length] = items[0];
-        list[list.length] = items[1];
-      });
-    }
-    #update() {
-      if (this.#url !== null) updateQuery(this.#url, serializeForm(this.#list));
-    }
-    get size() {
-      return this.#list.length / 2;
-    }
-    append(name, value) {
-      const list = this.#list;
-      required(arguments.length, 2, "URLSearchParams.append");
-      name = usvString(name);
-      value = usvString(value);
-      list[list.length] = name;
-      list[list.length] = value;
-      this.#update();
-    }
-    delete(name, value = undefined) {
-      const list = this.#list;
-      required(arguments.length, 1, "URLSearchParams.delete");
-      name = usvString(name);
-      if (value !== undefined) value = usvString(value);
-      let kept = 0;
-      for (let i = 0; i < list.length; i += 2) {
-        if (list[i] === name && (value === undefined || list[i + 1] === value)) continue;
-        list[kept++] = list[i];
-        list[kept++] = list[i + 1];
-      }
-      list.length = kept;
-      this.#update();
-    }
-    get(name) {
-      const list = this.#list;
-      required(arguments.length, 1, "URLSearchParams.get");
-      name = usvString(name);
-      for (let i = 0; i < list.length; i += 2) if (list[i] === name) return list[i + 1];
-      return null;
-    }
-    getAll(name) {
-      const list = this.#list;
-      required(arguments.length, 1, "URLSearchParams.getAll");
-      name = usvString(name);
-      const values = [];
-      for (let i = 0; i < list.length; i += 2) if (list[i] === name) values[values.length] = list[i + 1];
-      return values;
-    }
-    has(name, value = undefined) {
-      const list = this.#list;
-      required(arguments.length, 1, "URLSearchParams.has");
-      name = usvString(name);
-      if (value !== undefined) value = usvString(value);
-      for (let i = 0; i < list.length; i += 2) {
-        if (list[i] === name && (value === undefined || list[i + 1] === value)) return true;
-      }
-      return false;
-    }
-    set(name, value) {
-      const list = this.#list;
-      required(arguments.length, 2, "URLSearchParams.set");
-      name = usvString(name);
-      value = usvString(value);
-      let found = false;
-      let kept = 0;
-      for (let i = 0; i < list.length; i += 2) {
-        const match = list[i] === name;
-        if (match && found) continue;
-        list[kept++] = list[i];
-        list[kept++] = match ? value : list[i + 1];
-        found ||= match;
-      }
-      list.length = kept;
-      if (!found) {
-        list[kept] = name;
-        list[kept + 1] = value;
-      }
-      this.#update();
-    }
-    sort() {
-      const list = this.#list;
-      const pairs = [];
-      for (let i = 0; i < list.length; i += 2) pairs[pairs.length] = [list[i], list[i + 1]];
-      sort(pairs, (a, b) => (a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0));
-      for (let i = 0; i < pairs.length; i++) {
-        list[2 * i] = pairs[i][0];
-        list[2 * i + 1] = pairs[i][1];
-      }
-      this.#update();
-    }
-    toString() {
-      return serializeForm(this.#list);
-    }
-  }
-  pairIterable(URLSearchParams, (params, index) => {
-    const list = listOf(params);
-    const at = index * 2;
-    return at < list.length ? [list[at], list[at + 1]] : undefined;
-  });
   finishInterface(URL);
-  finishInterface(URLSearchParams);
   nexus.URL = URL;
+  nexus.urlOffsets = () => (offsets ??= ops.urlOffsets());
+  // Nothing is one before url_search_params.js has run.
+  nexus.isURLSearchParams = () => false;
   /** A URL's serialisation; throws TypeError if it is none. */
   nexus.parseURL = (url, what) => {
     url = usvString(url);

@@ -1,14 +1,19 @@
-//! Natives of `url.js`: the URL parser, the setters, and the escapes of `application/x-www-form-urlencoded`.
+//! Natives of `url.js` and of `url_pattern_init.js`: the URL parser, the setters, the canonical form of a single
+//! component, and the escapes of `application/x-www-form-urlencoded`.
 
-use url::{Url, form_urlencoded, quirks};
+use url::form_urlencoded;
 
 use super::url_canonical::{self, Components};
+use super::url_host::percent_decode;
+use super::url_parser;
+use super::url_record::{Record, without_tabs};
 use crate::ops::{self, arg_u32, latin1_string, throw_range_error, to_rust_string};
 
 pub(crate) const OPS: &[ops::Op] = ops::ops![
     urlOffsets => op_url_offsets,
     urlParse => op_url_parse,
     urlSet => op_url_set,
+    urlComponent => op_url_component,
     formDecode => op_form_decode,
     formEncode => op_form_encode,
 ];
@@ -48,27 +53,24 @@ fn hand_over(isolate: &v8::Isolate, components: &Components) {
     unsafe { data.as_ptr().cast::<[u32; OFFSETS]>().write(values) };
 }
 
-pub(crate) fn components_of(url: &Url) -> Components {
-    let found = quirks::internal_components(url);
-    Components {
-        scheme_end: found.scheme_end,
-        username_end: found.username_end,
-        host_start: found.host_start,
-        host_end: found.host_end,
-        path_start: found.path_start,
-        query_start: found.query_start.unwrap_or(0),
-        fragment_start: found.fragment_start.unwrap_or(0),
-    }
-}
-
 /// Hands a URL over: `true` if its serialisation is the string that JavaScript has, else the serialisation.
-fn give<'s>(scope: &mut v8::PinScope<'s, '_>, url: &Url, had: &str, rv: &mut v8::ReturnValue<'s, v8::Value>) {
-    hand_over(scope, &components_of(url));
-    if url.as_str() == had {
+fn give<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    url: &Record,
+    had: &str,
+    rv: &mut v8::ReturnValue<'s, v8::Value>,
+) {
+    // Once here and once in V8's heap.
+    if !ops::room(scope, url.size() * 2) {
+        return;
+    }
+    let (href, components) = url.serialize();
+    hand_over(scope, &components);
+    if href == had {
         rv.set_bool(true);
         return;
     }
-    match v8::String::new_from_one_byte(scope, url.as_str().as_bytes(), v8::NewStringType::Normal) {
+    match v8::String::new_from_one_byte(scope, href.as_bytes(), v8::NewStringType::Normal) {
         Some(href) => rv.set(href.into()),
         None => throw_range_error(scope, "the URL is longer than a string can be"),
     }
@@ -95,14 +97,14 @@ fn op_url_parse<'s>(
     }
     let Some(input) = to_rust_string(scope, args.get(0)) else { return };
     let parsed = if base.is_undefined() {
-        Url::parse(&input)
+        url_parser::parse(&input, None)
     } else {
         let Some(base) = to_rust_string(scope, base) else { return };
-        Url::parse(&base).and_then(|base| base.join(&input))
+        url_parser::parse(&base, None).and_then(|base| url_parser::parse(&input, Some(&base)))
     };
     match parsed {
-        Ok(url) => give(scope, &url, &input, &mut rv),
-        Err(_) => rv.set_bool(false),
+        Some(url) => give(scope, &url, &input, &mut rv),
+        None => rv.set_bool(false),
     }
 }
 
@@ -114,36 +116,97 @@ fn op_url_set<'s>(
 ) {
     let Some(href) = to_rust_string(scope, args.get(0)) else { return };
     let Some(value) = to_rust_string(scope, args.get(2)) else { return };
-    rv.set_bool(true);
-    let Ok(mut url) = Url::parse(&href) else { return };
+    let Some(mut url) = url_parser::parse(&href, None) else { return };
     set(&mut url, arg_u32(&args, 1), &value);
-    if url.as_str() != href {
-        give(scope, &url, &href, &mut rv);
-    }
+    give(scope, &url, &href, &mut rv);
 }
 
 /// The setters by their numbers in `url.js`. What they refuse they leave alone, as the standard says.
-fn set(url: &mut Url, which: u32, value: &str) {
-    let _ = match which {
-        1 => quirks::set_protocol(url, value),
-        2 => quirks::set_username(url, value),
-        3 => quirks::set_password(url, value),
-        4 => quirks::set_host(url, value),
-        5 => quirks::set_hostname(url, value),
-        6 => quirks::set_port(url, value),
+fn set(url: &mut Record, which: u32, value: &str) {
+    match which {
+        1 => _ = url.set_protocol(value),
+        2 => url.set_username(value),
+        3 => url.set_password(value),
+        4 => _ = url.set_host(value, false),
+        5 => _ = url.set_host(value, true),
+        6 => _ = url.set_port(value),
+        7 => url.set_pathname(value),
+        8 => url.set_search(value),
+        _ => url.set_hash(value),
+    }
+}
+
+/// `urlComponent(which, value, protocol)`: the canonical form of a component that is not empty; `false` if it is
+/// invalid. <https://urlpattern.spec.whatwg.org/#canon-encoding-callbacks>
+fn op_url_component<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    let Some(value) = to_rust_string(scope, args.get(1)) else { return };
+    let Some(protocol) = to_rust_string(scope, args.get(2)) else { return };
+    match component(arg_u32(&args, 0), &value, &protocol) {
+        None => rv.set_bool(false),
+        Some(found) => {
+            match v8::String::new_from_one_byte(scope, found.as_bytes(), v8::NewStringType::Normal) {
+                Some(found) => rv.set(found.into()),
+                None => throw_range_error(scope, "the component is longer than a string can be"),
+            }
+        }
+    }
+}
+
+/// The numbers are those of the setters; 10 is an opaque path.
+fn component(which: u32, value: &str, protocol: &str) -> Option<String> {
+    if which == 1 {
+        return Some(url_parser::parse(&format!("{value}://dummy.invalid/"), None)?.scheme);
+    }
+    let mut url = Record {
+        scheme: "https".to_owned(),
+        host: Some("dummy.invalid".to_owned()),
+        path: "/".to_owned(),
+        ..Record::default()
+    };
+    match which {
+        2 => {
+            url.set_username(value);
+            Some(url.username)
+        }
+        3 => {
+            url.set_password(value);
+            Some(url.password)
+        }
+        5 => {
+            url.set_host(value, true)?;
+            url.host
+        }
+        6 => {
+            url.scheme = protocol.to_owned();
+            url.change_port(&without_tabs(value))?;
+            Some(url.port.map_or_else(String::new, |port| port.to_string()))
+        }
+        7 if value.starts_with('/') => {
+            url.set_pathname(value);
+            Some(url.path)
+        }
+        // The parser is not to take the value's first dots for a segment.
         7 => {
-            quirks::set_pathname(url, value);
-            Ok(())
+            url.set_pathname(&format!("/-{value}"));
+            Some(url.path.get(2..).unwrap_or_default().to_owned())
         }
         8 => {
-            quirks::set_search(url, value);
-            Ok(())
+            url.put_query(&without_tabs(value));
+            url.query
+        }
+        9 => {
+            url.put_fragment(&without_tabs(value));
+            url.fragment
         }
         _ => {
-            quirks::set_hash(url, value);
-            Ok(())
+            url.path.clear();
+            Some(url_parser::opaque_path(url, &without_tabs(value)).path)
         }
-    };
+    }
 }
 
 /// `formDecode(text)`: percent-decoded; what is no UTF-8 then is replaced.
@@ -170,41 +233,43 @@ fn op_form_encode<'s>(
     rv.set(latin1_string(scope, encoded.as_bytes()).into());
 }
 
-fn percent_decode(text: &[u8]) -> Vec<u8> {
-    let digit = |at: usize| text.get(at).and_then(|&b| char::from(b).to_digit(16));
-    let mut out = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while let Some(&byte) = text.get(at) {
-        if byte == b'%'
-            && let (Some(high), Some(low)) = (digit(at + 1), digit(at + 2))
-        {
-            out.push((high * 16 + low) as u8);
-            at += 3;
-        } else {
-            out.push(byte);
-            at += 1;
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     #[test]
-    fn a_stray_percent_sign_stays() {
-        assert_eq!(percent_decode(b"%41%4%zz%"), b"A%4%zz%");
-    }
-
-    #[test]
     fn a_setter_leaves_alone_what_it_refuses() {
-        let mut url = Url::parse("mailto:a@b").unwrap();
+        let mut url = url_parser::parse("mailto:a@b", None).unwrap();
         for which in 2..8 {
             set(&mut url, which, "x");
         }
-        assert_eq!(url.as_str(), "mailto:a@b");
+        assert_eq!(url.serialize().0, "mailto:a@b");
+    }
+
+    #[test]
+    fn a_component_by_itself_is_as_in_a_url() {
+        for (which, value, protocol, expected) in [
+            (1, "HTTP", "", Some("http")),
+            (1, "caf\u{e9}", "", None),
+            (2, "a b@", "", Some("a%20b%40")),
+            (5, "EXAMPLE.com/x", "", Some("example.com")),
+            (5, "a:80", "", None),
+            (5, "a b", "", None),
+            (6, "80", "", Some("80")),
+            (6, "80", "http", Some("")),
+            (6, "8\t0x", "", Some("80")),
+            (6, "x", "", None),
+            (6, "65536", "", None),
+            (7, "/a/../b", "", Some("/b")),
+            (7, "./\u{e9}?", "", Some("./%C3%A9%3F")),
+            (7, "../a", "", Some("../a")),
+            (8, "a'b#", "", Some("a%27b%23")),
+            (9, "a`b", "", Some("a%60b")),
+            (10, "a b/../\u{e9}", "", Some("a b/../%C3%A9")),
+        ] {
+            assert_eq!(component(which, value, protocol).as_deref(), expected, "{which} {value}");
+        }
     }
 
     proptest! {
@@ -212,17 +277,18 @@ mod tests {
         fn every_serialisation_is_ascii_and_its_offsets_are_in_order(
             text in "(http|file|blob|data|a|wss):/{0,3}\\PC{0,24}", value in "\\PC{0,12}", which in 1u32..10,
         ) {
-            if let Ok(mut url) = Url::parse(&text) {
+            if let Some(mut url) = url_parser::parse(&text, None) {
                 set(&mut url, which, &value);
-                prop_assert!(url.as_str().is_ascii(), "{}", url.as_str());
-                let c = components_of(&url);
-                let length = url.as_str().len() as u32;
+                let (href, c) = url.serialize();
+                prop_assert!(href.is_ascii(), "{}", href);
+                let length = href.len() as u32;
                 let ends = |start: u32| if start == 0 { length } else { start };
                 let order = [
                     c.scheme_end, c.username_end, c.host_start, c.host_end, c.path_start,
                     ends(c.query_start).min(ends(c.fragment_start)), ends(c.fragment_start), length,
                 ];
-                prop_assert!(order.is_sorted(), "{}: {:?}", url.as_str(), order);
+                prop_assert!(order.is_sorted(), "{}: {:?}", href, order);
+                prop_assert_eq!(url_parser::parse(&href, None), Some(url), "{}", href);
             }
         }
 

@@ -7,22 +7,22 @@ use crate::state::State;
 
 pub(crate) const OPS: &[ops::Op] = ops::ops![
     wasmRefuses => op_wasm_refuses,
+    wasmUnfit => op_wasm_unfit,
     wasmRefusesTag => op_wasm_refuses_tag,
     wasmHold => op_wasm_hold,
+    wasmGrows => op_wasm_grows,
+    wasmRefusesCall => op_wasm_refuses_call,
+    wasmSuspends => op_wasm_suspends,
 ];
 
-/// `wasmRefuses(bytes)`: why the module must not be compiled, or `undefined`. Throws a `RangeError` if there is no room.
+/// `wasmRefuses(bytes)`: why V8 must not see the module, or `undefined`. Throws a `RangeError` if there is no room.
 fn op_wasm_refuses<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
     mut rv: v8::ReturnValue<'s, v8::Value>,
 ) {
     let Some(contents) = contents(scope, args.get(0)) else { return };
-    let reason = if contents.shares {
-        Some(NO_SHARED_MEMORY)
-    } else {
-        State::of(scope).compiled.refuses(scope, &contents)
-    };
+    let reason = State::of(scope).compiled.refuses(scope, &contents);
     if let Some(reason) = reason.and_then(|reason| v8::String::new(scope, reason)) {
         rv.set(reason.into());
     }
@@ -41,8 +41,19 @@ fn op_wasm_refuses_tag<'s>(
     }
 }
 
-/// `wasmHold(module, bytes)`: counts what was compiled of these bytes as long as the module is there. Like
-/// `wasmRefuses`, for guest code may have run since, gives why it must not be.
+/// `wasmUnfit(bytes)`: whether there must be no such module, though it may be valid.
+fn op_wasm_unfit<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    if let Some(contents) = contents(scope, args.get(0)) {
+        rv.set_bool(contents.unfit().is_some());
+    }
+}
+
+/// `wasmHold(module, bytes)`: counts what was compiled of these bytes as long as the module is there. Gives why it must
+/// not be, or `undefined`.
 fn op_wasm_hold<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
@@ -53,6 +64,40 @@ fn op_wasm_hold<'s>(
     let reason = State::of(scope).compiled.hold(scope, module, &contents);
     if let Some(reason) = reason.and_then(|reason| v8::String::new(scope, reason)) {
         rv.set(reason.into());
+    }
+}
+
+/// `wasmGrows(buffer)`: counts the buffer of a memory that grows in place.
+fn op_wasm_grows<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    _rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    if let Ok(buffer) = v8::Local::<v8::ArrayBuffer>::try_from(args.get(0)) {
+        State::of(scope).compiled.grows(scope, buffer);
+    }
+}
+
+/// `wasmRefusesCall()`: why a call must not be made that may be suspended, or `undefined`.
+fn op_wasm_refuses_call<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    _args: v8::FunctionCallbackArguments<'s>,
+    mut rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    let reason = State::of(scope).compiled.refuses_suspended(scope);
+    if let Some(reason) = reason.and_then(|reason| v8::String::new(scope, reason)) {
+        rv.set(reason.into());
+    }
+}
+
+/// `wasmSuspends(promise)`: counts the call that this promise is of, if it is suspended.
+fn op_wasm_suspends<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    _rv: v8::ReturnValue<'s, v8::Value>,
+) {
+    if let Ok(promise) = v8::Local::<v8::Promise>::try_from(args.get(0)) {
+        State::of(scope).compiled.suspends(scope, promise);
     }
 }
 
@@ -68,9 +113,6 @@ fn contents(scope: &mut v8::PinScope<'_, '_>, bytes: v8::Local<'_, v8::Value>) -
     drop(module);
     room(scope, contents.size()).then_some(contents)
 }
-
-/// Why a module that has shared memory, or may have for all that is understood, is refused.
-pub(crate) const NO_SHARED_MEMORY: &str = "shared memory is not supported";
 
 /// The sections that matter.
 const CUSTOM: u8 = 0;
@@ -90,9 +132,9 @@ const PAGE_SIZE: u8 = 8;
 /// at all has nothing: V8 says what is wrong with it. Imported memories are no matter, for where no shared one is made
 /// there is none to import.
 pub(crate) fn scan(module: &[u8]) -> Contents {
-    let mut contents = Contents { bytes: module.len(), ..Contents::default() };
+    let mut contents = Contents { bytes: module.len(), shares: Some(false), ..Contents::default() };
     if let Some(sections) = module.strip_prefix(b"\0asm\x01\0\0\0") {
-        contents.shares = sections_share(sections, &mut contents) != Some(false);
+        contents.shares = sections_share(sections, &mut contents);
     }
     contents
 }
@@ -207,9 +249,9 @@ mod tests {
         let contents = |sections| scan(&module(sections));
         let two = contents(&[&[0, 3, 1, b'x', 9], &[1, 4, 1, 0x60, 0, 0], &[3, 3, 2, 0, 0], &[7, 1, 0]]);
         assert_eq!((two.functions, two.entries, two.bytes), (2, 3, 8 + 5 + 6 + 5 + 3));
-        assert_eq!((two.types, &two.type_bytes[..], two.shares), (1, &[1, 0x60, 0, 0][..], false));
+        assert_eq!((two.types, &two.type_bytes[..], two.shares), (1, &[1, 0x60, 0, 0][..], Some(false)));
         let cut = contents(&[&[1, 9, 1, 0x60, 0, 0]]);
-        assert!(cut.types == 1 && cut.shares, "what comes before the end counts");
+        assert!(cut.types == 1 && cut.shares.is_none(), "what comes before the end counts");
         let claims = contents(&[&[3, 6, 0xff, 0xff, 0xff, 0xff, 0x0f, 0], &[6, 2, 0x7f, 0]]);
         assert_eq!((claims.functions, claims.entries), (6, 2));
     }

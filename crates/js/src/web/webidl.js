@@ -114,15 +114,25 @@
     }
   };
 
+  /** Visits what `object` gives through `method`, its iterator's. Unlike `for of`, an exception does not close that. */
+  const iterate = (method, object, visit, what) => {
+    const items = apply(method, object, []);
+    if (!isObject(items)) throw new TypeError(`${what}: the iterator is not an object`);
+    const { next } = items;
+    for (;;) {
+      const step = apply(next, items, []);
+      if (!isObject(step)) throw new TypeError(`${what}: an iterator's result is not an object`);
+      if (step.done) return;
+      visit(step.value);
+    }
+  };
   /** A sequence: any iterable object. */
   const sequence = (value, what, convert) => {
     const method = isObject(value) ? value[iterator] : undefined;
     if (typeof method !== "function") throw new TypeError(`${what}: not iterable`);
     const items = [];
-    // A sequence's elements come through the iterator that was just found, by the ordinary protocol.
-    for (const item of { [iterator]: () => apply(method, value, []) }) {
-      items[items.length] = convert ? convert(item) : item;
-    }
+    const add = (item) => (items[items.length] = convert ? convert(item) : item);
+    iterate(method, value, add, what);
     return items;
   };
 
@@ -150,29 +160,39 @@
 
   const hidden = (value) => ({ __proto__: null, value, writable: true, enumerable: false, configurable: true });
 
-  // For the console, which shows an interface's attributes and lists.
-  const interfaces = (nexus.interfaces = new SafeSet());
+  // For the console, which shows an interface's attributes (their names and getters) and lists.
+  const interfaces = (nexus.interfaces = new SafeMap());
   const pairLists = (nexus.pairLists = new SafeMap());
 
   /** Defines a global function; these are enumerable. */
-  nexus.defineFunction = (name, value) => defineProperty(globalThis, name, { __proto__: null, ...hidden(value), enumerable: true });
+  nexus.defineFunction = (name, value) => nexus.define(name, value, true);
 
   /** Makes a class an interface: enumerable members, `Symbol.toStringTag`, and (unless hidden) a global. */
   const finishInterface = (Class, { global = true, tag = Class.name } = {}) => {
     const { prototype } = Class;
+    const getters = [];
     for (let holder = prototype; ; holder = Class) {
       const keys = ownKeys(holder);
       for (let i = 0; i < keys.length; i++) {
         const key = keys[i];
         if (typeof key === "symbol" || key === "constructor") continue;
         if (holder === Class && (key === "prototype" || key === "name" || key === "length")) continue;
-        if (getOwnPropertyDescriptor(holder, key).configurable) defineProperty(holder, key, { __proto__: null, enumerable: true });
+        const { configurable, get } = getOwnPropertyDescriptor(holder, key);
+        if (configurable) defineProperty(holder, key, { __proto__: null, enumerable: true });
+        if (holder === prototype && get !== undefined) {
+          getters[getters.length] = key;
+          getters[getters.length] = get;
+        }
       }
       if (holder === Class) break;
     }
     defineProperty(prototype, Symbol.toStringTag, { __proto__: null, value: tag, configurable: true });
     defineProperty(Class, "prototype", { __proto__: null, writable: false });
-    interfaces.add(prototype);
+    interfaces.set(prototype, getters);
+    // Static methods whose attributes were changed leave V8 with a dictionary of the constructor's properties, in which
+    // each construction would look up the fields' initializer. What is a prototype is made fast when it is read.
+    const reader = { __proto__: Class };
+    for (let i = 0; i < 2; i++) reader.length;
     if (global) nexus.define(Class.name, Class);
     return Class;
   };
@@ -248,7 +268,7 @@
   };
 
   // Of the interfaces whose files are lazy: nothing is one before its file has run.
-  nexus.isAbortSignal = nexus.isReadableStream = () => false;
+  nexus.isAbortSignal = nexus.isReadableStream = nexus.isWritableStream = nexus.isTransformStream = () => false;
 
   // Built-ins as they were before any guest could patch them, for files that are run lazily: after a patch.
   const methods = (proto, names) => {
@@ -259,18 +279,23 @@
   nexus.builtins = {
     __proto__: null,
     defineProperty, getOwnPropertyDescriptor, getPrototypeOf, setPrototypeOf, ownKeys, apply, construct, isView, iterator,
-    asyncIterator: Symbol.asyncIterator, toStringTag: Symbol.toStringTag, Symbol, Error, WeakRef, Bytes,
-    isArray: Array.isArray, stringify: JSON.stringify, parseInt, parseFloat,
+    asyncIterator: Symbol.asyncIterator, toStringTag: Symbol.toStringTag, Symbol, Error, Promise, WeakRef, Bytes,
+    isArray: Array.isArray, textOf: String, captureStackTrace: Error.captureStackTrace, stringify: JSON.stringify, parseInt, parseFloat,
     then: uncurryThis(Promise.prototype.then),
     resolved: Promise.resolve.bind(Promise),
     rejected: Promise.reject.bind(Promise),
     capability: Promise.withResolvers.bind(Promise),
     deref: uncurryThis(WeakRef.prototype.deref),
-    sliceBytes: uncurryThis(Bytes.prototype.slice),
+    // Not `slice`: that one asks the guest's Uint8Array what to make.
+    copyBytes: (bytes) => new Bytes(bytes),
     transfer: uncurryThis(ArrayBuffer.prototype.transfer),
     detached: getter(ArrayBuffer.prototype, "detached"),
     bufferLength, viewTag, typedLength: getter(TypedArray, "length"),
-    string: methods(String.prototype, ["slice", "replaceAll", "repeat", "includes", "padEnd", "charCodeAt", "valueOf"]),
+    string: methods(String.prototype, [
+      "slice", "replaceAll", "repeat", "includes", "indexOf", "padEnd", "charCodeAt", "toLowerCase", "valueOf",
+      "codePointAt", "startsWith",
+    ]),
+    now: Date.now,
     regexp: methods(RegExp.prototype, ["toString", "exec"]),
     date: methods(Date.prototype, ["toISOString", "getTime"]),
     number: methods(Number.prototype, ["toString", "valueOf"]),
@@ -278,7 +303,8 @@
     symbol: methods(Symbol.prototype, ["toString", "valueOf"]),
     bigint: methods(BigInt.prototype, ["valueOf"]),
     functionText: uncurryThis(Function.prototype.toString),
-    keys: Object.keys,
+    sort: uncurryThis(Array.prototype.sort), decodeURIComponent,
+    keys: Object.keys, hasOwn: Object.hasOwn, freeze: Object.freeze,
     isEnumerable: uncurryThis(Object.prototype.propertyIsEnumerable),
     // For structured_clone.js.
     clonable: {
@@ -290,6 +316,7 @@
         BigInt64Array, BigUint64Array, Float32Array, Float64Array,
       },
       typedBuffer, typedOffset, typedBytes: typedLength, dataBuffer, dataOffset, dataBytes: dataLength,
+      typedEntries: uncurryThis(TypedArray.entries),
       isResizable: getter(ArrayBuffer.prototype, "resizable"),
       maxLength: getter(ArrayBuffer.prototype, "maxByteLength"),
       setBytes: uncurryThis(Bytes.prototype.set),
@@ -305,7 +332,7 @@
 
   nexus.webidl = {
     required, domString, usvString, byteString, integer, unsignedLong, long, dictionary, callback, bufferSource,
-    isArrayBuffer, isObject, sequence, record, finishInterface, constants, pairIterable, hidden, uncurryThis, getter,
+    isArrayBuffer, isObject, iterate, sequence, record, finishInterface, constants, pairIterable, hidden, uncurryThis, getter,
     AsyncIteratorPrototype, SafeMap, SafeSet,
     illegalConstructor: () => new TypeError("Illegal constructor"),
   };
