@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nexus_guest::{Canceller, Failure, PendingReply, Reply, Request, RequestId};
 
@@ -50,6 +50,8 @@ pub(crate) struct Outcome {
     pub stalled: bool,
     /// The guest's CPU time for this request so far.
     pub cpu: Duration,
+    /// When it ended.
+    pub at: Instant,
 }
 
 /// A request in the hands of its service.
@@ -59,18 +61,40 @@ pub(crate) struct Call {
     reply: PendingReply,
     owner: Option<Rc<dyn CallOwner>>,
     key: u64,
+    in_round: bool,
     stalled: bool,
 }
 
 impl Call {
     /// A call that reports its end to `owner` as `key`.
     pub(crate) fn new(reply: PendingReply, owner: Rc<dyn CallOwner>, key: u64) -> Self {
-        Self { reply, owner: Some(owner), key, stalled: false }
+        Self { reply, owner: Some(owner), key, in_round: false, stalled: false }
     }
 
-    /// A handle to fail the call with, unless it has its answer.
-    pub(crate) fn canceller(&self) -> Option<Canceller> {
-        (!self.reply.is_answered()).then(|| self.reply.canceller())
+    /// The request is handed over as soon as the other connections have read theirs. Whoever waits is woken then, be
+    /// there an answer or not.
+    pub(crate) fn in_round(mut self) -> Self {
+        self.in_round = true;
+        self
+    }
+
+    /// Whether there is an answer.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.reply.is_answered()
+    }
+
+    /// A handle to fail the call with.
+    pub(crate) fn canceller(&self) -> Canceller {
+        self.reply.canceller()
+    }
+
+    /// Waits for the request to be handed over, see [`Call::in_round`]. Gives the reply, if there is one then.
+    pub(super) fn poll_round(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Reply, Failure>>> {
+        if std::mem::take(&mut self.in_round) {
+            Pin::new(&mut self.reply).poll(cx).map(Some)
+        } else {
+            Poll::Ready(self.reply.try_take())
+        }
     }
 
     /// The reply, if it is there already, as it is for most: no waiting, no waker.
@@ -88,21 +112,25 @@ impl Call {
         self.stalled = true;
     }
 
-    /// The end: the client got `status` and `bytes_sent` bytes of body; see [`Outcome::complete`].
-    pub(super) fn finish(mut self, status: u16, bytes_sent: u64, complete: bool) {
-        self.end(Some(status), bytes_sent, complete);
+    /// The end: the client got `status` and `bytes_sent` bytes of body; see [`Outcome::complete`]. Gives the time.
+    pub(super) fn finish(mut self, status: u16, bytes_sent: u64, complete: bool) -> Instant {
+        let now = Instant::now();
+        self.end(Some(status), bytes_sent, complete, now);
+        now
     }
 
-    fn end(&mut self, status: Option<u16>, bytes_sent: u64, complete: bool) {
+    fn end(&mut self, status: Option<u16>, bytes_sent: u64, complete: bool, at: Instant) {
         if let Some(owner) = self.owner.take() {
             let (stalled, cpu) = (self.stalled, self.reply.cpu());
-            owner.ended(self.key, Outcome { status, bytes_sent, complete, stalled, cpu });
+            owner.ended(self.key, Outcome { status, bytes_sent, complete, stalled, cpu, at });
         }
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.end(None, 0, false);
+        if self.owner.is_some() {
+            self.end(None, 0, false, Instant::now());
+        }
     }
 }

@@ -18,6 +18,7 @@ mod hold;
 mod load;
 mod lost;
 mod queue;
+mod round;
 mod run;
 mod service;
 mod serving;

@@ -258,6 +258,8 @@ impl Life<'_> {
         }
         let deadlines = self.service.clone();
         tokio::task::spawn_local(async move { deadlines.enforce_deadlines().await });
+        let rounds = self.service.clone();
+        tokio::task::spawn_local(async move { rounds.serve_rounds().await });
         let server = server(self.start, self.worker, &self.service, &self.shutdown);
         self.server = Some(tokio::task::spawn_local(accept(self.start.socket.clone(), server)));
     }
@@ -307,6 +309,18 @@ impl Life<'_> {
             Told::Stop => shutdown.begin(),
         }
         service.ends();
+        let guest = match (&guest, told, &start.engine) {
+            // The guest ended before the fresh worker served: those who wait for the next one came here, and whoever is
+            // about to ask.
+            (None, Told::Retire, Some(engine)) if worker.connections.load(Ordering::Relaxed) > 0 => {
+                let loaded = load(engine.as_ref(), start, worker).await.ok();
+                if let Some(guest) = &loaded {
+                    service.guest_is(Place::Ready(guest.clone()));
+                }
+                loaded
+            }
+            _ => guest,
+        };
         if guest.is_none() {
             // Nobody will come for those who wait.
             service.guest_is(Place::Absent);

@@ -1,16 +1,18 @@
 //! From a connection's request to the guest, and what is kept of it meanwhile.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{join, select};
 use nexus_core::{App, Limit};
 use nexus_guest::{
-    Canceller, Failure, FailureKind, Guest, Level, LogRecord, LogSink, Request, RequestId, Responder, Ticket,
-    exchange,
+    Body, Canceller, Failure, FailureKind, Guest, Level, LogRecord, LogSink, Request, RequestId, Responder,
+    Ticket, exchange,
 };
 use slab::Slab;
 
@@ -18,6 +20,7 @@ use super::Worker;
 use super::deadlines::Deadlines;
 use super::hold::Hold;
 use super::queue::{Queue, Turn, Waiting};
+use super::round::{Given, Round};
 use super::underway::{Note, Notes};
 use crate::assets::Assets;
 use crate::http::{Call, CallOwner, Outcome, Refused, Service};
@@ -71,6 +74,7 @@ pub(super) struct WorkerService {
     generation: Cell<u64>,
     in_flight: RefCell<Slab<InFlight>>,
     notes: Notes,
+    round: Round,
     serial: Cell<u64>,
     random: Cell<u128>,
 }
@@ -99,6 +103,7 @@ impl WorkerService {
             assets,
             deadlines: Deadlines::default(),
             in_flight: RefCell::new(Slab::new()),
+            round: Round::default(),
             serial: Cell::new(0),
             random: Cell::new(u128::from_ne_bytes(seed)),
         })
@@ -122,6 +127,33 @@ impl WorkerService {
     pub(super) fn ends(&self) {
         self.hold.end();
         self.queue.wake();
+    }
+
+    /// Hands requests to the guest, round by round; never ends.
+    pub(super) async fn serve_rounds(&self) {
+        poll_fn(|cx| self.poll_round(cx)).await
+    }
+
+    fn poll_round(&self, cx: &Context<'_>) -> Poll<()> {
+        while let Some(Given { request, responder, key, canceller }) = self.round.next(cx) {
+            if self.find(key).is_none() {
+                // Its client has gone.
+                continue;
+            }
+            self.give(request, responder, key);
+            let turn = canceller.cpu();
+            if !canceller.is_answered() {
+                // From now on its client is to be watched.
+                canceller.wake();
+                self.watch(key, canceller);
+            }
+            if self.round.is_long(turn) {
+                // Behind those that write what was answered.
+                cx.waker().wake_by_ref();
+                break;
+            }
+        }
+        Poll::Pending
     }
 
     /// Hands a request to the guest, or has it wait for a place there.
@@ -300,7 +332,10 @@ fn slot(serial: u64) -> usize {
 
 impl Service for WorkerService {
     fn call(self: Rc<Self>, request: Request) -> Call {
-        let start = Instant::now();
+        let may_be_asset = self.assets.as_ref().is_some_and(|assets| assets.may_serve(&request));
+        // A body that is still coming is for the connection to read on, beside the guest.
+        let in_round = !may_be_asset && !matches!(request.body, Body::Stream(_));
+        let start = if in_round { self.round.start() } else { Instant::now() };
         let (responder, pending) = exchange();
         let key = {
             let mut in_flight = self.in_flight.borrow_mut();
@@ -322,7 +357,6 @@ impl Service for WorkerService {
         };
         // It ends the request whatever happens from here on.
         let call = Call::new(pending, self.clone(), key);
-        let may_be_asset = self.assets.as_ref().is_some_and(|assets| assets.may_serve(&request));
         if may_be_asset {
             let service = self.clone();
             tokio::task::spawn_local(async move {
@@ -337,11 +371,16 @@ impl Service for WorkerService {
                     None => service.give(request, responder, key),
                 }
             });
+        } else if in_round {
+            // Whoever waits for it has nothing else to mind.
+            let canceller = call.canceller();
+            self.round.add(Given { request, responder, key, canceller });
+            return call.in_round();
         } else {
             self.give(request, responder, key);
         }
-        if let Some(canceller) = call.canceller() {
-            self.watch(key, canceller);
+        if !call.is_answered() {
+            self.watch(key, call.canceller());
         }
         call
     }

@@ -82,7 +82,8 @@ impl Underway {
     /// others are broken off.
     pub(super) fn abandon(&self, answered: &[RequestId], failure: &Failure) {
         let answered: HashSet<&[u8]> = answered.iter().map(RequestId::as_bytes).collect();
-        let now = nanoseconds(self.base.elapsed());
+        let at = Instant::now();
+        let now = nanoseconds(at.saturating_duration_since(self.base));
         for note in self.notes().drain(..) {
             let since = note.since.swap(0, Ordering::Relaxed);
             let Some(id) = note.id.get().filter(|_| since > 0) else { continue };
@@ -90,7 +91,7 @@ impl Underway {
             let duration = Duration::from_nanos(now.saturating_sub(since - 1));
             // What the guest used for it is in its hands.
             let (complete, stalled, cpu) = (false, false, Duration::ZERO);
-            self.tell(&note, id, duration, Outcome { status, bytes_sent: 0, complete, stalled, cpu });
+            self.tell(&note, id, duration, Outcome { status, bytes_sent: 0, complete, stalled, cpu, at });
         }
     }
 }
@@ -135,7 +136,7 @@ impl Notes {
     /// It is over: tells of it.
     pub(super) fn end(&self, note: Arc<Note>, start: Instant, id: RequestId, outcome: Outcome) {
         note.since.store(0, Ordering::Relaxed);
-        self.underway.tell(&note, id, start.elapsed(), outcome);
+        self.underway.tell(&note, id, outcome.at.saturating_duration_since(start), outcome);
         self.free.borrow_mut().push(note);
     }
 }
@@ -180,8 +181,8 @@ mod tests {
         let underway = Arc::new(Underway::new(logger.app("a", Some(1)), true, Arc::default()));
         let notes = Notes::new(underway.clone());
         let start = Instant::now();
-        let whole =
-            Outcome { status: Some(200), bytes_sent: 5, complete: true, stalled: false, cpu: Duration::ZERO };
+        let (cpu, at) = (Duration::ZERO, start + Duration::from_millis(1));
+        let whole = Outcome { status: Some(200), bytes_sent: 5, complete: true, stalled: false, cpu, at };
         let over = notes.begin(start, &request("over"));
         let _held = notes.begin(start, &request("held"));
         notes.end(over, start, request("over").id, whole);

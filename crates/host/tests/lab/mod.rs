@@ -55,6 +55,8 @@ pub(crate) struct Lab {
     pub(crate) stuck_end: AtomicBool,
     /// Whether a thread came back from a turn that was stuck.
     pub(crate) came_back: AtomicBool,
+    /// Whether the gate is open that a guest waits for.
+    pub(crate) gate_is_open: AtomicBool,
     /// How often guests were told to stop.
     pub(crate) stops: AtomicUsize,
     /// The thread of the guest that took the last request.
@@ -250,7 +252,15 @@ impl Guest for LabGuest {
             "burn" => {
                 let end = cpu() + Duration::from_millis(number);
                 self.turn(|| cpu() > end);
+                responder.charge(Duration::from_millis(number));
                 responder.send(Ok(reply("burnt")));
+            }
+            // A turn that waits for so many milliseconds for the gate to be opened.
+            "gate" => {
+                let end = Instant::now() + Duration::from_millis(number);
+                self.turn(|| self.lab.gate_is_open.load(Ordering::SeqCst) || Instant::now() > end);
+                let is_open = self.lab.gate_is_open.load(Ordering::SeqCst);
+                responder.send(Ok(reply(if is_open { "open" } else { "shut" })));
             }
             other => responder.send(Ok(reply(other))),
         }
@@ -423,7 +433,8 @@ impl Client {
     }
 
     pub(crate) fn send(&mut self, path: &str) {
-        write!(self.0, "GET /{path} HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
+        // In one piece: the worker is to find all of it at once.
+        self.0.write_all(format!("GET /{path} HTTP/1.1\r\nhost: test\r\n\r\n").as_bytes()).unwrap();
     }
 
     pub(crate) fn get(&mut self, path: &str) -> Answer {

@@ -50,7 +50,7 @@ impl Connection {
     /// Answers a request. Says whether the connection goes on.
     pub(super) async fn answer(&mut self, exchange: Exchange) -> bool {
         let Exchange { mut call, mut upload, mut asked, expects_continue } = exchange;
-        let reply = match call.try_take() {
+        let reply = match poll_fn(|cx| call.poll_round(cx)).await {
             Some(reply) if upload.is_none() => reply,
             early => {
                 let no_reader = upload.as_ref().is_some_and(|upload| !upload.is_wanted());
@@ -108,7 +108,7 @@ impl Connection {
         if matches!(sent, Sent::Stalled) {
             call.has_stalled();
         }
-        call.finish(status, bytes_sent, is_complete);
+        let ended = call.finish(status, bytes_sent, is_complete);
         match sent {
             Sent::Gone => false,
             Sent::Broken | Sent::Stalled => {
@@ -117,7 +117,10 @@ impl Connection {
                 }
                 false
             }
-            Sent::All if upload.is_none() => keep_alive,
+            Sent::All if upload.is_none() => {
+                self.idle_since = Some(ended.into());
+                keep_alive
+            }
             Sent::All => {
                 let goes_on = keep_alive && self.drain(&mut upload).await;
                 if !goes_on {

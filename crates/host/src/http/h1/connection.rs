@@ -62,6 +62,8 @@ pub(super) struct Connection {
     pub(super) body_deadline: Option<Instant>,
     /// When the guest must have given something of its response's body; `None` unless we wait for it.
     pub(super) reply_deadline: Option<Instant>,
+    /// When the last response was out, as long as nothing else has happened.
+    pub(super) idle_since: Option<Instant>,
     /// How much of a partial head was parsed in vain.
     tried: usize,
     empty_lines: u8,
@@ -118,6 +120,7 @@ pub(in crate::http) async fn run(
         write_deadline: None,
         body_deadline: None,
         reply_deadline: None,
+        idle_since: None,
         tried: 0,
         empty_lines: 0,
         is_first: true,
@@ -129,6 +132,7 @@ pub(in crate::http) async fn run(
             Next::Request(exchange) => {
                 head_deadline = None;
                 connection.is_first = false;
+                connection.idle_since = None;
                 if !connection.answer(exchange).await {
                     return End::Closed;
                 }
@@ -147,7 +151,7 @@ pub(in crate::http) async fn run(
                 let config = &connection.server.config;
                 let deadline = match is_idle {
                     true if connection.is_first => within(config.first_byte_timeout),
-                    true => within(config.idle_timeout),
+                    true => connection.idle_since.take().unwrap_or_else(Instant::now) + config.idle_timeout,
                     false => *head_deadline.get_or_insert_with(|| within(config.head_timeout)),
                 };
                 match connection.fill(deadline, is_idle).await {

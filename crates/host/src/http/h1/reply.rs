@@ -123,13 +123,35 @@ fn status_line(status: u16, out: &mut Vec<u8>) {
 }
 
 /// What the guest's own fields say.
+#[derive(Clone, Copy)]
 struct Own {
     length: Option<u64>,
     has_date: bool,
 }
 
+/// A list of fields as it is written, kept with lists that many replies share.
+struct Written {
+    bytes: Vec<u8>,
+    own: Own,
+}
+
 /// Writes the guest's fields, except for those that are the connection's business.
 fn guest_fields(headers: &HeaderList, out: &mut Vec<u8>) -> Own {
+    let written = headers.kept(|headers| {
+        let mut bytes = Vec::with_capacity(headers.byte_length() + 4 * headers.len());
+        let own = write_fields(headers, &mut bytes);
+        Written { bytes, own }
+    });
+    match written {
+        Some(Written { bytes, own }) => {
+            out.extend_from_slice(bytes);
+            *own
+        }
+        None => write_fields(headers, out),
+    }
+}
+
+fn write_fields(headers: &HeaderList, out: &mut Vec<u8>) -> Own {
     let mut own = Own { length: None, has_date: false };
     for (name, value) in headers.iter() {
         match name {
@@ -279,6 +301,21 @@ mod tests {
         ];
         let (head, _) = head(200, &fields, Body::Empty, get());
         assert_eq!(head, "HTTP/1.1 200 OK|x-kept: c|content-length: 0");
+    }
+
+    #[test]
+    fn a_list_that_replies_share_is_written_like_any_other() {
+        let fields = [("x-a", "b"), ("te", "c"), ("content-length", "7"), ("date", "then")];
+        let mut headers: HeaderList = fields.into_iter().collect();
+        let write = |headers: HeaderList| {
+            let mut out = Vec::new();
+            begin(Reply { status: 304, headers, body: Body::Empty }, &get(), &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let expected = write(headers.clone());
+        assert!(expected.contains("x-a: b\r\ndate: then\r\ncontent-length: 7\r\n"), "{expected}");
+        headers.share();
+        assert_eq!([write(headers.clone()), write(headers)], [expected.clone(), expected]);
     }
 
     #[test]
