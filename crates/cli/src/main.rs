@@ -39,7 +39,9 @@ enum Command {
     Run(cmd::run::Run),
     Compile(cmd::compile::Compile),
     Check(cmd::check::Check),
+    Test(cmd::test::Test),
     Schema(cmd::schema::Schema),
+    Types(cmd::types::Types),
     Completions(cmd::completions::Completions),
 }
 
@@ -58,7 +60,9 @@ fn main() -> ExitCode {
                 Command::Run(run) => run.run(),
                 Command::Compile(compile) => compile.run(),
                 Command::Check(check) => check.run(),
+                Command::Test(test) => test.run(),
                 Command::Schema(schema) => schema.run(),
+                Command::Types(types) => types.run(),
                 Command::Completions(completions) => completions.run(&mut Cli::command()),
             }
         });

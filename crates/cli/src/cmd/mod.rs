@@ -10,3 +10,5 @@ pub(crate) mod schema;
 pub(crate) mod serve;
 mod supervised;
 mod table;
+pub(crate) mod test;
+pub(crate) mod types;

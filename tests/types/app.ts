@@ -1,0 +1,72 @@
+// An app in TypeScript that uses what an app finds: `tools/check_types.py` has it checked with what `nexus types` prints.
+import resize from "./resize.wasm";
+
+interface Env {
+  GREETING?: string;
+}
+
+async function wasm(): Promise<Response> {
+  const instance = await WebAssembly.instantiate(resize, { env: { log: console.log } });
+  const { module } = await WebAssembly.instantiateStreaming(new Response(new Uint8Array(8)));
+  const memory = new WebAssembly.Memory({ initial: 1 });
+  const sections: ArrayBuffer[] = WebAssembly.Module.customSections(module, "name");
+  return Response.json({ n: instance.exports.add(1, 2), sections: sections.length, size: memory.buffer.byteLength });
+}
+
+async function streams(): Promise<string> {
+  const source = new ReadableStream<string>({
+    pull(controller) {
+      controller.enqueue("x");
+      controller.close();
+    },
+  });
+  const upper = source.pipeThrough(
+    new TransformStream<string, string>({ transform: (chunk, controller) => controller.enqueue(chunk.toUpperCase()) }),
+  );
+  for await (const chunk of upper) console.log(chunk.length);
+  const bytes = new ReadableStream({ type: "bytes", pull: (controller) => controller.byobRequest?.respond(0) });
+  const { done, value } = await bytes.getReader({ mode: "byob" }).read(new Uint8Array(8));
+  if (!done) console.log(value.byteLength);
+  const zipped = new Blob(["a", new Uint8Array(2)]).stream().pipeThrough(new CompressionStream("gzip"));
+  const text = zipped.pipeThrough(new DecompressionStream("gzip")).pipeThrough(new TextDecoderStream());
+  return await new Response(text.pipeThrough(new TextEncoderStream())).text();
+}
+
+async function events(request: Request): Promise<void> {
+  const signal = AbortSignal.any([AbortSignal.timeout(10), request.signal]);
+  signal.addEventListener("abort", function (event) {
+    console.log(this.reason, event.type);
+  });
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = (event) => console.log(event.data);
+  port2.postMessage({ a: 1 }, { transfer: [new ArrayBuffer(8)] });
+  addEventListener("unhandledrejection", (event) => event.preventDefault());
+  self.onerror = (message) => console.log(message);
+  new EventTarget().dispatchEvent(new CustomEvent<number>("x", { detail: 1 }));
+  performance.measure("m", performance.mark("a").name);
+  const one: number = await scheduler.postTask(() => 1, { priority: "background" });
+  clearTimeout(setTimeout((n: number, text: string) => console.log(n, text), 10, one, "x"));
+}
+
+export default {
+  async fetch(request, env, ctx) {
+    const { pathname, searchParams } = new URL(request.url);
+    ctx.waitUntil(events(request));
+    const address: string | null = ctx.client.address;
+    console.log(pathname, address, ctx.requestId, navigator.userAgent);
+    console.table([{ a: 1 }], ["a"]);
+    if (pathname === "/wasm") return wasm();
+    for (const [name, value] of request.headers) console.log(name, value);
+    for (const key of searchParams.keys()) console.log(key);
+    for (const [name, value] of await request.formData()) if (value instanceof File) console.log(name, value.name);
+    const found: string | undefined = new URLPattern({ pathname: "/:id" }).exec(request.url)?.pathname.groups["id"];
+    const clone: Map<number, string | undefined> = structuredClone(new Map([[1, found]]));
+    const bytes: Uint8Array<ArrayBuffer> = new TextEncoder().encode(btoa("x") + atob("eA==") + clone.size);
+    try {
+      throw new DOMException("m", "AbortError");
+    } catch (error) {
+      if (error instanceof DOMException) console.error(error.name, error.code, error.stack, error instanceof Error);
+    }
+    return new Response(bytes, { status: 200, headers: { a: env.GREETING ?? "b", c: await streams() } }).clone();
+  },
+} satisfies ExportedHandler<Env>;

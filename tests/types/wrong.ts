@@ -1,0 +1,11 @@
+// Each line from here on has one mistake, which TypeScript is to find.
+document.title = "no browser";
+fetch("https://localhost/");
+process.exit();
+new Event();
+new Headers(5);
+new Response(5);
+const handler: ExportedHandler = { fetch: () => 5 };
+const length: string = new TextEncoder().encode("x").length;
+performance.now("x");
+console.nothing();

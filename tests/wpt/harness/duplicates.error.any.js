@@ -1,0 +1,2 @@
+test(() => {}, "twice");
+test(() => {}, "twice");

@@ -1,0 +1,6 @@
+setup({ explicit_done: true });
+test(() => {}, "at once");
+setTimeout(() => {
+  test(() => {}, "later");
+  done();
+}, 1);

@@ -1,0 +1,4 @@
+importScripts("/resources/testharness.js");
+importScripts("/resources/gone.js");
+test(() => {}, "not run");
+done();

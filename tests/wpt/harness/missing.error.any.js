@@ -1,0 +1,2 @@
+// META: script=resources/gone.js
+test(() => {}, "never seen");

@@ -1,0 +1,1 @@
+const fromBeside = typeof this === "object" && this === self ? "beside" : "not a classic script";

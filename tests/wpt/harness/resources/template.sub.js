@@ -1,0 +1,1 @@
+var filledIn = "{{host}} {{ports[http][0]}}";

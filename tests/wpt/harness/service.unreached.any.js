@@ -1,0 +1,2 @@
+// META: global=serviceworker
+test(() => {}, "not run");

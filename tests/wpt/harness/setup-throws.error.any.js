@@ -1,0 +1,3 @@
+setup(() => {
+  throw new Error("in the set-up");
+});

@@ -1,0 +1,2 @@
+test(() => {}, "never seen");
+let x = = 1;

@@ -1,0 +1,2 @@
+test(() => {}, "before");
+throw new TypeError("outside of tests");

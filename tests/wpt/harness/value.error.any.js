@@ -1,0 +1,1 @@
+test(() => 1, "a test that gives something");
