@@ -3,10 +3,7 @@
 import argparse
 import json
 import sys
-from pathlib import Path
 
-from tools import cli, prepare
-from tools.paths import TARGET
 from tools.term import Problem, say, step
 
 from . import measure, report, servers
@@ -63,21 +60,7 @@ def main(arguments):
 
 def run(options):
     measure.raise_file_limit()
-    nexus = Path(options.nexus).resolve() if options.nexus else TARGET / "dist" / "nexus"
-    if "nexus" in options.only and not options.nexus:
-        prepare.ready()
-        if cli.cargo("build", "--profile", "dist", "--bin", "nexus"):
-            raise Problem("nexus does not build")
-    servers.fetch(options.only)
-    chosen = [server for server in servers.all_servers(nexus) if server.name in options.only]
-    for server in chosen:
-        if not server.program.exists():
-            if server.name == "nexus":
-                raise Problem(f"there is no {server.program}: build it, or leave nexus out with --only")
-            say(f"bench: {server.name} is skipped, it is not there")
-    chosen = [server for server in chosen if server.program.exists()]
-    if not chosen:
-        raise Problem("nothing is left to measure")
+    chosen = servers.ready(options.only, options.nexus, servers.all_servers)
     cores = measure.Cores()
     if cores.shared:
         say("bench: there is one core only, so servers and wrk share it and the figures mean little")

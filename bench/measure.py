@@ -149,10 +149,12 @@ def load(server, cores, seconds, connections=64):
     return {**result, "cpu_us": spent / result.pop("requests") * 1e6, "idle_mb": idle / 1e6, "loaded_mb": after / 1e6}
 
 
-def wrk(server, cores, port, seconds, connections):
+def wrk(server, cores, port, seconds, connections, script=None):
+    scripted = ["-s", str(script)] if script else []
     with pinned(cores.client):
         done = subprocess.run(
-            ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", f"http://127.0.0.1:{port}{server.path}"],
+            ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", *scripted,
+             f"http://127.0.0.1:{port}{server.path}"],
             stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
         raise Problem(f"wrk failed: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")

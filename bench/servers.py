@@ -4,7 +4,9 @@ import os
 import platform
 import shutil
 import subprocess
+from pathlib import Path
 
+from tools import cli, prepare
 from tools.paths import ROOT, TARGET
 from tools.term import Problem, say, step
 
@@ -38,6 +40,27 @@ def all_servers(nexus):
         Server("bun", bun, lambda port, _: [bun, APP / "bun.mjs", port]),
         Server("hyper", hyper, lambda port, _: [hyper, port]),
     ]
+
+
+def ready(only, nexus, contenders):
+    """The servers in `only` of those that `contenders(program)` lists, fetched and built. `nexus` names a build of nexus to be
+    taken; else it is built."""
+    program = Path(nexus).resolve() if nexus else TARGET / "dist" / "nexus"
+    if "nexus" in only and not nexus:
+        prepare.ready()
+        if cli.cargo("build", "--profile", "dist", "--bin", "nexus"):
+            raise Problem("nexus does not build")
+    fetch(only)
+    chosen = [server for server in contenders(program) if server.name in only]
+    for server in chosen:
+        if not server.program.exists():
+            if server.name == "nexus":
+                raise Problem(f"there is no {server.program}: build it, or leave nexus out with --only")
+            say(f"bench: {server.name} is skipped, it is not there")
+    chosen = [server for server in chosen if server.program.exists()]
+    if not chosen:
+        raise Problem("nothing is left to measure")
+    return chosen
 
 
 def nexus_apps(count):
