@@ -102,4 +102,25 @@ test(() => {
   assert_equals(calls, 100);
 }, "many signals can depend on one");
 
+promise_test(async () => {
+  const signal = AbortSignal.timeout(1);
+  for (let id = 1; id < 2000; id++) clearTimeout(id);
+  const any = AbortSignal.any([signal, new AbortController().signal]);
+  await new Promise((resolve) => any.addEventListener("abort", resolve));
+  assert_equals(any.reason, signal.reason);
+  assert_equals(any.reason.name, "TimeoutError");
+}, "clearTimeout() does not reach AbortSignal.timeout()");
+
+test(() => {
+  assert_equals(AbortSignal.abort.length, 0);
+  assert_equals(AbortSignal.timeout.length, 1);
+  assert_equals(AbortSignal.any.length, 1);
+  assert_equals(AbortController.prototype.abort.length, 0);
+  for (const name of ["abort", "timeout", "any"]) assert_true(Object.getOwnPropertyDescriptor(AbortSignal, name).enumerable, name);
+  const controller = new AbortController();
+  controller.signal.onabort = () => { throw new Error("of an abort's listener: reported by the test"); };
+  controller.abort();
+  assert_true(controller.signal.aborted);
+}, "static operations; a listener's exception does not keep abort() from returning");
+
 export default run;

@@ -195,4 +195,103 @@ test(() => {
   assert_equals(seen, 1);
 }, "EventTarget can be derived from");
 
+test(() => {
+  const target = new EventTarget();
+  const order = [];
+  target.addEventListener("a", () => order.push("bubble"));
+  target.addEventListener("a", () => order.push("capture"), true);
+  target.dispatchEvent(new Event("a"));
+  target.addEventListener("a", (e) => e.stopPropagation(), { capture: true, once: true });
+  target.dispatchEvent(new Event("a"));
+  assert_array_equals(order, ["capture", "bubble", "capture"]);
+  const stopped = new Event("a");
+  stopped.stopPropagation();
+  assert_true(target.dispatchEvent(stopped));
+  assert_equals(order.length, 3, "stopped before it was dispatched");
+  assert_false(stopped.cancelBubble);
+  target.dispatchEvent(stopped);
+  assert_equals(order.length, 5);
+}, "listeners that capture come first, and the propagation may stop between");
+
+test(() => {
+  const event = new Event("a", { cancelable: true, composed: true });
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  event.initEvent("b", false, false);
+  assert_false(event.defaultPrevented || event.cancelBubble || event.cancelable);
+  assert_true(event.composed);
+  let late = 0;
+  const target = new EventTarget();
+  target.addEventListener("b", (e) => {
+    e.initEvent("c", true, true);
+    late = e.type;
+  });
+  target.dispatchEvent(event);
+  assert_equals(late, "b", "not while it is dispatched");
+  event.returnValue = false;
+  assert_true(event.returnValue, "not cancelable");
+  event.cancelBubble = true;
+  event.cancelBubble = false;
+  assert_true(event.cancelBubble);
+}, "the flags of an event");
+
+test(() => {
+  const order = [];
+  const log = (name, value) => ({ get [name]() { order.push(name); return value; } });
+  const init = Object.defineProperties({}, Object.fromEntries(
+    ["reason", "promise", "message", "lineno", "filename", "error", "detail", "composed", "colno", "cancelable", "bubbles"]
+      .map((name) => [name, { enumerable: true, get: Object.getOwnPropertyDescriptor(log(name, name === "promise" ? {} : 0), name).get }]),
+  ));
+  new CustomEvent("x", init);
+  new ErrorEvent("x", init);
+  new PromiseRejectionEvent("x", init);
+  const base = ["bubbles", "cancelable", "composed"];
+  assert_array_equals(order, [
+    ...base, "detail", ...base, "colno", "error", "filename", "lineno", "message", ...base, "promise", "reason",
+  ]);
+}, "dictionaries are read in the order of their members");
+
+test(() => {
+  const saved = ["type", "currentTarget"].map((name) => [name, Object.getOwnPropertyDescriptor(Event.prototype, name)]);
+  const other = { type: "b", currentTarget: null };
+  const seen = [];
+  const controller = new AbortController();
+  const { signal } = controller;
+  signal.addEventListener("abort", () => seen.push("listener"));
+  signal.onabort = function () {
+    seen.push(this === signal);
+  };
+  for (const [name] of saved) {
+    Object.defineProperty(Event.prototype, name, { get: () => other[name], configurable: true, enumerable: true });
+  }
+  try {
+    controller.abort();
+  } finally {
+    for (const [name, descriptor] of saved) Object.defineProperty(Event.prototype, name, descriptor);
+  }
+  assert_array_equals(seen, ["listener", true]);
+}, "what an event says of itself, patched, leads no dispatch astray");
+
+test(() => {
+  const { signal } = new AbortController();
+  let heard = 0;
+  for (let i = 0; i < 600_000; i++) {
+    const target = new EventTarget();
+    target.addEventListener("a", () => heard++, { once: true, signal });
+    target.dispatchEvent(new Event("a"));
+  }
+  assert_equals(heard, 600_000);
+}, "a signal that lives on does not keep what listened once");
+
+test(() => {
+  for (const [prototype, name] of [[AbortSignal.prototype, "onabort"], [MessagePort.prototype, "onmessage"],
+    [MessagePort.prototype, "onclose"], [FileReader.prototype, "onload"]]) {
+    const { get, set } = Object.getOwnPropertyDescriptor(prototype, name);
+    for (const other of [{}, 1, undefined, new EventTarget()]) {
+      assert_throws_js(TypeError, () => get.call(other));
+      assert_throws_js(TypeError, () => set.call(other, null));
+    }
+  }
+}, "event handler attributes are their interface's");
+
 export default run;

@@ -116,8 +116,138 @@ test(() => {
 }, "fatal streams start anew after an error");
 
 test(() => {
+  // Of each encoding a label, its name, and a text of it that is not ASCII.
+  for (const [label, name, input, text] of [
+    ["cp866", "ibm866", [0x80], "\u0410"], ["latin2", "iso-8859-2", [0xa1], "\u0104"], ["latin3", "iso-8859-3", [0xa1], "\u0126"],
+    ["latin4", "iso-8859-4", [0xa2], "\u0138"], ["cyrillic", "iso-8859-5", [0xa1], "\u0401"],
+    ["arabic", "iso-8859-6", [0xc1], "\u0621"], ["greek8", "iso-8859-7", [0xc1], "\u0391"],
+    ["hebrew", "iso-8859-8", [0xe0], "\u05d0"], ["logical", "iso-8859-8-i", [0xe0], "\u05d0"],
+    ["l6", "iso-8859-10", [0xa1], "\u0104"], ["iso885913", "iso-8859-13", [0xa1], "\u201d"],
+    ["iso8859-14", "iso-8859-14", [0xa1], "\u1e02"], ["l9", "iso-8859-15", [0xa4], "\u20ac"],
+    ["iso-8859-16", "iso-8859-16", [0xa1], "\u0104"], ["koi8_r", "koi8-r", [0xc1], "\u0430"], ["koi8-ru", "koi8-u", [0xa4], "\u0454"],
+    ["mac", "macintosh", [0x80], "\u00c4"], ["tis-620", "windows-874", [0xa1], "\u0e01"],
+    ["x-cp1250", "windows-1250", [0x8a], "\u0160"], ["cp1251", "windows-1251", [0xc0], "\u0410"],
+    ["l1", "windows-1252", [0x80, 0x81, 0xe9], "\u20ac\u0081\u00e9"], ["cp1253", "windows-1253", [0xc1], "\u0391"],
+    ["latin5", "windows-1254", [0xdd], "\u0130"], ["cp1255", "windows-1255", [0xe0], "\u05d0"],
+    ["cp1256", "windows-1256", [0xc7], "\u0627"], ["cp1257", "windows-1257", [0xc0], "\u0104"],
+    ["cp1258", "windows-1258", [0xfe], "\u20ab"], ["x-mac-ukrainian", "x-mac-cyrillic", [0x80], "\u0410"],
+    ["chinese", "gbk", [0xc4, 0xe3], "\u4f60"], ["GB18030", "gb18030", [0x90, 0x30, 0x81, 0x30], "\u{10000}"],
+    ["big5-hkscs", "big5", [0x88, 0x62], "\u00ca\u0304"], ["x-euc-jp", "euc-jp", [0x8f, 0xb0, 0xa1], "\u4e02"],
+    ["csiso2022jp", "iso-2022-jp", [0x1b, 0x24, 0x42, 0x24, 0x22, 0x1b, 0x28, 0x42], "\u3042"],
+    ["windows-31j", "shift_jis", [0x82, 0xa0], "\u3042"], ["korean", "euc-kr", [0xb0, 0xa1], "\uac00"],
+    ["unicodefffe", "utf-16be", [0x20, 0xac, 0xd8, 0x3d, 0xde, 0x00], "\u20ac\u{1f600}"],
+    ["ucs-2", "utf-16le", [0xac, 0x20, 0x3d, 0xd8, 0x00, 0xde], "\u20ac\u{1f600}"],
+    ["x-user-defined", "x-user-defined", [0x80, 0xff], "\uf780\uf7ff"], ["x-unicode20utf8", "utf-8", [0xe2, 0x82, 0xac], "\u20ac"],
+  ]) {
+    const decoder = new TextDecoder(`\t${label.toUpperCase()} `);
+    assert_equals(decoder.encoding, name, label);
+    const is_wide = name.startsWith("utf-16");
+    const [before, after] = is_wide ? [[], []] : [[0x61], [0x62]];
+    const all = [...before, ...input, ...after];
+    const expected = is_wide ? text : `a${text}b`;
+    assert_equals(decoder.decode(bytes(...all)), expected, `${name} whole`);
+    for (let size = 1; size < all.length; size++) {
+      let out = "";
+      for (let i = 0; i < all.length; i += size) out += decoder.decode(bytes(...all.slice(i, i + size)), { stream: true });
+      assert_equals(out + decoder.decode(), expected, `${name} in pieces of ${size}`);
+    }
+    assert_equals(new TextDecoder(label, { fatal: true }).decode(bytes(...all)), expected, `${name} fatal`);
+  }
+}, "each encoding decodes, whole and in pieces");
+
+test(() => {
+  const order = [];
+  new TextDecoder(
+    { toString: () => (order.push("label"), "utf-8") },
+    { get ignoreBOM() { order.push("ignoreBOM"); }, get fatal() { order.push("fatal"); } },
+  );
+  assert_equals(order.join(), "label,fatal,ignoreBOM");
+  const decoder = new TextDecoder();
+  const options = { get stream() { order.push("stream"); } };
+  assert_throws_js(TypeError, () => decoder.decode("no buffer", options));
+  assert_throws_js(TypeError, () => decoder.decode(bytes(), 5));
+  assert_equals(order.length, 3, "the input is looked at before the options");
+  // The options' getter has the input detached, and the decoder used.
+  const input = bytes(0x61, 0x62);
+  const text = decoder.decode(input, {
+    get stream() {
+      input.buffer.transfer();
+      assert_equals(decoder.decode(bytes(0xe2, 0x82), { stream: true }), "");
+      return true;
+    },
+  });
+  assert_equals(text, "");
+  assert_equals(decoder.decode(bytes(0xac)), "\u20ac");
+  assert_throws_js(RangeError, () => new TextDecoder("nonsense", {}));
+  assert_throws_js(TypeError, () => new TextDecoder("nonsense", 5));
+}, "arguments are converted in order");
+
+test(() => {
+  const buffer = new ArrayBuffer(3, { maxByteLength: 100 });
+  const all = new Uint8Array(buffer);
+  all.fill(0x61);
+  const view = new DataView(buffer, 1);
+  const decoder = new TextDecoder();
+  assert_equals(decoder.decode(buffer), "aaa");
+  assert_equals(decoder.decode(view), "aa");
+  buffer.resize(100);
+  all.fill(0x62);
+  assert_equals(decoder.decode(all), "b".repeat(100));
+  assert_equals(decoder.decode(view, { stream: true }) + decoder.decode(), "b".repeat(99));
+  buffer.resize(0);
+  for (const input of [buffer, all, view]) assert_equals(decoder.decode(input), "");
+  const detached = new Uint8Array(300);
+  detached.buffer.transfer();
+  assert_equals(decoder.decode(detached), "");
+  assert_equals(decoder.decode(detached.buffer, { stream: true }), "");
+}, "resizable and detached buffers have the bytes that they have");
+
+test(() => {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  assert_throws_js(TypeError, () => decoder.decode(bytes(0x61, 0xff, 0x62, 0xe2), { stream: true }));
+  assert_equals(decoder.decode(bytes(0x63), { stream: true }), "c");
+  assert_throws_js(TypeError, () => decoder.decode(bytes(0xfd, 0xef), { stream: true }));
+  assert_equals(decoder.decode(), "");
+  assert_throws_js(TypeError, () => decoder.decode(bytes(0xff)));
+  assert_equals(decoder.decode(bytes(0x61)), "a");
+}, "an error of a fatal stream takes the rest of its input with it");
+
+test(() => {
+  const word = "text with \u20ac and \u{1f600} \u00e9 ";
+  for (const text of ["ascii ".repeat(2_000_000), word.repeat(200_000), "\u00e9".repeat(3_000_000), "\u4f60".repeat(1_000_000)]) {
+    const input = new TextEncoder().encode(text);
+    const decoder = new TextDecoder("utf-8", { fatal: true });
+    assert_true(decoder.decode(input) === text, "whole");
+    const parts = [];
+    for (let i = 0; i < input.length; i += 65_537) parts.push(decoder.decode(input.subarray(i, i + 65_537), { stream: true }));
+    assert_true(parts.join("") + decoder.decode() === text, "in pieces");
+  }
+}, "megabytes are decoded, whole and in pieces");
+
+test(() => {
   for (let i = 0; i < 2000; i++) new TextDecoder("gbk").decode(bytes(0xc4), { stream: true });
   assert_equals(new TextDecoder("gbk").decode(bytes(0xc4, 0xe3)), "\u4f60");
 }, "streams that are given up do no harm");
+
+test(() => {
+  // Whole inputs and pieces are decoded by different code; mostly bytes that begin, go on or end sequences.
+  const marks = [0x41, 0x7f, 0x80, 0xbf, 0xc1, 0xc3, 0xe0, 0xe2, 0xed, 0xef, 0xbb, 0xf0, 0x90, 0x9f, 0xf4, 0xf5, 0xff];
+  let seed = 1;
+  const random = () => (seed = (seed * 48271) % 2147483647);
+  for (let round = 0; round < 2000; round++) {
+    const bytes = Uint8Array.from({ length: random() % 12 }, () => marks[random() % marks.length]);
+    const cut = random() % (bytes.length + 1);
+    for (const ignoreBOM of [false, true]) {
+      const whole = new TextDecoder("utf-8", { ignoreBOM }).decode(bytes);
+      const pieces = new TextDecoder("utf-8", { ignoreBOM });
+      const text = pieces.decode(bytes.subarray(0, cut), { stream: true }) + pieces.decode(bytes.subarray(cut));
+      assert_equals(whole, text, `${bytes} at ${cut}`);
+      const fatal = () => new TextDecoder("utf-8", { ignoreBOM, fatal: true }).decode(bytes);
+      // None of the marks is U+FFFD itself but in EF BF BD, which is not among them.
+      if (whole.includes("\ufffd")) assert_throws_js(TypeError, fatal);
+      else assert_equals(fatal(), whole);
+    }
+  }
+}, "UTF-8 is the same text as a whole and in pieces, whatever the bytes");
 
 export default run;

@@ -28,6 +28,37 @@ test(() => {
 }, "atob() refuses everything else");
 
 test(() => {
+  for (const [method, bad] of [[btoa, "\u0100"], [atob, "a"]]) {
+    try {
+      method(bad);
+    } catch (error) {
+      assert_equals(error.code, DOMException.INVALID_CHARACTER_ERR);
+      continue;
+    }
+    throw new Error("nothing was thrown");
+  }
+  for (const [name, method] of Object.entries({ atob, btoa })) {
+    assert_equals(method.name, name);
+    assert_equals(method.length, 1);
+    assert_throws_js(TypeError, () => new method("a"));
+    assert_throws_js(TypeError, () => method(Symbol("s")));
+    assert_throws_js(TypeError, () => method.call({}, ""));
+    assert_equals(method.call(globalThis, "") + method.call(null, ""), "");
+  }
+  const bytes = Array.from({ length: 256 }, (_, i) => String.fromCharCode(i)).join("");
+  for (let length = 0; length < 256; length++) {
+    const text = bytes.slice(length);
+    const base64 = btoa(text);
+    assert_equals(base64, Uint8Array.from(text, (c) => c.charCodeAt(0)).toBase64());
+    assert_equals(atob(base64), text);
+    assert_equals(atob(base64.replaceAll(/(.{7})/g, "$1\r\n ")), text, "with white space");
+    // A two-byte string of the same characters.
+    assert_equals(atob(`${base64}\u0100`.slice(0, -1)), text);
+    assert_equals(btoa(`${text}\u0100`.slice(0, -1)), base64);
+  }
+}, "all bytes and lengths, also of two-byte strings");
+
+test(() => {
   const text = "\u00e9x".repeat(500_000);
   assert_equals(atob(btoa(text)), text);
 }, "a megabyte goes there and back");

@@ -244,6 +244,8 @@ promise_test(async () => {
 promise_test(async () => {
   const iterator = of(1, 2)[Symbol.asyncIterator]();
   assert_equals(iterator[Symbol.asyncIterator](), iterator);
+  assert_array_equals(Object.getOwnPropertyNames(Object.getPrototypeOf(iterator)).sort(), ["next", "return"]);
+  assert_array_equals([iterator.next.length, iterator.return.length], [0, 1]);
   assert_equals(Object.prototype.toString.call(iterator), "[object ReadableStream AsyncIterator]");
   const [a, b, c, d] = await Promise.all([iterator.next(), iterator.next(), iterator.next(), iterator.next()]);
   assert_array_equals([a.value, b.value, c.value, a.done, c.done, d.done], [1, 2, undefined, false, true, true]);
@@ -255,6 +257,44 @@ promise_test(async () => {
   await promise_rejects_exactly(error, failing.next());
   assert_true((await failing.next()).done);
 }, "the async iterator answers its calls in order");
+
+promise_test(async () => {
+  const iterator = of(1, 2, 3, 4).values();
+  const first = iterator.next();
+  const second = iterator.next();
+  await first;
+  const rest = [iterator.next(), iterator.next(), iterator.next()];
+  assert_array_equals((await Promise.all([first, second, ...rest])).map(({ value }) => value), [1, 2, 3, 4, undefined]);
+  let controller;
+  const slow = new ReadableStream({ start: (c) => (controller = c) }).values();
+  const reads = [slow.next(), slow.next()];
+  controller.enqueue("a");
+  await reads[0];
+  await flush_microtasks();
+  const returned = slow.return("r");
+  controller.enqueue("b");
+  assert_equals((await reads[1]).value, "b");
+  assert_equals((await returned).value, "r");
+  assert_true((await slow.next()).done);
+}, "calls of the async iterator that come while earlier ones wait are in order, too");
+
+promise_test(async () => {
+  let iterator;
+  let inner;
+  const stream = new ReadableStream({
+    start(c) {
+      c.enqueue(1);
+      c.enqueue(2);
+    },
+    pull() {
+      inner ??= iterator.next();
+    },
+  }, { highWaterMark: 2 });
+  iterator = stream.values();
+  await flush_microtasks();
+  const outer = iterator.next();
+  assert_array_equals([(await outer).value, (await inner).value], [1, 2]);
+}, "a pull that calls next() on the iterator gets a chunk of its own");
 
 promise_test(async () => {
   const [a, b] = of("x", "y").tee();
@@ -349,6 +389,62 @@ promise_test(async () => {
   assert_array_equals(y, [1, 2]);
   assert_false(x.buffer === y.buffer);
 }, "a byte stream's branches have chunks of their own");
+
+promise_test(async () => {
+  const response = new Response(of({ a: [1] }, "text"));
+  const clone = response.clone();
+  const [mine, other] = [await all(response.body), await all(clone.body)];
+  assert_array_equals(other[0].a, [1]);
+  assert_false(mine[0] === other[0]);
+  assert_array_equals([mine[1], other[1]], ["text", "text"]);
+}, "a clone's body has chunks of its own, of any kind");
+
+promise_test(async () => {
+  // What is lazy is loaded, so that the setters meet the streams' own work only.
+  await new Response(of(new Uint8Array(1)).pipeThrough(new CompressionStream("gzip"))).bytes();
+  new ReadableStream({ type: "bytes" }).tee();
+  let seen = "";
+  const names = ["0", "1", "2", "highWaterMark", "size", "cancel", "pull", "head", "items", "filled", "write", "ongoing"];
+  for (const name of names) {
+    const trap = { __proto__: null, set: () => void (seen += `${name} `), configurable: true };
+    Object.defineProperty(Object.prototype, name, trap);
+    Object.defineProperty(Array.prototype, name, trap);
+  }
+  let got = "";
+  try {
+    let controller;
+    const stream = new ReadableStream({
+      start(c) {
+        controller = c;
+        c.enqueue("a");
+        c.enqueue("b");
+      },
+    });
+    const [one, two] = stream.tee();
+    const sink = new WritableStream({ write: (chunk) => void (got += chunk) }, { highWaterMark: 3 });
+    const piped = one.pipeThrough(new TransformStream()).pipeTo(sink);
+    const iterator = two.values();
+    const read = (await iterator.next()).value + (await iterator.next()).value;
+    controller.close();
+    await piped;
+    got += read;
+    let source;
+    const bytes = new ReadableStream({ type: "bytes", start: (c) => void (source = c) });
+    const reader = bytes.getReader({ mode: "byob" });
+    const first = reader.read(new Uint8Array(3));
+    const last = reader.read(new Uint8Array(3));
+    source.enqueue(new Uint8Array(4));
+    const sizes = `${(await first).value.length}${(await last).value.length}`;
+    got += sizes;
+  } finally {
+    for (const name of names) {
+      delete Object.prototype[name];
+      delete Array.prototype[name];
+    }
+  }
+  assert_equals(seen, "");
+  assert_equals(got, "abab31");
+}, "setters of Object.prototype and Array.prototype see nothing of a stream");
 
 promise_test(async () => {
   const count = 20_000;

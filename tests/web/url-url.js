@@ -68,10 +68,32 @@ components("../../..", "http://h/a/b", { href: "http://h/" });
 components("http://h/%2e%2E/%2e/x", undefined, { href: "http://h/x" });
 components("http://h/\ud800", undefined, { pathname: "/%EF%BF%BD" });
 
+components("https://XN--A/", undefined, { hostname: "xn--a" });
+components("http://h/^|", undefined, { pathname: "/%5E|" });
+components("a://H%41\u00e9:80/", undefined, { href: "a://H%41%C3%A9:80/", host: "H%41%C3%A9:80" });
+components("data:a b  #f", undefined, { href: "data:a b %20#f", pathname: "a b %20" });
+components("data:a b  ", undefined, { href: "data:a b" });
+components("file://localhost/a", undefined, { href: "file:///a" });
+components("file:c|/../a", undefined, { href: "file:///c:/a" });
+components("file://c:\\a", undefined, { href: "file:///c:/a" });
+components("..", "file:///c:/a", { href: "file:///c:/" });
+components("/b", "file://h/c:/a", { href: "file://h/c:/b" });
+components("c:/b", "file://h/a", { href: "c:/b", protocol: "c:" });
+components("c|/b", "file://h/a", { href: "file://h/c:/b" });
+components("file:////a//../b", undefined, { href: "file:////a/b", pathname: "//a/b" });
+components("#x", "mailto:a", { href: "mailto:a#x" });
+components("blob:https://example.com:443/id", undefined, { origin: "https://example.com" });
+components("blob:ftp://example.com/id", undefined, { origin: "null" });
+components("https:a", "https://h/x/y", { href: "https://h/x/a" });
+components("https:a", "http://h/x/y", { href: "https://a/" });
+components("http:///////h///a", undefined, { href: "http://h///a" });
+components("http://a@b@c:d@h/", undefined, { username: "a%40b%40c", password: "d", hostname: "h" });
+
 test(() => {
   for (const [input, base] of [
     [""], ["/x"], ["http://"], ["http://a b/"], ["http://h:99999/"], ["http://h:x/"], ["http://[::1/"], ["http://1.2.3.256/"],
-    ["http://a<b/"], ["x", "mailto:a"], ["x", "nonsense"], ["http://h/", "nonsense"], ["http://%zz/"], [undefined],
+    ["http://a<b/"], ["http://a^b/"], ["http://a%00b/"], ["http://xn--a.\u00df/"], ["http://1.2.3.4.5/"], ["http://a.0x1/"],
+    ["x", "mailto:a"], ["x", "nonsense"], ["http://h/", "nonsense"], ["http://%zz/"], [undefined],
   ]) {
     assert_throws_js(TypeError, () => new URL(input, base), `${input} on ${base}`);
     assert_false(URL.canParse(input, base), `${input} on ${base}`);
@@ -131,6 +153,33 @@ setting("http://h/p#f", "hash", "", "http://h/p");
 setting("http://h/p", "hash", "#x", "http://h/p#x");
 setting("data:x", "hash", "y", "data:x#y");
 
+setting("http://h/p", "protocol", "ht\ttps", "https://h/p");
+setting("http://h/p", "protocol", "\0https", "http://h/p");
+setting("http://u@h/p", "protocol", "file", "http://u@h/p");
+setting("file:///p", "protocol", "https", "file:///p");
+setting("http://h/p", "username", "a\tb", "http://a%09b@h/p");
+setting("http://h:81/p", "host", "x:99999", "http://x:81/p");
+setting("http://h:81/p", "host", "x/y:2", "http://x:81/p");
+setting("http://h:81/p", "hostname", "x:2", "http://h:81/p");
+setting("http://h/p", "host", "[::1]:8", "http://[::1]:8/p");
+setting("a://h/p", "host", "", "a:///p");
+setting("a://h:1/p", "host", "", "a://h:1/p");
+setting("a:/p", "host", "h", "a://h/p");
+setting("file:///p", "host", "h:1", "file:///p");
+setting("file:///p", "host", "localhost", "file:///p");
+setting("file:///p", "port", "1", "file:///p");
+setting("http://h/p", "port", "\t81x2", "http://h:81/p");
+setting("a:/p", "pathname", "//q", "a:/.//q");
+setting("a:/.//p", "pathname", "q", "a:/q");
+setting("a:/.//p", "hostname", "h", "a://h//p");
+setting("a://h/p", "pathname", "", "a://h");
+setting("a:/p", "pathname", "", "a:/");
+setting("file:///p", "pathname", "//c|/..", "file:////");
+setting("http://h/p", "search", "\t?a", "http://h/p??a");
+setting("a://h/p", "search", "'", "a://h/p?'");
+setting("data:x #f", "hash", "", "data:x%20");
+setting("http://h/p", "hash", "a\nb`", "http://h/p#ab%60");
+
 test(() => {
   const url = new URL("http://h/p");
   assert_throws_js(TypeError, () => (url.href = "nonsense"));
@@ -158,5 +207,61 @@ test(() => {
   url.hash = "";
   assert_equals(searchParams.size, 1);
 }, "searchParams and the query follow each other");
+
+test(() => {
+  const url = new URL("http://h/p?a=1#f");
+  const { searchParams } = url;
+  searchParams.append("b", "2");
+  url.hash = "g";
+  assert_equals(url.href, "http://h/p?a=1&b=2#g");
+  searchParams.append("c", "3");
+  assert_equals(url.hash, "#g");
+  assert_equals(url.pathname, "/p");
+  url.pathname = "/q";
+  assert_equals(`${url}`, "http://h/q?a=1&b=2&c=3#g");
+  searchParams.delete("a");
+  url.search = "z";
+  assert_equals(url.toJSON(), "http://h/q?z#g");
+  searchParams.append("y", "");
+  url.href = "http://h/#x";
+  assert_equals(searchParams.size, 0);
+  assert_equals(url.search, "");
+  searchParams.append("n", "");
+  assert_equals(url.search, "?n=");
+  assert_equals(url.hash, "#x");
+  assert_equals(new URL(url).href, "http://h/?n=#x");
+  const empty = new URL("http://h/?");
+  empty.searchParams.delete("a");
+  assert_equals(empty.href, "http://h/");
+}, "changes of searchParams are in all of the URL at once");
+
+test(() => {
+  for (const touched of [true, false]) {
+    const url = new URL("http://h/");
+    if (touched) url.searchParams;
+    url.search = "??a=\tb\n#&c=\u00e9";
+    assert_equals(url.href, "http://h/??a=b%23&c=%C3%A9");
+    assert_equals(url.searchParams.get("?a"), "\tb\n#");
+    assert_equals(url.searchParams.get("c"), "\u00e9");
+    url.href = url.href;
+    assert_equals(url.searchParams.get("?a"), "b#");
+  }
+}, "searchParams are made of the value of search as it was given");
+
+test(() => {
+  const getters = ["href", "search", "protocol", "origin", "pathname", "searchParams"].map((name) => [
+    name, Object.getOwnPropertyDescriptor(URL.prototype, name),
+  ]);
+  const url = new URL("blob:https://h/a");
+  const other = new URL("http://h/?a=1");
+  const { origin } = Object.getOwnPropertyDescriptors(URL.prototype);
+  for (const [name] of getters) Object.defineProperty(URL.prototype, name, { configurable: true, get: () => "patched" });
+  try {
+    assert_equals(origin.get.call(url), "https://h");
+    assert_equals(other.toString(), "http://h/?a=1");
+  } finally {
+    for (const [name, descriptor] of getters) Object.defineProperty(URL.prototype, name, descriptor);
+  }
+}, "patched getters are not used inside");
 
 export default run;

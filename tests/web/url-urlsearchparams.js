@@ -101,4 +101,41 @@ test(() => {
   assert_throws_js(TypeError, () => params.forEach(1));
 }, "iterators are live");
 
+test(() => {
+  const log = [];
+  const pairs = {
+    get [Symbol.iterator]() {
+      log.push("get");
+      return function* () {
+        try {
+          for (const pair of [["a", "b"], ["c"], ["d", "e"]]) {
+            log.push(pair[0]);
+            yield pair;
+          }
+        } finally {
+          log.push("end");
+        }
+      };
+    },
+  };
+  assert_throws_js(TypeError, () => new URLSearchParams(pairs));
+  assert_array_equals(log, ["get", "a", "c", "d", "end"], "all pairs are taken before one is found to be none");
+  const params = new URLSearchParams("a=1");
+  params[Symbol.iterator] = function* () {
+    yield ["x", "y"];
+  };
+  assert_equals(new URLSearchParams(params).toString(), "x=y", "a patched iterator");
+  assert_throws_js(TypeError, () => new URLSearchParams({ [Symbol.iterator]: 1 }));
+  assert_throws_js(TypeError, () => new URLSearchParams({ [Symbol("a")]: "b" }), "a symbol is no name");
+  assert_equals(new URLSearchParams({ "\ud835x": 1, "\ud83dx": 2 }).toString(), "%EF%BF%BDx=2");
+  assert_equals(new URLSearchParams(null).toString(), "null=");
+}, "the constructor takes sequences by their iterators, else records");
+
+test(() => {
+  const names = 700_000;
+  assert_equals(new URLSearchParams("a&".repeat(names)).size, names);
+  assert_equals(new URLSearchParams(`${"a&".repeat(names)}b=c`).get("b"), "c");
+  assert_array_equals(pairs(new URLSearchParams("a&b=c&d&&=&e=f=g&h")), ["a=", "b=c", "d=", "=", "e=f=g", "h="]);
+}, "names without a value cost no more than others");
+
 export default run;

@@ -58,4 +58,18 @@ test(() => {
   assert_equals(e.message, "m");
 }, "it can be derived from");
 
+test(() => {
+  assert_interface("QuotaExceededError", ["quota", "requested"], { parent: DOMException.prototype });
+  const empty = new QuotaExceededError();
+  assert_equals(`${empty.name} ${empty.code} ${empty.message} ${empty.quota} ${empty.requested}`, "QuotaExceededError 22  null null");
+  const full = new QuotaExceededError("m", { quota: 10, requested: "12.5" });
+  assert_equals(`${full.message} ${full.quota} ${full.requested}`, "m 10 12.5");
+  assert_true(full instanceof DOMException && full instanceof Error);
+  assert_throws_js(RangeError, () => new QuotaExceededError("", { quota: -1 }));
+  assert_throws_js(RangeError, () => new QuotaExceededError("", { requested: -1 }));
+  assert_throws_js(RangeError, () => new QuotaExceededError("", { quota: 2, requested: 1 }));
+  assert_throws_js(TypeError, () => new QuotaExceededError("", { quota: NaN }));
+  assert_throws_js(TypeError, () => new QuotaExceededError("", 1));
+}, "QuotaExceededError");
+
 export default run;

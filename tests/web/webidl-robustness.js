@@ -107,8 +107,16 @@ works("ReadableStream", () => {
   reader.releaseLock();
 });
 
+// Their constructors are patched, too.
+const collections = new Map([[1, new Set([2])]]);
+const bytes = new Uint8Array(1);
+
 works("structuredClone", () => {
   if (structuredClone({ a: [1] }).a[0] !== 1) throw "clone";
+  const { buffer } = bytes;
+  const source = [collections, new Date(0), /x/g, new Error("m", { cause: 1 }), bytes, , 3n];
+  source.extra = [Object(1), new DOMException("m", "n"), new Array(5000)];
+  if (structuredClone(source, { transfer: [buffer] })[4].length !== 1) throw "transfer";
 });
 
 works("console", () => {
@@ -123,6 +131,45 @@ works("console", () => {
 works("performance and queueMicrotask", () => {
   performance.now();
   queueMicrotask(() => {});
+  performance.mark("a", { startTime: 2, detail: { a: [1] } });
+  performance.mark("b", { startTime: 1 });
+  if (performance.measure("m", "b", "a").duration !== 1) throw "measure";
+  if (performance.getEntriesByType("mark")[0].name !== "b") throw "entries";
+  performance.clearMarks();
+  performance.clearMeasures();
+});
+
+works("MessageChannel", () => {
+  const { port1, port2 } = new MessageChannel();
+  port2.onmessage = () => {};
+  port1.postMessage({ a: [1, collections] }, [new ArrayBuffer(1)]);
+  port1.postMessage(1, { transfer: [new MessageChannel().port1] });
+  new MessageEvent("x", { ports: [port1] });
+  structuredClone(port2, { transfer: [port2] });
+  port1.close();
+});
+
+works("timers and scheduler", () => {
+  clearTimeout(setTimeout(() => {}, 1, 2));
+  clearImmediate(setImmediate(() => {}));
+  const { signal } = new AbortController();
+  scheduler.postTask(() => {}, { signal, priority: "background" });
+  scheduler.wait(1);
+  scheduler.yield();
+});
+
+works("the global object's events", () => {
+  let seen = 0;
+  onerror = () => {
+    seen++;
+    return true;
+  };
+  reportError(1);
+  onerror = null;
+  addEventListener("x", () => seen++, { once: true });
+  dispatchEvent(new Event("x"));
+  if (seen !== 2) throw seen;
+  new PromiseRejectionEvent("x", { promise: {} });
 });
 
 works("DOMException", () => {

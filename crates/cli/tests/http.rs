@@ -26,6 +26,7 @@ export default {
       case "/empty": return new Response(null, { status: Number(url.searchParams.get("status")) });
       case "/headers": return new Response("x", { headers: [["X-Two", "1"], ["x-two", "2"], ["connection", "close"],
         ["transfer-encoding", "chunked"], ["x-request-id", "forged"]] });
+      case "/blob": return new Response(new Blob([new Uint8Array(900000), new Blob([new Uint8Array(900000).fill(1)])]));
       case "/length": return new Response("0123456789", { headers: { "content-length": "5" } });
       case "/stream": {
         let n = 0;
@@ -178,6 +179,20 @@ fn a_guest_sets_its_own_headers_but_not_the_connections() {
     assert_eq!(response.header("connection"), None);
     assert_eq!(response.header("transfer-encoding"), None);
     assert_ne!(response.header("x-request-id"), Some("forged"));
+    assert_eq!(client.get("/hello").text(), "hello", "and the connection goes on");
+}
+
+#[test]
+fn a_large_blob_of_several_parts_goes_out_with_its_length() {
+    let (_folder, nexus) = serve();
+    let mut client = nexus.client("app");
+    let head = client.request("HEAD", "/blob", &[], b"");
+    assert_eq!(head.header("content-length"), Some("1800000"));
+    let response = client.get("/blob");
+    assert_eq!(response.header("content-length"), Some("1800000"));
+    assert_eq!(response.header("transfer-encoding"), None);
+    assert!(response.body[..900_000].iter().all(|&byte| byte == 0));
+    assert!(response.body[900_000..].iter().all(|&byte| byte == 1) && response.body.len() == 1_800_000);
     assert_eq!(client.get("/hello").text(), "hello", "and the connection goes on");
 }
 

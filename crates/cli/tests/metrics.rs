@@ -157,6 +157,7 @@ fn the_admin_address_answers_while_every_worker_is_busy() {
 fn stops_are_counted_by_app_and_reason() {
     let folder =
         Folder::new(&[("app/index.js", "export default { fetch() { for (;;); } }"), ("idle/index.js", APP)]);
+    folder.write("app/nexus.toml", "[limits]\ncpu = \"500 ms\"\n");
     let nexus = Nexus::serve(folder.path());
     for _ in 0..3 {
         assert_eq!(nexus.get("app", "/").status, 503);

@@ -91,6 +91,7 @@ fn assert_finished(nexus: &Nexus) {
 #[test]
 fn what_is_stopped_after_its_connection_is_gone_is_told() {
     let folder = Folder::app(APP);
+    folder.write("app/nexus.toml", "[limits]\ncpu = \"500 ms\"\n");
     let mut nexus = Nexus::serve(folder.path());
     let mut client = nexus.client("app");
     assert_eq!(client.get("/tail").text(), "ok");

@@ -117,7 +117,7 @@ fn bodies_stream_in_both_directions() {
 #[test]
 fn what_a_guest_does_after_its_response_goes_on_and_is_limited() {
     for manifest in [OPTED_IN, ROOMS] {
-        let (_folder, nexus) = serve(manifest);
+        let (_folder, nexus) = serve(&format!("{manifest}[limits]\ncpu = \"2 s\"\n"));
         assert_eq!(nexus.get("app", "/after").text(), "before\n");
         nexus.message("afterwards");
         assert_eq!(nexus.get("app", "/tail").text(), "before\n");

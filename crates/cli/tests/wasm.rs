@@ -256,7 +256,7 @@ fn many_clients_are_answered_at_once() {
 
 #[test]
 fn an_instance_serves_as_many_requests_as_the_manifest_says() {
-    let (_folder, nexus) = serve("[wasm]\nreuse = 3\n");
+    let (_folder, nexus) = serve("[wasm]\nreuse = 3\n[limits]\ncpu = \"2 s\"\n");
     let mut client = nexus.client("app");
     let counts: Vec<String> = (0..7).map(|_| client.get("/counter").text().trim().to_owned()).collect();
     assert_eq!(counts, ["1", "2", "3", "1", "2", "3", "1"]);

@@ -25,7 +25,9 @@ fn the_web_apis_hold_what_their_tests_say() {
     for name in &names {
         let app = name.trim_end_matches(".js");
         // All tests of an API are one request.
-        let manifest = format!("[project]\nname = \"{app}\"\nmain = \"{name}\"\n[limits]\ncpu = \"30 s\"\n");
+        let manifest = format!(
+            "[project]\nname = \"{app}\"\nmain = \"{name}\"\n[limits]\ncpu = \"30 s\"\nlog = \"100 MB\"\n"
+        );
         folder.write(&format!("{app}/nexus.toml"), manifest);
         folder.write(&format!("{app}/{name}"), std::fs::read(sources.join(name)).unwrap());
         folder.write(&format!("{app}/{HARNESS}"), &harness);

@@ -1,9 +1,10 @@
 // Memories with resizable buffers, which grow in place.
 //
 // Tries: to have memory that V8 does not count.
-// Must: not find such a thing.
+// Must: fail with a RangeError, or be stopped at the memory limit.
 //
-// @status 500
+// @status 503, 500
+// @limit memory
 // @limits cpu = "10 s"
 
 export default {

@@ -1,9 +1,10 @@
 // Calls that are suspended and never go on, each with a stack of its own.
 //
 // Tries: to take all mappings that the process may have, so that no thread can start.
-// Must: not find such a thing.
+// Must: be refused, and be stopped at the memory limit.
 //
-// @status 500
+// @status 503
+// @limit memory
 // @limits cpu = "10 s"
 
 // (module (import "m" "i" (func (result i32))) (func (export "f") (result i32) call 0))
