@@ -184,6 +184,21 @@ impl Client {
         }
     }
 
+    /// Reads the body that follows this head, and nothing does after it; says whether it came to its end.
+    #[track_caller]
+    pub(crate) fn is_whole(&mut self, head: &Response) -> bool {
+        let length = head.header("content-length").map(|length| length.parse::<usize>().unwrap());
+        loop {
+            let has_ended = match length {
+                Some(length) => self.read.len() >= length,
+                None => self.read.ends_with(b"0\r\n\r\n"),
+            };
+            if has_ended || !self.fill() {
+                return has_ended;
+            }
+        }
+    }
+
     /// Reads a chunk of a body; `None` for the last, empty one.
     #[track_caller]
     pub(crate) fn chunk(&mut self) -> Option<Vec<u8>> {
