@@ -21,6 +21,8 @@ impl App {
     pub const MAIN_FILES: [&str; 4] = ["index.js", "index.mjs", "index.wasm", "app.wasm"];
     /// How the names of main files end: JavaScript modules and WebAssembly.
     pub const MAIN_ENDINGS: [&str; 3] = [".js", ".mjs", ".wasm"];
+    /// How the names of the modules end that `[[routes]]` lead to.
+    pub const MODULE_ENDINGS: [&str; 2] = [".js", ".mjs"];
 
     /// The path of a main file in its normal form, without a leading `./`.
     ///

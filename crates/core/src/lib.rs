@@ -8,10 +8,13 @@ mod app;
 mod diagnostics;
 mod env_file;
 mod host_config;
+mod isolation;
 mod limits;
 mod manifest;
 mod net;
 mod permissions;
+mod route;
+mod scale;
 mod schema;
 mod source;
 mod suggest;
@@ -26,10 +29,15 @@ pub use host_config::{
     HostConfig, Hosts, HostsError, ListenSection, LogFormat, LogLevel, LogSection, ProcessSection,
     ShutdownSection,
 };
+pub use isolation::Isolation;
 pub use limits::{Ceilings, Limit, LimitUnit, Limits};
 pub use manifest::{AssetsSection, HttpSection, Manifest};
 pub use net::{AddressError, AdminAddress, IpNet, ListenAddress};
 pub use permissions::{GrantedFolder, GrantedFolderError, Permissions};
+pub use route::{
+    Conflict, HostPattern, NoRoute, PathPattern, PatternError, Route, Router, Routes, normal_path,
+};
+pub use scale::Scale;
 pub use schema::{host_schema, manifest_schema};
 pub use source::Written;
 pub use suggest::nearest;

@@ -1,8 +1,13 @@
 //! `nexus.toml`, read.
 
+mod checks;
+
 use crate::schema::{Document, MANIFEST, Values, validate};
 use crate::source::Written;
-use crate::{AppName, Diagnostic, Diagnostics, Limits, Permissions, WasmSection};
+use crate::{
+    AppName, Diagnostic, Diagnostics, HostPattern, Isolation, Limits, PathPattern, Permissions, Route, Scale,
+    WasmSection,
+};
 
 /// What an app's `nexus.toml` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,8 +18,14 @@ pub struct Manifest {
     pub version: Option<String>,
     /// `[project] main`; by default the first of [`App::MAIN_FILES`](crate::App::MAIN_FILES) that is there.
     pub main: Option<String>,
+    /// `[project] isolation`.
+    pub isolation: Isolation,
     /// `[http]`.
     pub http: HttpSection,
+    /// `[[routes]]`, in order; no two of them match the same paths.
+    pub routes: Vec<Route>,
+    /// `[scale]`.
+    pub scale: Scale,
     /// `[limits]`, with the defaults for what the file leaves out.
     pub limits: Limits,
     /// `[wasm]`.
@@ -32,8 +43,19 @@ pub struct Manifest {
 /// `[http]`: where the app is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpSection {
-    /// The port; by default the next free one from `--port`.
+    /// The port; by default the next free one from `--port`, or the shared one.
     pub port: Option<u16>,
+    /// The hosts that the app is served under; any, if there are none.
+    pub hosts: Vec<HostPattern>,
+    /// The paths that the app is served under; any, if there are none.
+    pub paths: Vec<PathPattern>,
+}
+
+impl HttpSection {
+    /// Whether the app is served on a port that it shares with others, because it names hosts or paths.
+    pub fn is_shared(&self) -> bool {
+        !self.hosts.is_empty() || !self.paths.is_empty()
+    }
 }
 
 /// `[assets]`: a folder served as static files.
@@ -62,10 +84,24 @@ impl Manifest {
     pub fn parse(text: &str, file: &str, folder_name: &str) -> Result<Self, Diagnostics> {
         let Document { values, problems } = validate(&MANIFEST, text, file);
         // Whether the name is missing is certain only where nothing else is wrong: it may be what is.
+        // Likewise with values that do not go together.
         problems.into_result()?;
         let name = values.name("project.name").or_else(|| AppName::from_folder(folder_name));
         let name = name.ok_or_else(|| nameless(file, folder_name, "set `name` under [project]"))?;
-        Ok(Self::new(name, values))
+        let manifest = Self::new(name, values);
+        let mut problems = checks::within(&manifest);
+        if let Some(main) = &manifest.main {
+            problems.extend(checks::with_main(&manifest, main));
+        }
+        problems.into_result().map(|()| manifest)
+    }
+
+    /// Whether what the manifest says can hold for an app with this main file, which it need not name itself.
+    ///
+    /// # Errors
+    /// Each setting that is for JavaScript only, if the main file is WebAssembly, told at its place.
+    pub fn fits(&self, main: &str) -> Result<(), Diagnostics> {
+        checks::with_main(self, main).into_result()
     }
 
     /// What holds for an app without a manifest, in the folder of this name.
@@ -90,7 +126,14 @@ impl Manifest {
             name,
             version: values.text("project.version"),
             main: values.text("project.main"),
-            http: HttpSection { port: values.port("http.port") },
+            isolation: Isolation::read(&values),
+            http: HttpSection {
+                port: values.port("http.port"),
+                hosts: values.host_patterns("http.hosts").unwrap_or_default(),
+                paths: values.path_patterns("http.paths").unwrap_or_default(),
+            },
+            routes: Route::read(&values),
+            scale: Scale::read(&values),
             limits: Limits::read(&values, "limits"),
             wasm: WasmSection::read(&values),
             permissions: Permissions::read(&values),

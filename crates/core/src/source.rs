@@ -80,7 +80,8 @@ impl Written {
     }
 
     /// Whether the file sets `path`: a key (`http.port`, `env.NAME`), an element of an array
-    /// (`permissions.read[0]`) or a table (`assets`).
+    /// (`permissions.read[0]`), a table (`assets`, `routes[0]`) or a key of one of several
+    /// (`routes[0].module`).
     pub fn contains(&self, path: &str) -> bool {
         self.places.contains_key(path)
     }

@@ -73,6 +73,10 @@ fn nearest_before(table: &DeTable<'_>, name: &str, before: usize) -> Option<usiz
             let own = (key.get_ref() == name && key.span().start < before).then(|| key.span().start);
             let inner = match value.get_ref() {
                 DeValue::Table(inner) => nearest_before(inner, name, before),
+                DeValue::Array(items) => {
+                    let tables = items.iter().filter_map(|item| item.get_ref().as_table());
+                    tables.filter_map(|inner| nearest_before(inner, name, before)).max()
+                }
                 _ => None,
             };
             own.max(inner)
@@ -183,6 +187,9 @@ mod tests {
              help: it is set in line 4 already; remove one",
         );
         assert!(problems("[a]\n[a]\n").starts_with("nexus.toml:2:2: the table `a` is there twice"));
+        let within = problems("[[a]]\nx = 1\n[[a]]\nx = 2\nx = 3\n[[a]]\nx = 4\n");
+        assert!(within.starts_with("nexus.toml:5:1: the key `x` is set twice"), "{within}");
+        assert!(within.ends_with("help: it is set in line 4 already; remove one"), "{within}");
     }
 
     #[test]

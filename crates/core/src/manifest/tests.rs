@@ -60,7 +60,7 @@ fn a_full_manifest_is_read() {
     assert_eq!(manifest.name.as_str(), "my-shop");
     assert_eq!(manifest.version.as_deref(), Some("1.2.3"));
     assert_eq!(manifest.main.as_deref(), Some("src/server.mjs"));
-    assert_eq!(manifest.http, HttpSection { port: Some(3000) });
+    assert_eq!(manifest.http, HttpSection { port: Some(3000), hosts: vec![], paths: vec![] });
     let mut limits = Limits::default();
     limits.set(Limit::Headers, 32 * 1024);
     limits.set(Limit::Body, 1024);
@@ -90,7 +90,9 @@ fn an_empty_manifest_is_all_defaults() {
     let manifest = parse("");
     assert_eq!(manifest.name.as_str(), "shop");
     assert_eq!((&manifest.version, &manifest.main, &manifest.assets), (&None, &None, &None));
-    assert_eq!(manifest.http, HttpSection { port: None });
+    assert_eq!(manifest.http, HttpSection { port: None, hosts: vec![], paths: vec![] });
+    assert_eq!((manifest.isolation, manifest.scale), (Isolation::Worker, Scale::default()));
+    assert!(manifest.routes.is_empty());
     let limits = manifest.limits;
     assert_eq!(limits, Limits::default());
     assert_eq!((limits.get(Limit::Headers), limits.get(Limit::Body)), (64 * 1024, 100 * 1024 * 1024));
@@ -205,7 +207,7 @@ fn limits_that_are_counts_are_whole_numbers() {
 fn an_unknown_key_like_no_other_is_told_what_there_is() {
     assert!(error("[assets]\nfolder = \"a\"\ncolour = 1").ends_with("help: [assets] takes `folder`"));
     assert!(error("[quux]").ends_with(
-        "help: the tables are [project], [http], [limits], [wasm], [permissions], [env], [assets]"
+        "help: the tables are [project], [http], [[routes]], [scale], [limits], [wasm], [permissions], [env], [assets]"
     ));
     assert!(error("[htpp]\nport = 1").ends_with("help: did you mean [http]?"));
     assert!(error("[http.port]").contains("`port` must be a whole number from 1 to 65535, not a table"));
@@ -363,8 +365,12 @@ fn model() -> impl Strategy<Value = (String, Manifest)> {
     let reuse = proptest::option::of(1u32..=1_000_000);
     let read = proptest::collection::vec("[^\\p{Cc}\"\\\\]{1,12}", 0..3);
     let wasm = (reuse, read, any::<bool>());
-    (name, version, main, port, limits, env, folder, wasm).prop_map(
-        |(name, version, main, port, limits, env, folder, (reuse, read, units))| {
+    let scale = proptest::option::of((0usize..=4, 4usize..=32));
+    let hosts = proptest::collection::btree_set("(\\*\\.)?[a-z]{1,4}\\.[a-z]{2,4}", 0..4);
+    let routes = proptest::collection::btree_map("(/[a-z]{1,4}){1,3}(/\\*)?", "[a-z]{1,8}\\.m?js", 0..4);
+    let served = (port, scale, hosts, routes);
+    (name, version, main, served, limits, env, folder, wasm).prop_map(
+        |(name, version, main, (port, scale, hosts, routes), limits, env, folder, (reuse, read, units))| {
             let mut text = String::from("[project]\n");
             let mut expected = Manifest::default_for("folder").unwrap();
             let mut line = |key: &str, value: String| text.push_str(&format!("{key} = {value}\n"));
@@ -376,6 +382,7 @@ fn model() -> impl Strategy<Value = (String, Manifest)> {
                 line("version", format!("'{version}'"));
                 expected.version = Some(version);
             }
+            let is_wasm = main.as_ref().is_some_and(|main| main.ends_with(".wasm"));
             if let Some(main) = main {
                 line("main", format!("\"./{main}\""));
                 expected.main = Some(main);
@@ -386,6 +393,18 @@ fn model() -> impl Strategy<Value = (String, Manifest)> {
                 line("\n[http]\n# port", String::new());
             }
             expected.http.port = port;
+            if !hosts.is_empty() {
+                line("hosts", format!("[\"{}\"]", Vec::from_iter(hosts.clone()).join("\", \"")));
+                expected.http.hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
+            }
+            if let Some((least, most)) = scale {
+                line("\n[scale]\nmin_workers", format!("{least}\nworkers = {most}\nidle = \"never\""));
+                expected.scale = Scale { idle: None, min_workers: least, workers: most };
+            }
+            for (path, module) in routes.into_iter().filter(|_| !is_wasm) {
+                line("\n[[routes]]\npath", format!("\"{path}\"\nmodule = \"{module}\""));
+                expected.routes.push(Route { path: path.parse().unwrap(), module });
+            }
             line("\n[limits]\n# limits", String::new());
             for (limit, number) in Limit::ALL.iter().zip(limits) {
                 let Some(number) = number else { continue };

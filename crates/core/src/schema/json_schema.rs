@@ -46,13 +46,13 @@ fn object(title: &str, description: &str) -> Value {
 }
 
 fn table(table: &Table) -> Value {
-    let mut schema = object(&format!("[{}]", table.path), table.doc);
+    let mut schema = object(&table.header(), table.doc);
     match &table.keys {
         Keys::Variables => {
             schema["propertyNames"] = json!({ "pattern": VARIABLE_NAME_PATTERN });
             schema["additionalProperties"] = kind(&Kind::Text);
         }
-        Keys::Listed(keys) => {
+        Keys::Listed(keys) | Keys::Each(keys) => {
             schema["properties"] = keys.iter().map(|key| (key.name.to_owned(), self::key(key))).collect();
             let required = |key: &&Key| matches!(key.fallback, Fallback::Required);
             let required: Vec<_> = keys.iter().filter(required).map(|key| key.name).collect();
@@ -61,7 +61,12 @@ fn table(table: &Table) -> Value {
             }
         }
     }
-    schema
+    match table.keys {
+        Keys::Each(_) => {
+            json!({ "title": table.header(), "description": table.doc, "type": "array", "items": schema })
+        }
+        _ => schema,
+    }
 }
 
 fn key(key: &Key) -> Value {
@@ -90,6 +95,9 @@ fn kind(kind: &Kind) -> Value {
         Kind::MainFile => {
             json!({ "type": "string", "pattern": "^(?!/)(?!(.*/)?\\.\\.(/|$))[^\\\\]+\\.(m?js|wasm)$" })
         }
+        Kind::Module => {
+            json!({ "type": "string", "pattern": "^(?!/)(?!(.*/)?\\.\\.(/|$))[^\\\\]+\\.(m?js|ts)$" })
+        }
         Kind::Folder => json!({ "type": "string", "pattern": "^(?!/)(?!(.*/)?\\.\\.(/|$))[^\\\\]+$" }),
         Kind::Text => json!({ "type": "string" }),
         Kind::Flag => json!({ "type": "boolean" }),
@@ -102,6 +110,13 @@ fn kind(kind: &Kind) -> Value {
             { "type": "string", "pattern": TIME_PATTERN, "description": kind.expected() },
             { "type": "integer", "minimum": min.div_ceil(1000), "maximum": max / 1000, "description": "in seconds" },
         ]}),
+        Kind::TimeOrNever { min, max } => {
+            let mut time = self::kind(&Kind::Time { min: *min, max: *max });
+            if let Some(ways) = time["anyOf"].as_array_mut() {
+                ways.push(json!({ "const": "never" }));
+            }
+            time
+        }
         Kind::Choice(words) => json!({ "enum": words }),
         Kind::ListenAddress => json!({ "type": "string", "examples": LISTEN_EXAMPLES }),
         Kind::AdminAddress => json!({ "type": "string", "examples": ADMIN_EXAMPLES }),
@@ -114,6 +129,17 @@ fn kind(kind: &Kind) -> Value {
             { "const": "auto" },
             { "type": "integer", "minimum": 1, "maximum": Hosts::MOST },
         ]}),
+        Kind::HostPatterns => json!({
+            "type": "array",
+            "maxItems": kind.most(),
+            "items": { "type": "string", "minLength": 1, "examples": ["shop.example", "*.shop.example"] },
+        }),
+        Kind::PathPatterns => {
+            json!({ "type": "array", "maxItems": kind.most(), "items": self::kind(&Kind::PathPattern) })
+        }
+        Kind::PathPattern => {
+            json!({ "type": "string", "pattern": "^/", "examples": ["/api", "/users/:id", "/files/*"] })
+        }
     }
 }
 
@@ -159,9 +185,11 @@ mod tests {
     fn every_key_is_in_the_schema_with_its_default() {
         for (schema, json) in [(&MANIFEST, manifest_schema()), (&HOST, host_schema())] {
             for table in schema.tables {
-                assert_eq!(at(&json, table.path)["title"], format!("[{}]", table.path));
+                let described = at(&json, table.path);
+                assert_eq!(described["title"], table.header());
+                let described = described.get("items").unwrap_or(described);
                 for key in table.listed() {
-                    let found = &at(&json, table.path)["properties"][key.name];
+                    let found = &described["properties"][key.name];
                     assert!(found["description"].as_str().unwrap().contains(key.doc));
                     assert_eq!(found.get("default").is_some(), matches!(key.fallback, Fallback::Value(_)));
                 }
@@ -188,6 +216,14 @@ mod tests {
         assert_eq!(at(&json, "wasm.reuse")["maximum"], 1_000_000);
         assert_eq!(at(&json, "permissions.read")["items"]["minLength"], 1);
         assert_eq!(at(&json, "permissions.write")["default"], json!([]));
+        assert_eq!(at(&json, "project.isolation")["enum"], json!(["worker", "request"]));
+        assert_eq!(at(&json, "http.hosts")["maxItems"], 1000);
+        assert_eq!(at(&json, "http.paths")["items"]["pattern"], "^/");
+        assert_eq!(at(&json, "scale.idle")["anyOf"][2]["const"], "never");
+        assert_eq!(at(&json, "scale.workers")["default"], 4);
+        assert_eq!(at(&json, "routes")["type"], "array");
+        assert_eq!(at(&json, "routes")["items"]["additionalProperties"], false);
+        assert_eq!(at(&json, "routes")["items"]["required"], json!(["path", "module"]));
         let json = host_schema();
         assert_eq!(at(&json, "defaults.limits.body")["default"], "100 MB");
         assert!(at(&json, "ceilings.limits.body").get("default").is_none());

@@ -28,6 +28,8 @@ pub(crate) struct Table {
 pub(crate) enum Keys {
     /// These and no others.
     Listed(&'static [Key]),
+    /// An array of tables, `[[path]]`, each with these keys and no others.
+    Each(&'static [Key]),
     /// Variables of any name that is a variable's, each with text.
     Variables,
 }
@@ -58,6 +60,10 @@ pub(crate) enum Fallback {
 }
 
 const HOUR: u64 = 3600 * 1000;
+const DAY: u64 = 24 * HOUR;
+
+/// The most workers of an app that can be asked for.
+const MOST_WORKERS: i64 = 32;
 
 static LIMITS: [Key; Limit::ALL.len()] = limits::keys(false);
 static CEILINGS: [Key; Limit::ALL.len()] = limits::keys(true);
@@ -97,18 +103,96 @@ pub(crate) static MANIFEST: Schema = Schema {
                           by its default export, or WebAssembly.",
                     reason: "most apps need no more than that",
                 },
+                Key {
+                    name: "isolation",
+                    kind: Kind::Choice(&["worker", "request"]),
+                    fallback: Fallback::Value(r#""worker""#),
+                    doc: "How much the requests of a JavaScript app share: all requests of a worker have one guest, or \
+                          each request has a fresh one. For WebAssembly there is `reuse` under [wasm].",
+                    reason: "one app's requests trust each other, and a fresh guest takes milliseconds",
+                },
             ]),
         },
         Table {
             path: "http",
-            doc: "Where the app is served.",
-            keys: Keys::Listed(&[Key {
-                name: "port",
-                kind: Kind::Integer { min: 1, max: 65535 },
-                fallback: Fallback::Nothing("the next free port from the host's `--port`"),
-                doc: "The port that the app is served on.",
-                reason: "apps that were written apart must not collide",
-            }]),
+            doc: "Where the app is served. One that names hosts or paths is served on a port that it shares with others.",
+            keys: Keys::Listed(&[
+                Key {
+                    name: "port",
+                    kind: Kind::Integer { min: 1, max: 65535 },
+                    fallback: Fallback::Nothing(
+                        "the next free port from the host's `--port`; with `hosts` or `paths` the host's shared port",
+                    ),
+                    doc: "The port that the app is served on; with `hosts` or `paths` it is shared by all apps that \
+                          name it and hosts or paths.",
+                    reason: "apps that were written apart must not collide",
+                },
+                Key {
+                    name: "hosts",
+                    kind: Kind::HostPatterns,
+                    fallback: Fallback::Value("[]"),
+                    doc: "The host names that the app is served under, without a port: exact ones, addresses, and \
+                          `*.` in front for all names below. None are any host.",
+                    reason: "a port of its own needs no name",
+                },
+                Key {
+                    name: "paths",
+                    kind: Kind::PathPatterns,
+                    fallback: Fallback::Value("[]"),
+                    doc: "The paths that the app is served under, each with all below it; `:name` is any one segment, \
+                          and a final `*` the rest. None are any path.",
+                    reason: "an app knows its own paths",
+                },
+            ]),
+        },
+        Table {
+            path: "routes",
+            doc: "A JavaScript module that handles the requests for some paths in place of the main file; as many \
+                  tables as there are such modules. The path that fits best decides, not the order.",
+            keys: Keys::Each(&[
+                Key {
+                    name: "path",
+                    kind: Kind::PathPattern,
+                    fallback: Fallback::Required,
+                    doc: "The path, with all below it, as in `paths` under [http].",
+                    reason: "what a route takes is said, not guessed",
+                },
+                Key {
+                    name: "module",
+                    kind: Kind::Module,
+                    fallback: Fallback::Required,
+                    doc: "The module, relative to the app's folder; its default export handles the requests.",
+                    reason: "no name of a file follows from a path",
+                },
+            ]),
+        },
+        Table {
+            path: "scale",
+            doc: "How many workers the app has.",
+            keys: Keys::Listed(&[
+                Key {
+                    name: "idle",
+                    kind: Kind::TimeOrNever { min: 1, max: DAY },
+                    fallback: Fallback::Value(r#""60 s""#),
+                    doc: "After how long without requests the app's workers end, all but `min_workers`; the next \
+                          request starts one. `\"never\"` keeps them.",
+                    reason: "a start takes milliseconds, and an app that nobody asks needs no memory",
+                },
+                Key {
+                    name: "min_workers",
+                    kind: Kind::Integer { min: 0, max: MOST_WORKERS },
+                    fallback: Fallback::Value("0"),
+                    doc: "How many workers are always kept; no more than `workers`.",
+                    reason: "most apps rest most of the time",
+                },
+                Key {
+                    name: "workers",
+                    kind: Kind::Integer { min: 1, max: MOST_WORKERS },
+                    fallback: Fallback::Value("4"),
+                    doc: "The most workers that the app gets; more than one are started as there is work for them.",
+                    reason: "a busy app can use several cores, and leaves some to the others",
+                },
+            ]),
         },
         Table {
             path: "limits",
@@ -347,8 +431,16 @@ impl Table {
     /// The listed keys.
     pub(crate) fn listed(&self) -> &'static [Key] {
         match &self.keys {
-            Keys::Listed(keys) => keys,
+            Keys::Listed(keys) | Keys::Each(keys) => keys,
             Keys::Variables => &[],
+        }
+    }
+
+    /// Its header: `[http]`, `[[routes]]`.
+    pub(crate) fn header(&self) -> String {
+        match self.keys {
+            Keys::Each(_) => format!("[[{}]]", self.path),
+            _ => format!("[{}]", self.path),
         }
     }
 

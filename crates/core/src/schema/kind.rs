@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     Version,
     /// The path of a file that an engine runs, inside the app's folder.
     MainFile,
+    /// The path of a JavaScript module inside the app's folder.
+    Module,
     /// The path of a folder inside the app's folder, and not that folder itself.
     Folder,
     /// Any text.
@@ -34,6 +36,8 @@ pub(crate) enum Kind {
     Size { min: u64, max: u64 },
     /// A time in milliseconds.
     Time { min: u64, max: u64 },
+    /// A time in milliseconds, or `never`.
+    TimeOrNever { min: u64, max: u64 },
     /// One of these words.
     Choice(&'static [&'static str]),
     /// An IP, `unix:PATH` or `systemd`.
@@ -46,6 +50,12 @@ pub(crate) enum Kind {
     Folders,
     /// `auto`, or a number of processes.
     Hosts,
+    /// An array of patterns of hosts.
+    HostPatterns,
+    /// An array of patterns of paths.
+    PathPatterns,
+    /// A pattern of paths.
+    PathPattern,
 }
 
 /// Why a value does not fit, where that is narrower than the whole value, and what to do.
@@ -70,6 +80,10 @@ impl Kind {
                 let endings = listed(&App::MAIN_ENDINGS, '`', "or");
                 format!("the path of a {endings} file inside the app's folder, in quotes")
             }
+            Kind::Module => {
+                let endings = listed(&App::MODULE_ENDINGS, '`', "or");
+                format!("the path of a {endings} module inside the app's folder, in quotes")
+            }
             Kind::Folder => "the path of a folder inside the app's folder, in quotes".to_owned(),
             Kind::Text => "text in quotes".to_owned(),
             Kind::Flag => "`true` or `false`".to_owned(),
@@ -85,6 +99,9 @@ impl Kind {
                 format_duration(Duration::from_millis(*min)),
                 format_duration(Duration::from_millis(*max))
             ),
+            Kind::TimeOrNever { min, max } => {
+                format!("{}, or \"never\"", Kind::Time { min: *min, max: *max }.expected())
+            }
             Kind::Choice(words) => listed(words, '"', "or"),
             Kind::ListenAddress => "an IP address, \"unix:PATH\" or \"systemd\"".to_owned(),
             Kind::AdminAddress => "\"IP:PORT\" or \"unix:PATH\"".to_owned(),
@@ -92,6 +109,11 @@ impl Kind {
                 let (what, example) = self.elements();
                 format!("an array of {what}, like {example}")
             }
+            Kind::HostPatterns | Kind::PathPatterns => {
+                let (what, example) = self.elements();
+                format!("an array of up to {} {what}, like {example}", self.most())
+            }
+            Kind::PathPattern => "a path that starts with `/`, like \"/users/:id\"".to_owned(),
             Kind::Hosts => format!("\"auto\" or a whole number from 1 to {}", Hosts::MOST),
         }
     }
@@ -101,7 +123,19 @@ impl Kind {
         match self {
             Kind::Networks => ("IP addresses and ranges", r#"["10.0.0.0/8", "::1"]"#),
             Kind::Folders => ("paths of folders", r#"["data", "/srv/shared"]"#),
+            Kind::HostPatterns => ("host names", r#"["shop.example", "*.shop.example"]"#),
+            Kind::PathPatterns => ("paths that start with `/`", r#"["/api", "/users/:id"]"#),
             _ => ("values", "[]"),
+        }
+    }
+
+    /// The most elements of an array. The host holds each of an app's hosts with each of its paths, so
+    /// neither may be many.
+    pub(super) fn most(&self) -> usize {
+        match self {
+            Kind::HostPatterns => 1000,
+            Kind::PathPatterns => 100,
+            _ => usize::MAX,
         }
     }
 
@@ -123,7 +157,7 @@ impl Kind {
                 let bytes = to_i64(bytes).and_then(|bytes| u64::try_from(bytes).ok());
                 return self.size(bytes).ok_or_else(|| self.misfit(name, value));
             }
-            (Kind::Time { .. }, DeValue::Integer(seconds)) => {
+            (Kind::Time { .. } | Kind::TimeOrNever { .. }, DeValue::Integer(seconds)) => {
                 let seconds = to_i64(seconds).and_then(|seconds| u64::try_from(seconds).ok());
                 let millis = seconds.and_then(|seconds| seconds.checked_mul(1000));
                 return self.time(millis.map(Duration::from_millis)).ok_or_else(|| self.misfit(name, value));
@@ -132,6 +166,12 @@ impl Kind {
                 return self.array(name, items).map(Value::Networks);
             }
             (Kind::Folders, DeValue::Array(items)) => return self.array(name, items).map(Value::Folders),
+            (Kind::HostPatterns, DeValue::Array(items)) => {
+                return self.array(name, items).map(Value::HostPatterns);
+            }
+            (Kind::PathPatterns, DeValue::Array(items)) => {
+                return self.array(name, items).map(Value::PathPatterns);
+            }
             (_, DeValue::String(text)) => self.read_text(text),
             _ => Err(None),
         };
@@ -154,20 +194,23 @@ impl Kind {
                 Ok(Value::Text((*word).to_owned()))
             }
             Kind::MainFile => main_file(text).map(Value::Text).map_err(Some),
+            Kind::Module => module(text).map(Value::Text).map_err(Some),
             Kind::Folder => folder(text).map(Value::Text).map_err(|reason| Some(reason.to_owned())),
             Kind::Size { .. } => {
                 let bytes = parse_byte_size(text).map_err(|error| Some(error.to_string()))?;
                 self.size(Some(bytes)).ok_or(None)
             }
-            Kind::Time { .. } => {
+            Kind::TimeOrNever { .. } if text == "never" => Ok(Value::Idle(None)),
+            Kind::Time { .. } | Kind::TimeOrNever { .. } => {
                 let time = parse_duration(text).map_err(|error| Some(error.to_string()))?;
                 self.time(Some(time)).ok_or(None)
             }
             Kind::ListenAddress => parsed(text).map(Value::Listen),
             Kind::AdminAddress => parsed(text).map(Value::Admin),
+            Kind::PathPattern => parsed(text).map(Value::Path),
             Kind::Hosts if text == "auto" => Ok(Value::Hosts(Hosts::Auto)),
             Kind::Hosts | Kind::Version | Kind::Flag | Kind::Integer { .. } => Err(None),
-            Kind::Networks | Kind::Folders => Err(None),
+            Kind::Networks | Kind::Folders | Kind::HostPatterns | Kind::PathPatterns => Err(None),
         }
     }
 
@@ -177,9 +220,10 @@ impl Kind {
     }
 
     fn time(&self, time: Option<Duration>) -> Option<Value> {
-        let Kind::Time { min, max } = self else { return None };
+        let (Kind::Time { min, max } | Kind::TimeOrNever { min, max }) = self else { return None };
         let range = Duration::from_millis(*min)..=Duration::from_millis(*max);
-        time.filter(|time| range.contains(time)).map(Value::Time)
+        let time = time.filter(|time| range.contains(time))?;
+        Some(if matches!(self, Kind::Time { .. }) { Value::Time(time) } else { Value::Idle(Some(time)) })
     }
 
     /// The elements of an array, each of which stands in quotes.
@@ -198,7 +242,13 @@ impl Kind {
             let message = format!("`{name}` must hold {}, not {}", self.elements().0, found(item.get_ref()));
             Err(Misfit { message, help, span: Some(item.span()) })
         };
-        items.iter().map(element).collect()
+        let read = items.iter().map(element).collect::<Result<Vec<T>, _>>()?;
+        if read.len() > self.most() {
+            let (what, most, len) = (self.elements().0, self.most(), read.len());
+            let message = format!("`{name}` must hold at most {most} {what}, not {len}");
+            return Err(Misfit { message, help: None, span: None });
+        }
+        Ok(read)
     }
 
     fn misfit(&self, name: &str, value: &Spanned<DeValue<'_>>) -> Misfit {
@@ -221,7 +271,7 @@ impl Kind {
                 let fits = DeValue::parse(text).is_ok_and(|value| self.read(name, &value).is_ok());
                 fits.then(|| format!("without quotes: `{name} = {text}`"))
             }
-            (Kind::Time { .. }, DeValue::Float(seconds)) => {
+            (Kind::Time { .. } | Kind::TimeOrNever { .. }, DeValue::Float(seconds)) => {
                 let millis = seconds.as_str().parse::<f64>().ok()? * 1000.0;
                 (1.0..=1e9).contains(&millis).then(|| format!("write `{name} = \"{millis:.0} ms\"`"))
             }
@@ -236,7 +286,10 @@ impl Kind {
                 let text = plain_text(value)?;
                 words.contains(&text.as_str()).then(|| format!("put it in quotes: `{name} = \"{text}\"`"))
             }
-            (Kind::Networks | Kind::Folders, DeValue::String(text)) => {
+            (
+                Kind::Networks | Kind::Folders | Kind::HostPatterns | Kind::PathPatterns,
+                DeValue::String(text),
+            ) => {
                 let array = format!("[{text:?}]");
                 let fits =
                     |array: &str| DeValue::parse(array).is_ok_and(|array| self.read(name, &array).is_ok());
@@ -324,18 +377,26 @@ fn relative_path(text: &str) -> Result<String, &'static str> {
 }
 
 pub(crate) fn main_file(text: &str) -> Result<String, String> {
+    file_ending_in(&App::MAIN_ENDINGS, text, ("cannot be run", "can"))
+}
+
+fn module(text: &str) -> Result<String, String> {
+    file_ending_in(&App::MODULE_ENDINGS, text, ("are no JavaScript modules", "are"))
+}
+
+/// The path of a file whose name has one of these endings; `cannot` and `can` are what an error says of
+/// others and of these.
+fn file_ending_in(endings: &[&str], text: &str, (cannot, can): (&str, &str)) -> Result<String, String> {
     let path = relative_path(text)?;
     let name = path.rsplit('/').next().unwrap_or_default();
     // A name that is nothing but its ending is a hidden file without one.
     let ending = name.rfind('.').filter(|dot| *dot > 0).map(|dot| &name[dot..]);
     match ending {
-        Some(ending) if App::MAIN_ENDINGS.contains(&ending) => Ok(path),
-        Some(ending) => Err(format!(
-            "`{}` files cannot be run; {} can",
-            shortened(ending),
-            listed(&App::MAIN_ENDINGS, '`', "and")
-        )),
-        None => Err(format!("the file's name ends in {}", listed(&App::MAIN_ENDINGS, '`', "or"))),
+        Some(ending) if endings.contains(&ending) => Ok(path),
+        Some(ending) => {
+            Err(format!("`{}` files {cannot}; {} {can}", shortened(ending), listed(endings, '`', "and")))
+        }
+        None => Err(format!("the file's name ends in {}", listed(endings, '`', "or"))),
     }
 }
 

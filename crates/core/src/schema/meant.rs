@@ -11,6 +11,10 @@ impl Schema {
     pub(super) fn meant(&self, path: &str, name: &str, value: &DeValue<'_>) -> String {
         let meant = match value {
             DeValue::Table(inner) => self.meant_table(path, name, inner),
+            DeValue::Array(items) => match items.first().and_then(|item| item.get_ref().as_table()) {
+                Some(inner) => self.meant_table(path, name, inner),
+                None => self.meant_key(path, name),
+            },
             _ => self.meant_key(path, name),
         };
         meant.unwrap_or_else(|| self.allowed(path))
@@ -41,7 +45,8 @@ impl Schema {
             meant = headers(tables().filter(elsewhere));
         }
         if meant.is_empty() {
-            meant.extend(nearest(&full, tables().map(|table| table.path)).map(|near| format!("[{near}]")));
+            let near = nearest(&full, tables().map(|table| table.path));
+            meant.extend(near.and_then(|near| self.table(near)).map(Table::header));
         }
         if meant.is_empty() {
             // `[workers]` with `memory`, which stands elsewhere.
@@ -54,16 +59,32 @@ impl Schema {
     fn allowed(&self, path: &str) -> String {
         if let Some(table) = self.table(path) {
             let names: Vec<_> = table.listed().iter().map(|key| format!("`{}`", key.name)).collect();
-            return format!("[{path}] takes {}", names.join(", "));
+            return format!("{} takes {}", table.header(), names.join(", "));
         }
         let inside = |table: &&Table| path.is_empty() || table.path.starts_with(&format!("{path}."));
         format!("the tables are {}", headers(self.tables.iter().filter(inside)).join(", "))
     }
 }
 
-/// The key that somebody probably meant: one of a name alike, or else a limit that has this name elsewhere.
+/// What keys are called elsewhere, where no likeness leads to them, or to another one.
+const ALIASES: [(&str, &str); 7] = [
+    ("max_workers", "workers"),
+    ("domain", "hosts"),
+    ("domains", "hosts"),
+    ("server_name", "hosts"),
+    ("prefix", "paths"),
+    ("prefixes", "paths"),
+    ("pattern", "path"),
+];
+
+/// The key that somebody probably meant: one that has this name elsewhere, or one of a name alike, or else a
+/// limit that has this name elsewhere.
 fn nearest_key<'a>(word: &str, keys: impl Iterator<Item = &'a Key> + Clone) -> Option<&'a str> {
     let names = keys.map(|key| key.name);
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == word).map(|(_, key)| *key);
+    if let Some(name) = names.clone().find(|name| alias == Some(*name)) {
+        return Some(name);
+    }
     nearest(word, names.clone()).or_else(|| {
         let limit = Limit::known_as(word)?;
         names.into_iter().find(|name| *name == limit.key())
@@ -71,5 +92,5 @@ fn nearest_key<'a>(word: &str, keys: impl Iterator<Item = &'a Key> + Clone) -> O
 }
 
 fn headers<'a>(tables: impl Iterator<Item = &'a Table>) -> Vec<String> {
-    tables.map(|table| format!("[{}]", table.path)).collect()
+    tables.map(Table::header).collect()
 }

@@ -14,4 +14,4 @@ pub use json_schema::{host_schema, manifest_schema};
 pub(crate) use keys::{Fallback, HOST, Key, MANIFEST};
 pub(crate) use kind::{Kind, main_file, shortened};
 pub(crate) use validate::{Document, validate};
-pub(crate) use values::Values;
+pub(crate) use values::{Value, Values};

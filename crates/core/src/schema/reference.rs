@@ -7,17 +7,18 @@ use crate::{HostConfig, Manifest};
 
 const MANIFEST_PAGE: &str = include_str!("../../../../docs/manifest.md");
 const HOST_PAGE: &str = include_str!("../../../../docs/host-config.md");
+const ROUTING_PAGE: &str = include_str!("../../../../docs/routing.md");
 
 /// Every table with every key, in Markdown.
 fn reference(schema: &Schema) -> String {
     let mut page = String::new();
     for table in schema.tables {
-        writeln!(page, "### `[{}]`\n\n{}\n", table.path, table.doc).unwrap();
+        writeln!(page, "### `{}`\n\n{}\n", table.header(), table.doc).unwrap();
         match &table.keys {
             Keys::Variables => page.push_str(
                 "- **any name** of letters, digits and `_` that starts with no digit: text in quotes.\n",
             ),
-            Keys::Listed(keys) => {
+            Keys::Listed(keys) | Keys::Each(keys) => {
                 for key in *keys {
                     let otherwise = match key.fallback {
                         Fallback::Required => "Required".to_owned(),
@@ -56,11 +57,15 @@ fn the_host_configurations_page_names_every_key_with_its_default() {
 
 #[test]
 fn every_example_of_the_pages_is_right() {
-    let manifests = examples(MANIFEST_PAGE);
+    let manifests = [("docs/manifest.md", MANIFEST_PAGE), ("docs/routing.md", ROUTING_PAGE)];
     let hosts = examples(HOST_PAGE);
-    assert!(manifests.len() > 2 && hosts.len() > 2);
-    for example in manifests {
-        Manifest::parse(example, "docs/manifest.md", "app").unwrap_or_else(|e| panic!("{e}"));
+    assert!(hosts.len() > 2);
+    for (file, page) in manifests {
+        let examples = examples(page);
+        assert!(examples.len() > 2);
+        for example in examples {
+            Manifest::parse(example, file, "app").unwrap_or_else(|e| panic!("{e}"));
+        }
     }
     for example in hosts {
         HostConfig::parse(example, "docs/host-config.md").unwrap_or_else(|e| panic!("{e}"));

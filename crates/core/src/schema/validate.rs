@@ -25,7 +25,7 @@ pub(crate) fn validate(schema: &'static Schema, text: &str, file: &str) -> Docum
     let toml = syntax::parse(&source, &mut problems);
     let values = Values::new(schema, Written::new(source.clone()));
     let mut walk = Walk { schema, source: &source, certain: toml.certain, values, problems };
-    walk.table("", &toml.root);
+    walk.table("", None, &toml.root);
     Document { values: walk.values, problems: walk.problems }
 }
 
@@ -39,11 +39,11 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Goes through a table, the root being the one with an empty path.
-    fn table(&mut self, path: &str, table: &DeTable<'_>) {
+    /// Goes through a table, the root being the one with an empty path. Only a table that has keys is
+    /// described.
+    fn table(&mut self, path: &str, described: Option<&'static Table>, table: &DeTable<'_>) {
         let mut entries: Vec<_> = table.iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
-        let described = self.schema.table(path);
         for (key, value) in entries {
             // What a header's syntax error leaves behind has no true place.
             if key.span().start >= self.certain || value.span().start >= self.certain {
@@ -51,11 +51,11 @@ impl Walk<'_> {
             }
             let name = key.get_ref().as_ref();
             let inner = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-            match described {
-                Some(Table { keys: Keys::Variables, .. }) => self.variable(inner, key, value),
-                Some(table) if table.key(name).is_some() => self.value(inner, value),
+            match (described, described.and_then(|table| table.key(name))) {
+                (Some(Table { keys: Keys::Variables, .. }), _) => self.variable(inner, key, value),
+                (_, Some(known)) => self.read(inner, known.name, &known.kind, value),
                 _ if self.is_table(&inner) => self.inner_table(inner, key, value),
-                _ => self.unknown(path, key, value),
+                _ => self.unknown(described.map_or(path, |table| table.path), key, value),
             }
         }
     }
@@ -69,6 +69,10 @@ impl Walk<'_> {
     }
 
     fn inner_table(&mut self, path: String, key: &Spanned<impl AsRef<str>>, value: &Spanned<DeValue<'_>>) {
+        let described = self.schema.table(&path);
+        if let Some(described @ Table { keys: Keys::Each(_), .. }) = described {
+            return self.array_of_tables(path, described, key, value);
+        }
         let DeValue::Table(table) = value.get_ref() else {
             let header = self.header(&path);
             let (what, help) = match value.get_ref() {
@@ -85,14 +89,56 @@ impl Walk<'_> {
             return;
         };
         self.values.written.insert(path.clone(), key.span());
-        self.table(&path, table);
+        self.table(&path, described, table);
+        if let Some(described) = described {
+            self.required(described, table, &key.span());
+        }
+    }
+
+    fn array_of_tables(
+        &mut self,
+        path: String,
+        described: &'static Table,
+        key: &Spanned<impl AsRef<str>>,
+        value: &Spanned<DeValue<'_>>,
+    ) {
+        let header = described.header();
+        let on_its_own = format!("write `{header}` on a line of its own, and its keys below it");
+        let DeValue::Array(items) = value.get_ref() else {
+            let message = format!("`{path}` is an array of tables, not {}", found(value.get_ref()));
+            let help = match value.get_ref() {
+                DeValue::Table(_) => format!("write `{header}`, in double brackets, for each of them"),
+                _ => on_its_own,
+            };
+            self.problem(&key.span(), message, Some(help));
+            return;
+        };
+        self.values.written.insert(path.clone(), key.span());
+        let certain = self.certain;
+        for (place, item) in items.iter().enumerate().filter(|(_, item)| item.span().start < certain) {
+            let DeValue::Table(table) = item.get_ref() else {
+                let message = format!("`{path}` must hold tables, not {}", found(item.get_ref()));
+                self.problem(&item.span(), message, Some(on_its_own.clone()));
+                continue;
+            };
+            let inner = format!("{path}[{place}]");
+            self.values.written.insert(inner.clone(), item.span());
+            self.table(&inner, Some(described), table);
+            self.required(described, table, &item.span());
+        }
+    }
+
+    /// Tells which keys a table, at `span`, lacks.
+    fn required(&mut self, described: &Table, table: &DeTable<'_>, span: &Range<usize>) {
         // Behind a syntax error, the missing key may just not have been understood.
-        let Some(described) = self.schema.table(&path).filter(|_| self.certain == usize::MAX) else { return };
+        if self.certain != usize::MAX {
+            return;
+        }
         for missing in described.listed().iter().filter(|key| matches!(key.fallback, Fallback::Required)) {
             if !table.keys().any(|key| key.get_ref() == missing.name) {
-                let message = format!("[{path}] needs the key `{}`", missing.name);
+                let message = format!("{} needs the key `{}`", described.header(), missing.name);
                 let help = format!("`{}` must be {}", missing.name, missing.kind.expected());
-                self.problem(&key.span(), message, Some(help));
+                self.problem(span, message, Some(help));
             }
         }
     }
@@ -100,12 +146,7 @@ impl Walk<'_> {
     /// A header to write for the path, which may be of the first part of a table's name only.
     fn header(&self, path: &str) -> String {
         let table = self.schema.tables.iter().find(|table| table.path.starts_with(path));
-        format!("[{}]", table.map_or(path, |table| table.path))
-    }
-
-    fn value(&mut self, path: String, value: &Spanned<DeValue<'_>>) {
-        let Some(key) = self.schema.key(&path) else { return };
-        self.read(path, key.name, &key.kind, value);
+        table.map_or_else(|| format!("[{path}]"), Table::header)
     }
 
     fn variable(&mut self, path: String, key: &Spanned<impl AsRef<str>>, value: &Spanned<DeValue<'_>>) {
@@ -137,13 +178,19 @@ impl Walk<'_> {
 
     fn unknown(&mut self, path: &str, key: &Spanned<impl AsRef<str>>, value: &Spanned<DeValue<'_>>) {
         let name = key.get_ref().as_ref();
-        let is_table = value.get_ref().is_table();
+        let is_tables = |items: &[Spanned<DeValue<'_>>]| items.iter().all(|item| item.get_ref().is_table());
         let shown = shortened(name);
-        let message = match (path, is_table) {
-            ("", true) => format!("unknown table [{shown}]"),
-            ("", false) => format!("unknown key `{shown}` outside of any table"),
-            (_, true) => format!("unknown table [{path}.{shown}]"),
-            (_, false) => format!("unknown key `{shown}` in [{path}]"),
+        let full = if path.is_empty() { shown.clone() } else { format!("{path}.{shown}") };
+        let message = match value.get_ref() {
+            DeValue::Table(_) => format!("unknown table [{full}]"),
+            DeValue::Array(items) if !items.is_empty() && is_tables(items) => {
+                format!("unknown table [[{full}]]")
+            }
+            _ if path.is_empty() => format!("unknown key `{shown}` outside of any table"),
+            _ => {
+                let header = self.schema.table(path).map_or_else(|| format!("[{path}]"), Table::header);
+                format!("unknown key `{shown}` in {header}")
+            }
         };
         // The help is sought only for problems that are kept: it costs more than all else about a key.
         let Self { schema, source, certain, problems, .. } = self;

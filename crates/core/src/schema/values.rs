@@ -5,7 +5,9 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::keys::{Fallback, Schema};
-use crate::{AdminAddress, AppName, GrantedFolder, Hosts, IpNet, ListenAddress, Written};
+use crate::{
+    AdminAddress, AppName, GrantedFolder, HostPattern, Hosts, IpNet, ListenAddress, PathPattern, Written,
+};
 
 /// A value, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,11 +19,16 @@ pub(crate) enum Value {
     /// In bytes.
     Size(u64),
     Time(Duration),
+    /// `None` is never.
+    Idle(Option<Duration>),
     Listen(ListenAddress),
     Admin(AdminAddress),
     Networks(Vec<IpNet>),
     Folders(Vec<GrantedFolder>),
     Hosts(Hosts),
+    HostPatterns(Vec<HostPattern>),
+    PathPatterns(Vec<PathPattern>),
+    Path(PathPattern),
 }
 
 /// What a file sets. Each getter gives the key's default where the file does not set it, and `None` where
@@ -49,6 +56,21 @@ impl Values {
             Some((name.to_owned(), text.clone()))
         };
         self.set.iter().filter_map(variable).collect()
+    }
+
+    /// What each table of the array `[[array]]` sets, in order: its keys with their values.
+    pub(crate) fn each(&self, array: &str) -> impl Iterator<Item = Vec<(&str, &Value)>> {
+        // The keys of one table stand side by side, because it is read as a whole.
+        fn parts((path, _): &(String, Value)) -> (&str, &str) {
+            path.rsplit_once('.').unwrap_or(("", path))
+        }
+        let tables = self.set.chunk_by(|a, b| parts(a).0 == parts(b).0);
+        let within = move |table: &&[(String, Value)]| {
+            table
+                .first()
+                .is_some_and(|set| parts(set).0.strip_prefix(array).is_some_and(|rest| rest.starts_with('[')))
+        };
+        tables.filter(within).map(|table| table.iter().map(|set| (parts(set).1, &set.1)).collect())
     }
 
     fn get(&self, path: &str) -> Option<Value> {
@@ -86,6 +108,9 @@ getters! {
     networks: Networks -> Vec<IpNet>;
     folders: Folders -> Vec<GrantedFolder>;
     hosts: Hosts -> Hosts;
+    idle: Idle -> Option<Duration>;
+    host_patterns: HostPatterns -> Vec<HostPattern>;
+    path_patterns: PathPatterns -> Vec<PathPattern>;
 }
 
 impl Values {
