@@ -53,7 +53,8 @@ export default {
     const { pathname, searchParams } = new URL(request.url);
     ctx.waitUntil(events(request));
     const address: string | null = ctx.client.address;
-    console.log(pathname, address, ctx.requestId, navigator.userAgent);
+    const user: string | undefined = ctx.params["id"];
+    console.log(pathname, address, user, ctx.requestId, navigator.userAgent);
     console.table([{ a: 1 }], ["a"]);
     if (pathname === "/wasm") return wasm();
     for (const [name, value] of request.headers) console.log(name, value);

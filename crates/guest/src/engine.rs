@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::LocalBoxFuture;
-use nexus_core::{App, Limit};
+use nexus_core::{App, Limit, Limits};
 
 use crate::{Request, Responder, Services};
 
@@ -17,6 +17,18 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Whether this engine runs an app whose main file is `main`.
     fn runs(&self, main: &str) -> bool;
+
+    /// Whether there is anything to [prepare](Engine::prepare).
+    fn prepares(&self) -> bool {
+        false
+    }
+
+    /// Makes ready on the current thread what the next load on it needs, as far as that does not depend on the app beyond
+    /// its limits.
+    fn prepare(&self, _limits: &Limits) {}
+
+    /// Gives up what was made ready on the current thread.
+    fn discard(&self) {}
 
     /// Loads and evaluates the app on the current thread, which is to be its worker's and runs an event
     /// loop. The guest never leaves that thread.

@@ -19,9 +19,9 @@ use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
 use self::readiness::Readiness;
-use crate::crew::{Entry, Registry};
+use crate::crew::Registry;
 use crate::http::{
-    Call, CallOwner, Listener, Outcome, Refused, Server, ServerConfig, Service, Shutdown, serve,
+    Call, CallOwner, Inbox, Listener, Outcome, Refused, Server, ServerConfig, Service, Shutdown, serve,
 };
 use crate::listen::Bound;
 use crate::log::Logger;
@@ -126,6 +126,7 @@ async fn answer_anybody(
         shutdown,
         open: shared.connections.clone(),
         connections: Arc::default(),
+        inbox: Inbox::new(),
         service: Rc::new(AdminService { shared, last_id: Cell::new(0) }),
     };
     serve(Listener::of(socket), server).await
@@ -142,7 +143,7 @@ impl Shared {
 
     /// Of this host's apps alone.
     fn readiness(&self) -> Readiness {
-        let starting = self.registry.entries.iter().filter(|entry| entry.outcome.get().is_none()).count();
+        let starting = self.registry.all().iter().filter(|entry| entry.outcome.get().is_none()).count();
         match starting {
             _ if self.stopping.load(Ordering::Relaxed) => Readiness::Stopping,
             0 => Readiness::Ready,
@@ -164,13 +165,14 @@ impl Shared {
     async fn page(&self) -> String {
         let registry = &self.registry;
         let mut reports = Vec::new();
-        for worker in registry.entries.iter().flat_map(Entry::workers) {
+        let entries = registry.all();
+        for worker in entries.iter().flat_map(|entry| entry.workers()) {
             let (done, report) = oneshot::channel();
             worker.command(Control::Report(done));
             reports.push(report);
         }
         let _ = tokio::time::timeout(REPORT_WAIT, join_all(reports)).await;
-        let apps: Vec<AppSum> = registry.entries.iter().map(Entry::sum).collect();
+        let apps: Vec<AppSum> = entries.iter().map(|entry| entry.sum()).collect();
         let (watchdog, ledger) = (&registry.watchdog, registry.watchdog.ledger());
         let host = HostSum {
             budget: ledger.budget(),

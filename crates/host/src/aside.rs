@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
 use crate::http::{
-    Call, CallOwner, Listener, Outcome, Refused, Server, ServerConfig, Service, Shutdown, serve,
+    Call, CallOwner, Inbox, Listener, Outcome, Refused, Server, ServerConfig, Service, Shutdown, serve,
 };
 use crate::listen::Bound;
 use crate::log::Logger;
@@ -49,6 +49,7 @@ async fn answer(sockets: Vec<Arc<Bound>>, logger: Logger, ended: oneshot::Receiv
             shutdown: shutdown.clone(),
             open: Arc::new(AtomicUsize::new(0)),
             connections: Arc::default(),
+            inbox: Inbox::new(),
         };
         serve(Listener::of(socket), server)
     });

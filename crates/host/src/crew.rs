@@ -1,155 +1,85 @@
-//! The workers of each app: who serves, who takes over, who drains, who is lost.
+//! The workers of each app: who serves, who takes over, who helps, who drains, who is lost.
 //!
 //! ```text
-//!            Full, Slow: a fresh one starts      Serving: the fresh one serves
-//! serving ───────────────────────────────► both ───────────────────────────────► the old one drains, ends
-//!    │
-//!    └─ Lost: its thread never comes back ─► a successor starts, after a while if that happens often
+//!            Full, Slow, a new version: a fresh one starts    Serving: the fresh one serves
+//! serving ───────────────────────────────────────► both ───────────────────────────────► the old one drains, ends
+//!    │  │ │
+//!    │  │ └─ Saturated: another one helps, up to `workers`; Spare: the youngest drains
+//!    │  └─── Idle: it drains; the last leaves the app asleep ─── Wanted: somebody connects, one starts
+//!    └────── Lost: its thread never comes back ─► a successor starts, after a while if that happens often
 //! ```
 //!
-//! All workers of an app accept from the same socket, so no connection is refused meanwhile. At most one of them drains
-//! at a time.
+//! All workers of an app accept from the same socket, so no connection is refused meanwhile. A worker that drains leaves
+//! its open connections to one that serves, or to the app's lot where there is none (see [`lot`]).
 
+mod entry;
 mod losses;
+mod lot;
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use nexus_core::App;
 use nexus_guest::{Level, Stop};
 use tokio::sync::{mpsc, oneshot};
 
-use self::losses::Losses;
+use self::entry::{Asleep, Crew, Member, Role};
+pub(crate) use self::entry::{Change, Entry, Refused};
 use crate::host::Told;
-use crate::listen::Bound;
 use crate::log::Logger;
-use crate::metrics::{AppStats, AppSum, Replaced};
+use crate::metrics::Replaced;
 use crate::seat::Seat;
 use crate::watchdog::Watchdog;
-use crate::worker::{self, Birth, Control, Event, Start, Worker};
+use crate::worker::{self, Birth, Control, Event, Start};
 
 /// A worker is not replaced for its memory before it has served for so long: what fills at once would fill again.
 const MIN_SERVICE: Duration = Duration::from_millis(250);
-/// After one that was to take over could not be loaded, the next attempt waits this long.
+/// After one that was to take over or to help could not be loaded, the next attempt waits this long.
 const NO_RELIEF: Duration = Duration::from_secs(30);
 /// After a thread could not be had, the next attempt waits this long.
 const NO_THREAD: Duration = Duration::from_secs(1);
-
-/// An app and all that serves it.
-pub(crate) struct Entry {
-    pub(crate) app: Arc<App>,
-    /// Set once the app is served, or has failed.
-    pub(crate) outcome: OnceLock<Result<Duration, String>>,
-    start: Arc<Start>,
-    /// The app's place among those that were found.
-    place: usize,
-    crew: Mutex<Crew>,
-}
-
-#[derive(Default)]
-struct Crew {
-    members: Vec<Member>,
-    /// What those counted that are gone.
-    past: AppStats,
-    losses: Losses,
-    is_stopping: bool,
-}
-
-struct Member {
-    worker: Arc<Worker>,
-    role: Role,
-    /// From when on it may be replaced for its memory.
-    may_be_relieved: Instant,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    /// It loads the app.
-    Coming,
-    Serving,
-    Draining,
-}
-
-impl Crew {
-    fn has(&self, role: Role) -> bool {
-        self.members.iter().any(|member| member.role == role)
-    }
-
-    fn find(&mut self, number: u32) -> Option<&mut Member> {
-        self.members.iter_mut().find(|member| member.worker.number == number)
-    }
-
-    /// The worker is gone: what it counted is kept.
-    fn remove(&mut self, number: u32) -> Option<Member> {
-        let at = self.members.iter().position(|member| member.worker.number == number)?;
-        let member = self.members.swap_remove(at);
-        self.past.absorb(&member.worker.stats, &member.worker.figures);
-        Some(member)
-    }
-}
-
-impl Entry {
-    pub(crate) fn new(start: Arc<Start>, place: usize) -> Self {
-        Self { app: start.app.clone(), outcome: OnceLock::new(), start, place, crew: Mutex::default() }
-    }
-
-    fn crew(&self) -> MutexGuard<'_, Crew> {
-        // Each change leaves it whole.
-        self.crew.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The app's listening socket.
-    pub(crate) fn socket(&self) -> &Bound {
-        &self.start.socket
-    }
-
-    /// Where the app is served.
-    pub(crate) fn url(&self) -> String {
-        self.start.socket.url()
-    }
-
-    /// All workers that are not lost.
-    pub(crate) fn workers(&self) -> Vec<Arc<Worker>> {
-        self.crew().members.iter().map(|member| member.worker.clone()).collect()
-    }
-
-    /// All that was counted for the app.
-    pub(crate) fn sum(&self) -> AppSum {
-        let crew = self.crew();
-        let mut sum = AppSum::new(self.app.name().as_str());
-        sum.intervened(&self.start.interventions);
-        sum.add_past(&crew.past);
-        for member in &crew.members {
-            let worker = &member.worker;
-            let connections = worker.connections.load(Ordering::Relaxed);
-            sum.add(&worker.stats, &worker.figures, connections, worker.watch.memory());
-            match member.role {
-                Role::Coming => {}
-                Role::Serving => sum.serving(),
-                Role::Draining => sum.draining(),
-            }
-        }
-        sum
-    }
-}
+/// So many workers of an app may drain before a further version waits.
+const MAX_DRAINING: usize = 6;
+/// A worker that helps is let go so long after the last change at the soonest.
+const STEADY: Duration = Duration::from_secs(10);
 
 /// The registry of all apps that got as far as a worker.
 pub(crate) struct Registry {
-    pub(crate) entries: Vec<Entry>,
+    entries: RwLock<BTreeMap<usize, Arc<Entry>>>,
     pub(crate) watchdog: Arc<Watchdog>,
     seat: Seat,
     /// Whether another host serves on the same sockets until this one takes over.
     is_second: AtomicBool,
+    /// Whether apps that could not be loaded may be loaded later, in another version.
+    keeps_failed: bool,
     last_number: AtomicU32,
     logger: Logger,
 }
 
 impl Registry {
-    pub(crate) fn new(watchdog: Arc<Watchdog>, seat: Seat, logger: Logger) -> Self {
+    /// A registry without apps. If it `keeps_failed`, apps that cannot be loaded answer 503 until a version comes that
+    /// can.
+    pub(crate) fn new(watchdog: Arc<Watchdog>, seat: Seat, keeps_failed: bool, logger: Logger) -> Self {
         let is_second = AtomicBool::new(seat.takes_over);
-        Self { entries: Vec::new(), watchdog, seat, is_second, last_number: AtomicU32::new(0), logger }
+        let (entries, last_number) = (RwLock::default(), AtomicU32::new(0));
+        Self { entries, watchdog, seat, is_second, keeps_failed, last_number, logger }
+    }
+
+    /// Adds an app.
+    pub(crate) fn add(&self, entry: Arc<Entry>) {
+        self.entries.write().unwrap_or_else(PoisonError::into_inner).insert(entry.index, entry);
+    }
+
+    /// The app of this index.
+    pub(crate) fn entry(&self, index: usize) -> Option<Arc<Entry>> {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).get(&index).cloned()
+    }
+
+    /// All apps, in the order in which they came.
+    pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// No other host serves on the same sockets any more.
@@ -162,27 +92,51 @@ impl Registry {
     /// # Errors
     /// When the system gives no thread.
     pub(crate) fn start_first(&self, entry: &Entry) -> std::io::Result<()> {
-        self.start_worker(entry, &mut entry.crew(), Birth::First)
+        self.start_worker(entry, &mut entry.crew(), Birth::First).map(drop)
     }
 
-    fn start_worker(&self, entry: &Entry, crew: &mut Crew, birth: Birth) -> std::io::Result<()> {
+    fn start_worker<'a>(
+        &self,
+        entry: &Entry,
+        crew: &'a mut Crew,
+        birth: Birth,
+    ) -> std::io::Result<&'a mut Member> {
+        self.start_version(entry, crew, birth, entry.start())
+    }
+
+    fn start_version<'a>(
+        &self,
+        entry: &Entry,
+        crew: &'a mut Crew,
+        birth: Birth,
+        start: Arc<Start>,
+    ) -> std::io::Result<&'a mut Member> {
         let number = self.last_number.fetch_add(1, Ordering::Relaxed) + 1;
         let watch = Arc::new(self.seat.watch(entry.place));
-        let worker = worker::start(&entry.start, number, birth, watch)?;
-        crew.members.push(Member { worker, role: Role::Coming, may_be_relieved: Instant::now() });
-        Ok(())
+        let worker = worker::start(&start, number, birth, watch)?;
+        let role = Role::Coming;
+        let may_be_relieved = Instant::now();
+        crew.wakes();
+        crew.members.push(Member { worker, role, start, relieves: None, done: None, may_be_relieved });
+        let last = crew.members.len() - 1;
+        Ok(&mut crew.members[last])
     }
 
     /// Has all workers end; gives for each who resolves once it has, or is lost.
     pub(crate) fn stop(&self, control: impl Fn() -> Control) -> Vec<oneshot::Receiver<()>> {
         let mut over = Vec::new();
-        for entry in &self.entries {
+        for entry in self.all() {
             let mut crew = entry.crew();
             crew.is_stopping = true;
+            crew.wakes();
+            crew.next = None;
             for member in &crew.members {
+                member.worker.inbox.close();
                 member.worker.command(control());
                 over.extend(member.worker.when_over());
             }
+            drop(crew);
+            entry.lot().close();
         }
         over
     }
@@ -204,38 +158,33 @@ impl Registry {
 
     fn act(&self, event: Event, told: &mpsc::UnboundedSender<Told>, is_spent: &mut bool) {
         let app = event.app();
-        let Some(entry) = self.entries.get(app) else { return };
+        let Some(entry) = self.entry(app) else { return };
+        let entry = &*entry;
         match event {
             Event::Serving { worker, took, .. } => {
                 self.serves(entry, worker);
-                self.outcome(entry, app, Ok(took), told);
+                self.outcome(entry, Ok(took), told);
             }
             Event::Full { worker, .. } => self.replace(entry, worker, Replaced::Memory),
             Event::Slow { worker, .. } => self.replace(entry, worker, Replaced::Slow),
+            Event::Idle { worker, pressed, .. } => self.idle(entry, worker, pressed),
+            Event::Wanted { .. } => self.wanted(entry),
+            Event::Saturated { .. } => self.help(entry),
+            Event::Spare { worker, .. } => self.spare(entry, worker),
             Event::Lost { worker, stop, .. } => {
                 if let Some(why) = self.lost(entry, worker, &stop) {
                     spent(why, told, is_spent);
                 }
                 if entry.outcome.get().is_none() {
-                    self.outcome(entry, app, Err(stop.detail), told);
+                    self.outcome(entry, Err(stop.detail), told);
                 }
                 self.ensure(entry);
             }
             Event::Spent { why, .. } => spent(why, told, is_spent),
             Event::Ended { worker, error, .. } => {
-                let mut crew = entry.crew();
-                let _ = crew.remove(worker);
-                if error.is_some() {
-                    let next = Instant::now() + NO_RELIEF;
-                    crew.members.iter_mut().for_each(|member| member.may_be_relieved = next);
-                }
-                drop(crew);
+                self.ended(entry, worker, error.as_deref());
                 if let Some(error) = error {
-                    if entry.outcome.get().is_some() {
-                        let message = format!("the fresh worker cannot take over: {error}");
-                        self.tell(entry, Level::Error, message);
-                    }
-                    self.outcome(entry, app, Err(error), told);
+                    self.outcome(entry, Err(error), told);
                 }
                 self.ensure(entry);
             }
@@ -244,54 +193,186 @@ impl Registry {
     }
 
     /// The first outcome of an app counts.
-    fn outcome(
-        &self,
-        entry: &Entry,
-        app: usize,
-        outcome: Result<Duration, String>,
-        told: &mpsc::UnboundedSender<Told>,
-    ) {
+    fn outcome(&self, entry: &Entry, outcome: Result<Duration, String>, told: &mpsc::UnboundedSender<Told>) {
         let has_failed = outcome.is_err();
         if entry.outcome.set(outcome).is_ok() {
-            if has_failed && !self.is_second.load(Ordering::Relaxed) {
+            let is_own = entry.mail().is_none();
+            if has_failed && is_own && !self.keeps_failed && !self.is_second.load(Ordering::Relaxed) {
                 // Nobody will accept from it any more.
-                self.seat.sockets().close_one(&entry.start.socket);
+                self.seat.sockets().close_one(&entry.socket());
             }
-            let _ = told.send(Told::App(app));
+            let _ = told.send(Told::App(entry.index));
         }
     }
 
-    /// A worker serves: the one before it drains.
+    /// A worker serves: those drain that it takes over from.
     fn serves(&self, entry: &Entry, number: u32) {
         let mut crew = entry.crew();
-        if crew.is_stopping || crew.find(number).is_none() {
+        let crew = &mut *crew;
+        let Some(member) = crew.find(number).filter(|member| member.role == Role::Coming) else { return };
+        member.role = Role::Serving;
+        member.may_be_relieved = Instant::now() + MIN_SERVICE;
+        let (birth, inbox) = (member.worker.birth, member.worker.inbox.clone());
+        let (relieves, done, start) = (member.relieves, member.done.take(), member.start.clone());
+        if crew.is_stopping {
             return;
         }
-        for member in &mut crew.members {
-            if member.worker.number == number {
-                member.role = Role::Serving;
-                member.may_be_relieved = Instant::now() + MIN_SERVICE;
-            } else if member.role == Role::Serving {
-                member.role = Role::Draining;
-                member.worker.command(Control::Retire);
+        if birth == Birth::Version {
+            entry.runs(start);
+        }
+        let others = crew.members.iter().filter(|member| {
+            let other = member.worker.number;
+            // One that is about to serve is older: whoever serves last is to go on.
+            let goes = birth == Birth::Version || relieves == Some(other);
+            other != number && member.role == Role::Serving && goes
+        });
+        let others: Vec<u32> = others.map(|member| member.worker.number).collect();
+        for other in others {
+            crew.retire(other, &inbox);
+        }
+        if birth == Birth::Extra {
+            self.share(crew, number);
+        }
+        crew.scaled = Some(Instant::now());
+        for moving in entry.lot().take_ready() {
+            inbox.put(moving);
+        }
+        if let Some(done) = done {
+            // Whoever asked may have gone.
+            let _ = done.send(Ok(()));
+        }
+        self.keep_some(entry, crew);
+        self.start_next(entry, crew);
+    }
+
+    /// A part of the open connections goes to a worker that came to help.
+    fn share(&self, crew: &Crew, number: u32) {
+        let serving = crew.count(Role::Serving).max(2);
+        let Some(helper) = crew.members.iter().find(|member| member.worker.number == number) else { return };
+        for member in &crew.members {
+            if member.role == Role::Serving && member.worker.number != number {
+                let count = member.worker.connections.load(Ordering::Relaxed) / serving;
+                member.worker.command(Control::Share(helper.worker.inbox.clone(), count));
             }
+        }
+    }
+
+    /// Starts a worker more if there are fewer than the app is always to have.
+    fn keep_some(&self, entry: &Entry, crew: &mut Crew) {
+        let serving = crew.count(Role::Serving);
+        if serving > 0 && serving < entry.scale().min_workers && !crew.has(Role::Coming) {
+            self.start_extra(entry, crew);
+        }
+    }
+
+    fn start_extra(&self, entry: &Entry, crew: &mut Crew) {
+        let now = Instant::now();
+        if crew.no_help_before.is_some_and(|time| now < time) {
+            return;
+        }
+        if let Err(error) = self.start_worker(entry, crew, Birth::Extra) {
+            crew.no_help_before = Some(now + NO_RELIEF);
+            self.tell(entry, Level::Error, format!("cannot start a worker's thread: {error}"));
+        }
+    }
+
+    /// A worker has more to do than it can: another one helps.
+    fn help(&self, entry: &Entry) {
+        let mut crew = entry.crew();
+        let most = entry.scale().workers;
+        if crew.is_stopping || crew.has(Role::Coming) || crew.count(Role::Serving) >= most {
+            return;
+        }
+        if crew.has(Role::Serving) {
+            self.start_extra(entry, &mut crew);
+        }
+    }
+
+    /// A worker has little to do: the youngest one goes.
+    fn spare(&self, entry: &Entry, number: u32) {
+        let mut crew = entry.crew();
+        let least = entry.scale().min_workers.max(1);
+        let is_steady = crew.scaled.is_none_or(|time| time.elapsed() >= STEADY);
+        if crew.is_stopping || !is_steady || crew.has(Role::Coming) || crew.count(Role::Serving) <= least {
+            return;
+        }
+        let youngest = crew.youngest_but(0).map(|member| member.worker.number);
+        let Some(youngest) = youngest.filter(|_| crew.find(number).is_some()) else { return };
+        let Some(other) = crew.youngest_but(youngest).map(|member| member.worker.inbox.clone()) else {
+            return;
+        };
+        crew.retire(youngest, &other);
+        crew.scaled = Some(Instant::now());
+    }
+
+    /// A worker had no request for the app's `idle` time, or shortly if the process is short of memory: it goes.
+    fn idle(&self, entry: &Entry, number: u32, pressed: bool) {
+        let mut crew = entry.crew();
+        let crew = &mut *crew;
+        let is_serving = crew.find(number).is_some_and(|member| member.role == Role::Serving);
+        if crew.is_stopping || !is_serving {
+            return;
+        }
+        let serving = crew.count(Role::Serving);
+        let has_mail = entry.mail().is_some_and(|mail| mail.has_some());
+        let is_asked_for = crew.has(Role::Coming) || entry.lot().has_ready() || has_mail;
+        if serving <= entry.scale().min_workers || is_asked_for {
+            if pressed && let Some(member) = crew.find(number) {
+                member.worker.command(Control::Yield { even_if_busy: false });
+            }
+            return;
+        }
+        let to = crew.youngest_but(number).map(|member| member.worker.inbox.clone());
+        crew.retire(number, to.as_ref().unwrap_or_else(|| entry.lot_inbox()));
+        if to.is_none() {
+            self.falls_asleep(entry, crew);
+        }
+    }
+
+    /// The app has no worker from now on, until somebody connects.
+    fn falls_asleep(&self, entry: &Entry, crew: &mut Crew) {
+        let start = entry.start();
+        let watcher = start.mail.is_none().then(|| {
+            let (socket, events, app) = (start.socket.clone(), start.events.clone(), entry.index);
+            let watcher = tokio::spawn(async move {
+                lot::somebody(socket).await;
+                let _ = events.send(Event::Wanted { app });
+            });
+            watcher.abort_handle()
+        });
+        crew.asleep = Some(Asleep(watcher));
+        start.interventions.slept();
+    }
+
+    /// Somebody connects to an app that has no worker, or one of its connections sends a request.
+    fn wanted(&self, entry: &Entry) {
+        let mut crew = entry.crew();
+        if crew.is_stopping {
+            return;
+        }
+        if let Some(serving) = crew.youngest_but(0).map(|member| member.worker.inbox.clone()) {
+            entry.lot().take_ready().into_iter().for_each(|moving| serving.put(moving));
+        } else if !crew.has(Role::Coming) {
+            crew.wakes();
+            self.succeed(entry, &mut crew, Duration::ZERO);
         }
     }
 
     /// A fresh worker is to take over from this one.
     fn replace(&self, entry: &Entry, number: u32, why: Replaced) {
         let mut crew = entry.crew();
-        if crew.is_stopping || crew.has(Role::Coming) || crew.has(Role::Draining) {
+        if crew.is_stopping || crew.has(Role::Coming) || crew.count(Role::Draining) >= MAX_DRAINING {
             return;
         }
-        let Some(member) = crew.find(number) else { return };
+        let Some(member) = crew.find(number).filter(|member| member.role == Role::Serving) else { return };
         if why == Replaced::Memory && Instant::now() < member.may_be_relieved {
             return;
         }
         let held = member.worker.watch.memory() >> 20;
         match self.start_worker(entry, &mut crew, Birth::Relief) {
-            Ok(()) => {
-                entry.start.interventions.replaced(why);
+            Ok(relief) => {
+                relief.relieves = Some(number);
+                entry.start().interventions.replaced(why);
                 let message = match why {
                     Replaced::Memory => format!("a fresh worker takes over: this one holds {held} MB"),
                     _ => "a fresh worker takes over: the thread of this one has to stay slow".to_owned(),
@@ -302,14 +383,84 @@ impl Registry {
         }
     }
 
+    /// This version of the app is to take the place of the one that serves, as soon as it is loaded. Until then, and if
+    /// it cannot be, all stays as it is. Of several the last one counts. Gives who is told how it went.
+    pub(crate) fn change(&self, entry: &Entry, change: Change) -> oneshot::Receiver<Result<(), Refused>> {
+        let (done, outcome) = oneshot::channel();
+        let Change { app, engine, env } = change;
+        let start = Arc::new(Start { app, engine, env, ..(*entry.start()).clone() });
+        let mut crew = entry.crew();
+        if crew.is_stopping {
+            let _ = done.send(Err("the host stops".to_owned().into()));
+            return outcome;
+        }
+        if let Some((_, done)) = crew.next.take() {
+            let _ = done.send(Err(Refused::Superseded));
+        }
+        for member in &mut crew.members {
+            if member.role == Role::Coming && member.worker.birth != Birth::First {
+                if let Some(done) = member.done.take() {
+                    let _ = done.send(Err(Refused::Superseded));
+                }
+                member.role = Role::Draining;
+                member.worker.command(Control::Stop);
+            }
+        }
+        crew.next = Some((start, done));
+        self.start_next(entry, &mut crew);
+        outcome
+    }
+
+    /// Starts the version that waits, if it may.
+    fn start_next(&self, entry: &Entry, crew: &mut Crew) {
+        if crew.count(Role::Draining) >= MAX_DRAINING || crew.has(Role::Coming) {
+            return;
+        }
+        let Some((start, done)) = crew.next.take() else { return };
+        match self.start_version(entry, crew, Birth::Version, start) {
+            Ok(member) => member.done = Some(done),
+            Err(error) => {
+                let _ = done.send(Err(format!("cannot start a worker's thread: {error}").into()));
+            }
+        }
+    }
+
+    /// A worker has ended.
+    fn ended(&self, entry: &Entry, number: u32, error: Option<&str>) {
+        let mut crew = entry.crew();
+        let member = crew.remove(number, entry.lot_inbox());
+        if let Some(error) = error {
+            let next = Instant::now() + NO_RELIEF;
+            crew.no_help_before = Some(next);
+            crew.members.iter_mut().for_each(|member| member.may_be_relieved = next);
+            match member.and_then(|member| member.done) {
+                // Who asked for it tells.
+                Some(done) => {
+                    let _ = done.send(Err(error.to_owned().into()));
+                }
+                None if entry.outcome.get().is_some() => {
+                    let message = format!("the fresh worker cannot take over: {error}");
+                    self.tell(entry, Level::Error, message);
+                }
+                None => {}
+            }
+        }
+        if !crew.is_stopping {
+            self.start_next(entry, &mut crew);
+        }
+    }
+
     /// A worker is lost. Gives why the process is to be replaced, if it is.
     fn lost(&self, entry: &Entry, number: u32, stop: &Stop) -> Option<String> {
         let mut crew = entry.crew();
-        let member = crew.remove(number)?;
+        let member = crew.remove(number, entry.lot_inbox())?;
         crew.past.stopped(stop.reason);
         drop(crew);
+        if let Some(done) = member.done {
+            let _ = done.send(Err(stop.detail.clone().into()));
+        }
         let held = member.worker.watch.memory();
-        entry.start.interventions.lost(held);
+        entry.start().interventions.lost(held);
         let message = format!("a worker's thread is lost, with {} MB: {}", held >> 20, stop.detail);
         self.tell(entry, Level::Error, message);
         self.watchdog.ledger().lose(held)
@@ -318,27 +469,38 @@ impl Registry {
     /// Starts a worker for an app that has none any more, and should have one.
     fn ensure(&self, entry: &Entry) {
         let mut crew = entry.crew();
-        let should = !crew.is_stopping && matches!(entry.outcome.get(), Some(Ok(_)));
-        if !should || crew.has(Role::Serving) || crew.has(Role::Coming) {
+        let is_kept = entry.outcome.get().is_some_and(|outcome| outcome.is_ok() || self.keeps_failed);
+        let should = !crew.is_stopping && is_kept;
+        if !should || crew.asleep.is_some() || crew.has(Role::Coming) {
             return;
         }
-        let now = Instant::now();
-        let wait = crew.losses.another(now);
-        match self.start_worker(entry, &mut crew, Birth::Successor { not_before: now + wait }) {
-            Ok(()) => entry.start.interventions.replaced(Replaced::Lost),
-            Err(error) => {
-                self.tell(entry, Level::Error, format!("cannot start a worker's thread: {error}"));
-                let (events, app) = (entry.start.events.clone(), entry.start.index);
-                tokio::spawn(async move {
-                    tokio::time::sleep(NO_THREAD).await;
-                    let _ = events.send(Event::Missing { app });
-                });
-            }
+        if crew.has(Role::Serving) {
+            return self.keep_some(entry, &mut crew);
+        }
+        let wait = crew.losses.another(Instant::now());
+        if self.succeed(entry, &mut crew, wait) {
+            entry.start().interventions.replaced(Replaced::Lost);
         }
     }
 
+    /// Starts a worker for an app that has none, after so long. Says whether that could be done; if not, it is tried
+    /// again.
+    fn succeed(&self, entry: &Entry, crew: &mut Crew, wait: Duration) -> bool {
+        let not_before = Instant::now() + wait;
+        let started = self.start_worker(entry, crew, Birth::Successor { not_before }).map(drop);
+        if let Err(error) = &started {
+            self.tell(entry, Level::Error, format!("cannot start a worker's thread: {error}"));
+            let (events, app) = (entry.start().events.clone(), entry.index);
+            tokio::spawn(async move {
+                tokio::time::sleep(NO_THREAD).await;
+                let _ = events.send(Event::Missing { app });
+            });
+        }
+        started.is_ok()
+    }
+
     fn tell(&self, entry: &Entry, level: Level, message: String) {
-        self.logger.host(level, message, [("app", entry.app.name().as_str().into())]);
+        self.logger.host(level, message, [("app", entry.app().name().as_str().into())]);
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nexus_core::{App, AppName, Diagnostic, Diagnostics, HostConfig, Manifest};
+use nexus_core::{App, AppName, Diagnostic, Diagnostics, HostConfig, Manifest, Router};
 
 /// The manifest's file name.
 pub const MANIFEST: &str = "nexus.toml";
@@ -62,6 +62,20 @@ pub fn discover(path: &Path, config: &HostConfig) -> Result<Vec<Found>, Diagnost
     }
     folders.sort();
     Ok(folders.iter().map(|folder| found(folder, config)).collect())
+}
+
+/// The app that was found at `path` before, as it is now.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn again(path: &Path, config: &HostConfig) -> Result<App, Diagnostics> {
+    if path.is_file() {
+        let named =
+            |help: String| Diagnostic::of_file(path.display().to_string(), "is a file").with_help(help);
+        let (folder, main) = main_file_of(path).map_err(named)?;
+        return load(folder, Some(main), config);
+    }
+    load(path, None, config)
 }
 
 fn is_hidden(folder: &Path) -> bool {
@@ -145,6 +159,10 @@ fn load(folder: &Path, main: Option<String>, config: &HostConfig) -> Result<App,
         manifest.main = main;
     }
     let main = main_file(&absolute, &manifest, &shown)?;
+    if let Some(main) = &main {
+        manifest.fits(main)?;
+    }
+    modules_of_routes_are_there(&absolute, &manifest)?;
     if let Some(assets) = &manifest.assets
         && !absolute.join(&assets.folder).is_dir()
     {
@@ -153,6 +171,17 @@ fn load(folder: &Path, main: Option<String>, config: &HostConfig) -> Result<App,
     }
     granted_folders_are_there(&absolute, &manifest)?;
     Ok(App { folder: absolute, manifest, main })
+}
+
+fn modules_of_routes_are_there(app: &Path, manifest: &Manifest) -> Result<(), Diagnostics> {
+    let mut problems = Diagnostics::new();
+    for (place, route) in manifest.routes.iter().enumerate() {
+        if !app.join(&route.module).is_file() {
+            let message = format!("the module `{}` is not there", route.module);
+            problems.push(manifest.written.diagnostic(&format!("routes[{place}].module"), message));
+        }
+    }
+    problems.into_result()
 }
 
 fn granted_folders_are_there(app: &Path, manifest: &Manifest) -> Result<(), Diagnostics> {
@@ -219,7 +248,11 @@ pub fn refuse_conflicts(found: &mut [Found]) {
                 };
                 return Some(diagnostic.with_help("set another `name` under [project]"));
             }
-            let port = app.manifest.http.port.filter(|port| first.manifest.http.port == Some(*port))?;
+            let (own, other) = (&app.manifest.http, &first.manifest.http);
+            if own.is_shared() && other.is_shared() {
+                return if own.port == other.port { clash_of_routes(first, app) } else { None };
+            }
+            let port = own.port.filter(|port| other.port == Some(*port))?;
             let message = format!("the port {port} is taken by the app `{}`", first.name());
             let diagnostic = app.manifest.written.diagnostic("http.port", message);
             Some(
@@ -231,6 +264,18 @@ pub fn refuse_conflicts(found: &mut [Found]) {
             rest[0].app = Err(diagnostic.into());
         }
     }
+}
+
+/// What is wrong where two apps on a shared port claim the same.
+fn clash_of_routes(first: &App, second: &App) -> Option<Diagnostic> {
+    let http = [first, second].map(|app| &app.manifest.http);
+    let entry = |index: usize, app: &App| {
+        (Some(&http[index].hosts[..]), Some(&http[index].paths[..]), app.name().clone())
+    };
+    let conflict = Router::new([entry(0, first), entry(1, second)]).err()?;
+    let key = if http[1].paths.is_empty() { "http.hosts" } else { "http.paths" };
+    let help = "set other `hosts` or `paths` under [http] in one of the two";
+    Some(second.manifest.written.diagnostic(key, conflict.to_string()).with_help(help))
 }
 
 #[cfg(test)]

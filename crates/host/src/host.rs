@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nexus_core::{App, HostConfig};
+use nexus_core::{App, HostConfig, Router};
 use nexus_guest::{Engine, Level};
 use tokio::sync::{mpsc, oneshot};
 
@@ -13,9 +13,12 @@ use crate::admin::{Admin, AdminSocket, Setup};
 use crate::aside::Aside;
 use crate::crew::{Entry, Registry};
 use crate::discover::Found;
+use crate::front::{Front, FrontEnd, SharedPort};
 use crate::ledger::Ledger;
 use crate::listen::{ListenError, Sockets};
 use crate::log::Logger;
+use crate::pool::Pool;
+use crate::reload::{Reloader, Watch, Watched};
 use crate::seat::{SET_ASIDE, Seat};
 use crate::watchdog::Watchdog;
 use crate::worker::{self, Control};
@@ -39,6 +42,8 @@ pub struct Options {
     pub logger: Logger,
     /// Labels of the metric `nexus_build_info`.
     pub build: Vec<(&'static str, String)>,
+    /// Whether apps whose files change are loaded anew.
+    pub watch: bool,
 }
 
 /// Why a host could not start at all.
@@ -97,7 +102,10 @@ pub(crate) enum Told {
 /// A running host.
 pub struct Host {
     registry: Arc<Registry>,
+    blanks: Pool,
     states: Vec<State>,
+    _watch: Option<Watch>,
+    front: Option<Front>,
     told: mpsc::UnboundedReceiver<Told>,
     /// Set until it is told.
     spent: Option<String>,
@@ -115,7 +123,7 @@ pub struct Host {
 /// An app of the table: refused before it got a worker, or an entry of the registry.
 enum State {
     Refused(AppState),
-    Entry(usize),
+    Entry(Arc<Entry>),
 }
 
 impl Host {
@@ -135,7 +143,7 @@ impl Host {
     /// # Errors
     /// When the system gives no thread for the admin address.
     pub fn start_on(options: Options, seat: Seat) -> Result<Self, StartError> {
-        let Options { config, apps, env, engines, logger, build } = options;
+        let Options { config, apps, env, engines, logger, build, watch } = options;
         let config = Arc::new(config);
         let sockets = seat.sockets().clone();
 
@@ -144,7 +152,12 @@ impl Host {
         let ledger = Ledger::new(config.process.memory, seat.hosts());
         let watchdog = Watchdog::start(ledger, logger.clone())
             .map_err(|error| StartError(format!("cannot start the watchdog's thread: {error}")))?;
-        let mut registry = Registry::new(watchdog.clone(), seat.clone(), logger.clone());
+        let registry = Registry::new(watchdog.clone(), seat.clone(), watch, logger.clone());
+        let blanks = {
+            let watchdog = watchdog.clone();
+            Pool::new(&engines, move || watchdog.ledger().admits_a_guest())
+        };
+        let mut watched = Vec::new();
         let mut aside = Vec::new();
         for (place, found) in apps.into_iter().enumerate().filter(|(place, _)| seat.has(*place)) {
             let folder = found.folder;
@@ -183,8 +196,9 @@ impl Host {
                 engine.and_then(|engine| Ok((engine, sockets.app(place)?))).and_then(|(engine, socket)| {
                     let start = worker::Start {
                         app: app.clone(),
-                        index: registry.entries.len(),
+                        index: place,
                         engine,
+                        mail: app.manifest.http.is_shared().then(Arc::default),
                         socket,
                         config: config.clone(),
                         env: variables(&app, &env),
@@ -193,8 +207,9 @@ impl Host {
                         events: events_in.clone(),
                         watchdog: watchdog.clone(),
                         interventions: Arc::default(),
+                        blanks: blanks.clone(),
                     };
-                    let entry = Entry::new(Arc::new(start), place);
+                    let entry = Arc::new(Entry::new(Arc::new(start), place));
                     registry
                         .start_first(&entry)
                         .map_err(|error| format!("cannot start a worker's thread: {error}"))?;
@@ -202,8 +217,9 @@ impl Host {
                 });
             match started {
                 Ok(entry) => {
-                    states.push(State::Entry(registry.entries.len()));
-                    registry.entries.push(entry);
+                    states.push(State::Entry(entry.clone()));
+                    watched.push(Watched { folder: app.folder.clone(), entry: entry.clone(), path: folder });
+                    registry.add(entry);
                 }
                 Err(error) => {
                     if let Ok(socket) = sockets.app(place) {
@@ -227,11 +243,27 @@ impl Host {
         let registry = Arc::new(registry);
         let (tell, told) = mpsc::unbounded_channel();
         tokio::spawn(registry.clone().tend(events, tell));
+        let watch = watch.then(|| {
+            let reloader = Reloader {
+                registry: registry.clone(),
+                config: config.clone(),
+                env,
+                engines,
+                logger: logger.clone(),
+            };
+            Watch::start(Arc::new(reloader), watched)
+        });
+        let watch = watch.transpose().map_err(StartError)?;
+        let front = start_front(&registry, &config, &logger)
+            .map_err(|error| StartError(format!("cannot start the threads of shared ports: {error}")))?;
         let admin_url = sockets.admin().map(|socket| socket.url());
         let mut host = Self {
             registry,
+            blanks,
             states,
             told,
+            _watch: watch,
+            front,
             spent: None,
             admin: None,
             admin_setup: admin_setup(&seat, build),
@@ -259,11 +291,11 @@ impl Host {
     /// then, and five minutes if none does. What takes longer is told by [`Host::next`].
     pub async fn started(&mut self) -> Vec<AppState> {
         let registry = self.registry.clone();
-        let serves = || registry.entries.iter().any(|entry| matches!(entry.outcome.get(), Some(Ok(_))));
+        let serves = || registry.all().iter().any(|entry| matches!(entry.outcome.get(), Some(Ok(_))));
         let begun = Instant::now();
         let all = async {
             // Each app is told of once; what is left here would be told again by `next`.
-            let mut left = self.registry.entries.len();
+            let mut left = self.registry.all().len();
             while left > 0 {
                 let now = begun.elapsed();
                 if now >= LONGEST_WAIT || (now >= START_WAIT && serves()) {
@@ -279,6 +311,7 @@ impl Host {
             }
         };
         all.await;
+        self.blanks.fill();
         self.states.iter().map(|state| self.state(state)).collect()
     }
 
@@ -289,9 +322,9 @@ impl Host {
             return;
         }
         self.registry.take_over();
-        for entry in &self.registry.entries {
+        for entry in self.registry.all() {
             if let Some(Err(_)) = entry.outcome.get() {
-                self.sockets.close_one(entry.socket());
+                self.sockets.close_one(&entry.socket());
             }
         }
         if let Err(error) = self.start_admin() {
@@ -305,7 +338,11 @@ impl Host {
             return Happening::Spent(spent);
         }
         match self.told.recv().await {
-            Some(Told::App(index)) => Happening::App(self.state(&State::Entry(index))),
+            Some(Told::App(index)) => match self.registry.entry(index) {
+                Some(entry) => Happening::App(self.state(&State::Entry(entry))),
+                // It is gone by now.
+                None => Box::pin(self.next()).await,
+            },
             Some(Told::Spent(spent)) => Happening::Spent(spent),
             None => std::future::pending().await,
         }
@@ -319,12 +356,12 @@ impl Host {
     fn state(&self, state: &State) -> AppState {
         match state {
             State::Refused(state) => state.clone(),
-            State::Entry(index) => {
-                let entry = &self.registry.entries[*index];
+            State::Entry(entry) => {
+                let app = entry.app();
                 AppState {
-                    name: entry.app.name().to_string(),
-                    folder: entry.app.folder.clone(),
-                    main: entry.app.main.clone(),
+                    name: app.name().to_string(),
+                    folder: app.folder.clone(),
+                    main: app.main.clone(),
                     serving: match entry.outcome.get() {
                         Some(Ok(_)) => Ok(entry.url()),
                         Some(Err(error)) => Err(error.clone()),
@@ -344,14 +381,16 @@ impl Host {
 
     /// Stops: accepts no more, lets what is in flight finish for up to `grace`. Gives how many workers had not
     /// finished by then; the process is to end anyway.
-    pub async fn stop(self, grace: Duration) -> usize {
+    pub async fn stop(mut self, grace: Duration) -> usize {
         if let Some(admin) = &self.admin {
             admin.stopping();
         }
+        let grace = self.end_front(FrontEnd::Stop, grace).await;
         let workers = self.registry.stop(|| Control::Stop);
         if !self.is_second {
             self.sockets.close();
         }
+        self.blanks.end();
         let left = self.finish(workers, grace).await;
         self.sockets.release();
         left
@@ -364,8 +403,22 @@ impl Host {
             admin.hand_over();
         }
         drop(self.aside.take());
+        let grace = self.end_front(FrontEnd::HandOver, grace).await;
         let workers = self.registry.stop(|| Control::HandOver);
+        self.blanks.end();
         self.finish(workers, grace).await
+    }
+
+    /// Has the shared ports' connections finish, as long as there are workers. Gives what is left of the time.
+    async fn end_front(&mut self, how: FrontEnd, grace: Duration) -> Duration {
+        let begun = Instant::now();
+        if let Some(front) = &mut self.front {
+            if how == FrontEnd::Stop && !self.is_second {
+                self.sockets.close();
+            }
+            let _ = tokio::time::timeout(grace, front.end(how)).await;
+        }
+        grace.saturating_sub(begun.elapsed())
     }
 
     /// Waits for the workers, gives how many had not finished in time.
@@ -391,6 +444,7 @@ impl Drop for Host {
     fn drop(&mut self) {
         // Whoever drops it without stopping it wants none of its workers any more.
         self.registry.stop(|| Control::Stop);
+        self.blanks.end();
         self.registry.watchdog.end();
     }
 }
@@ -406,15 +460,46 @@ fn admin_setup(seat: &Seat, build: Vec<(&'static str, String)>) -> Option<Setup>
     Some(Setup { socket, number: seat.number().unwrap_or(1), siblings, build })
 }
 
+/// Starts what answers on shared ports, if there is one.
+fn start_front(
+    registry: &Registry,
+    config: &Arc<HostConfig>,
+    logger: &Logger,
+) -> std::io::Result<Option<Front>> {
+    let mut ports: Vec<(SharedPort, Router<Arc<Entry>>)> = Vec::new();
+    for entry in registry.all().into_iter().filter(|entry| entry.mail().is_some()) {
+        let (app, socket) = (entry.app(), entry.socket());
+        let at = ports.iter().position(|(port, _)| Arc::ptr_eq(&port.socket, &socket));
+        let at = at.unwrap_or_else(|| {
+            ports.push((SharedPort::new(socket), Router::default()));
+            ports.len() - 1
+        });
+        let (port, router) = &mut ports[at];
+        port.admit(&app.manifest.limits);
+        let http = &app.manifest.http;
+        // Those that are in conflict were refused before.
+        let _ = router.insert(Some(&http.hosts), Some(&http.paths), entry);
+    }
+    if ports.is_empty() {
+        return Ok(None);
+    }
+    let start = |(port, router): (SharedPort, Router<Arc<Entry>>)| {
+        port.shared.route(router);
+        port
+    };
+    let ports: Vec<SharedPort> = ports.into_iter().map(start).collect();
+    Front::start(&ports, config, logger).map(Some)
+}
+
 /// What runs the app's code; nothing for an app of static files only.
-fn engine_for(app: &App, engines: &[Arc<dyn Engine>]) -> Result<Option<Arc<dyn Engine>>, String> {
+pub(crate) fn engine_for(app: &App, engines: &[Arc<dyn Engine>]) -> Result<Option<Arc<dyn Engine>>, String> {
     let Some(main) = &app.main else { return Ok(None) };
     let engine = engines.iter().find(|engine| engine.runs(main));
     Ok(Some(engine.ok_or_else(|| format!("no engine runs the main file `{main}`"))?.clone()))
 }
 
 /// The app's variables: those of the command line come before those of its manifest.
-fn variables(app: &App, env: &[(String, String)]) -> Vec<(String, String)> {
+pub(crate) fn variables(app: &App, env: &[(String, String)]) -> Vec<(String, String)> {
     let mut variables = app.manifest.env.clone();
     for (name, value) in env {
         match variables.iter_mut().find(|(own, _)| own == name) {

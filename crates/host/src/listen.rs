@@ -3,7 +3,7 @@
 //! All sockets are bound before a host starts, and outlive it where a supervisor holds them, too: workers that accept
 //! on them come and go, and so do hosts.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener};
@@ -171,9 +171,19 @@ impl Sockets {
         let admin = config.admin.as_ref().map(bind_admin).transpose()?.map(Arc::new);
         let servable: Vec<&App> = apps.iter().filter_map(|found| found.app.as_ref().ok()).collect();
         let mut binder = Binder::new(&config.listen.address, config.listen.port, &servable)?;
+        let mut shared: HashMap<Option<u16>, Result<Arc<Bound>, String>> = HashMap::new();
+        // Those first: the first port is theirs, however many apps there are.
+        for app in servable.iter().filter(|app| app.manifest.http.is_shared()) {
+            let port = app.manifest.http.port;
+            let bind = || binder.bind_shared(port).map(Arc::new).map_err(|error| error.to_string());
+            shared.entry(port).or_insert_with(bind);
+        }
         let bind = |found: &Found| {
             let app = found.app.as_ref().ok()?;
-            Some(binder.bind(app).map(Arc::new).map_err(|error| error.to_string()))
+            match shared.get(&app.manifest.http.port).filter(|_| app.manifest.http.is_shared()) {
+                Some(bound) => Some(bound.clone()),
+                None => Some(binder.bind(app).map(Arc::new).map_err(|error| error.to_string())),
+            }
         };
         let apps = apps.iter().map(bind).collect();
         Ok(Self { apps, admin, are_passed: matches!(config.listen.address, ListenAddress::Systemd) })
@@ -280,7 +290,11 @@ impl Binder {
                         "systemd passed no socket (LISTEN_FDS is not set for this process): start it by a socket unit".into(),
                     ));
                 }
-                let is_app = |name: &&str| apps.iter().any(|app| app.name().as_str() == *name);
+                let is_app = |name: &&str| {
+                    *name == "shared"
+                        || name.starts_with("shared-")
+                        || apps.iter().any(|app| app.name().as_str() == *name)
+                };
                 let names =
                     names.split(':').map(|name| Some(name).filter(is_app).map(str::to_owned)).collect();
                 Some(Passed { sockets, names, used: HashSet::new() })
@@ -291,6 +305,23 @@ impl Binder {
         Ok(Self { address: address.clone(), next: first_port, claimed, several: apps.len() > 1, passed })
     }
 
+    /// A socket for all apps that share this port.
+    fn bind_shared(&mut self, port: Option<u16>) -> Result<Bound, ListenError> {
+        let name = port.map_or_else(|| "shared".to_owned(), |port| format!("shared-{port}"));
+        match &self.address {
+            ListenAddress::Ip(ip) => {
+                let ip = *ip;
+                self.bind_port(ip, port)
+            }
+            ListenAddress::Unix(path) if self.several => bind_unix_in(path, &name),
+            ListenAddress::Unix(path) => bind_unix(path),
+            ListenAddress::Systemd => match &mut self.passed {
+                Some(passed) => passed.take(&name),
+                None => Err(ListenError("systemd passed no socket".into())),
+            },
+        }
+    }
+
     /// A socket for this app.
     fn bind(&mut self, app: &App) -> Result<Bound, ListenError> {
         match &self.address {
@@ -298,12 +329,7 @@ impl Binder {
                 let ip = *ip;
                 self.bind_port(ip, app.manifest.http.port)
             }
-            ListenAddress::Unix(path) if self.several => {
-                std::fs::create_dir_all(path).map_err(|error| {
-                    ListenError(format!("cannot make the folder {}: {error}", path.display()))
-                })?;
-                bind_unix(&path.join(format!("{}.sock", app.name())))
-            }
+            ListenAddress::Unix(path) if self.several => bind_unix_in(path, app.name().as_str()),
             ListenAddress::Unix(path) => bind_unix(path),
             ListenAddress::Systemd => match &mut self.passed {
                 Some(passed) => passed.take(app.name().as_str()),
@@ -395,6 +421,13 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Bound> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(Bound::Tcp(socket.into()))
+}
+
+/// In a folder, which is made if it is not there.
+fn bind_unix_in(folder: &Path, name: &str) -> Result<Bound, ListenError> {
+    std::fs::create_dir_all(folder)
+        .map_err(|error| ListenError(format!("cannot make the folder {}: {error}", folder.display())))?;
+    bind_unix(&folder.join(format!("{name}.sock")))
 }
 
 fn bind_unix(path: &Path) -> Result<Bound, ListenError> {

@@ -12,8 +12,8 @@ use crate::Sockets;
 use crate::log::Companions;
 use crate::siblings::Sibling;
 
-/// How many workers of one app at a time are told apart: one that serves, and some that drain.
-pub(crate) const SLOTS: usize = 8;
+/// How many workers of one app at a time are told apart: those that serve, up to 32, and some that drain.
+pub(crate) const SLOTS: usize = 40;
 
 /// Why an app is not served that is set aside.
 pub(crate) const SET_ASIDE: &str = "it was executing in three deaths of the host within a minute; its requests get 503 until nexus is started anew";
@@ -104,7 +104,7 @@ impl Turns {
         Self { counters, workers }
     }
 
-    /// The counter of the app's next worker: that of a worker eight before it, which has ended by then, or was given up
+    /// The counter of the app's next worker: that of a worker so many before it, which has ended by then, or was given up
     /// and stores nothing there any more.
     fn next(&self, app: usize) -> Option<&'static AtomicU64> {
         // Relaxed: only the figure counts, and each call gets another.

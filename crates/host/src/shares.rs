@@ -4,6 +4,7 @@
 //! only. What one of them leaves free of its part of the memory, though, the others cannot use, and each one costs a V8
 //! of its own: few apps are better off in one.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroUsize;
 
@@ -24,13 +25,13 @@ const APPS: usize = 256;
 /// What a host must have at least, in bytes: as much as the smallest budget that can be configured.
 const LEAST: u64 = 64 * MB;
 
-/// How the apps are shared out: in turn, so that apps that were found side by side, which often are alike, spread over
+/// How the apps are shared out: those of one shared port to one host, which routes their requests; else in turn, so that apps that were found side by side, which often are alike, spread over
 /// the hosts, and no two hosts differ by more than one app. What cannot be served is told of by the first host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shares {
     hosts: NonZeroUsize,
-    /// For each app that was found, whether it can be served.
-    servable: Vec<bool>,
+    /// For each app that was found and can be served, its group: the apps of a group are in one host.
+    groups: Vec<Option<usize>>,
 }
 
 /// Why apps cannot be shared out as it was asked for.
@@ -51,8 +52,8 @@ impl Shares {
     /// # Errors
     /// When each of the hosts that were asked for would have too little memory.
     pub fn new(config: &HostConfig, apps: &[Found]) -> Result<Self, SharesError> {
-        let servable: Vec<bool> = apps.iter().map(|found| found.app.is_ok()).collect();
-        let count = servable.iter().filter(|servable| **servable).count();
+        let groups = groups(apps);
+        let count = groups.iter().flatten().max().map_or(0, |last| last + 1);
         let memory = || config.process.memory.or_else(granted);
         let hosts = match config.process.hosts {
             Hosts::Auto => auto(count, memory),
@@ -62,7 +63,7 @@ impl Shares {
                 number
             }
         };
-        Ok(Self { hosts: NonZeroUsize::new(hosts).unwrap_or(NonZeroUsize::MIN), servable })
+        Ok(Self { hosts: NonZeroUsize::new(hosts).unwrap_or(NonZeroUsize::MIN), groups })
     }
 
     /// How many hosts there are.
@@ -72,17 +73,28 @@ impl Shares {
 
     /// The apps of one of the hosts, by their places, in order.
     pub(crate) fn places(&self, host: usize) -> Vec<usize> {
-        let mut next = 0;
-        let mut owner = |servable: &bool| match servable {
-            true => {
-                next += 1;
-                (next - 1) % self.hosts
-            }
-            false => 0,
-        };
-        let owners = self.servable.iter().map(&mut owner).enumerate();
+        let owner = |group: &Option<usize>| group.map_or(0, |group| group % self.hosts);
+        let owners = self.groups.iter().map(owner).enumerate();
         owners.filter(|(_, owner)| *owner == host).map(|(place, _)| place).collect()
     }
+}
+
+/// The groups of the apps that can be served, numbered as they come.
+fn groups(apps: &[Found]) -> Vec<Option<usize>> {
+    let mut next = 0;
+    let mut another = || {
+        next += 1;
+        next - 1
+    };
+    let mut shared = HashMap::new();
+    let group = |found: &Found| {
+        let http = &found.app.as_ref().ok()?.manifest.http;
+        Some(match http.is_shared() {
+            true => *shared.entry(http.port).or_insert_with(&mut another),
+            false => another(),
+        })
+    };
+    apps.iter().map(group).collect()
 }
 
 /// As many as cages fit into the memory, but no more than one for each [`APPS`] that are begun.
@@ -112,7 +124,10 @@ fn enough(hosts: usize, memory: impl FnOnce() -> Option<u64>) -> Result<(), Shar
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
+    use nexus_core::{App, Diagnostic, Diagnostics, Manifest};
     use proptest::prelude::*;
 
     const GB: u64 = 1024 * MB;
@@ -151,28 +166,45 @@ mod tests {
         assert!(error.starts_with("5 hosts cannot share 256 MB of memory, each needs 64 MB: "), "{error}");
     }
 
-    fn shares(hosts: usize, servable: &[bool]) -> Shares {
-        Shares { hosts: NonZeroUsize::new(hosts).unwrap(), servable: servable.to_vec() }
+    /// Apps of which some share a port, if they can be served: `Some(true)` does.
+    fn shares(hosts: usize, apps: &[Option<bool>]) -> Shares {
+        let found = |app: &Option<bool>| {
+            let manifest = if *app == Some(true) { "[http]\npaths = [\"/a\"]\n" } else { "" };
+            let (folder, main) = (PathBuf::from("a"), Some("index.js".to_owned()));
+            let manifest = Manifest::parse(manifest, "nexus.toml", "a").unwrap();
+            let broken = Diagnostics::from(Diagnostic::of_file("a", "broken"));
+            let app = app.map(|_| App { folder: folder.clone(), main, manifest }).ok_or(broken);
+            Found { folder, app }
+        };
+        let apps: Vec<Found> = apps.iter().map(found).collect();
+        Shares { hosts: NonZeroUsize::new(hosts).unwrap(), groups: groups(&apps) }
     }
 
     #[test]
     fn apps_go_to_the_hosts_in_turn_and_what_cannot_be_served_to_the_first() {
-        let shares = shares(2, &[true, true, false, true, false, true, true]);
-        assert_eq!(shares.places(0), [0, 2, 3, 4, 6]);
-        assert_eq!(shares.places(1), [1, 5]);
+        let own = Some(false);
+        let parts = shares(2, &[own, own, None, own, None, own, own]);
+        assert_eq!(parts.places(0), [0, 2, 3, 4, 6]);
+        assert_eq!(parts.places(1), [1, 5]);
+        let parts = shares(2, &[own, Some(true), own, Some(true), own, Some(true)]);
+        assert_eq!((parts.places(0), parts.places(1)), (vec![0, 2], vec![1, 3, 4, 5]));
     }
 
     proptest! {
         #[test]
         fn every_app_has_one_host_and_every_host_its_fair_share(
             hosts in 1..20usize,
-            servable in proptest::collection::vec(any::<bool>(), 0..200),
+            apps in proptest::collection::vec(any::<Option<bool>>(), 0..200),
         ) {
-            let shares = shares(hosts, &servable);
+            let shares = shares(hosts, &apps);
             let mut all: Vec<usize> = (0..hosts).flat_map(|host| shares.places(host)).collect();
             all.sort_unstable();
-            prop_assert_eq!(all, (0..servable.len()).collect::<Vec<_>>());
-            let count = |host| shares.places(host).iter().filter(|place| servable[**place]).count();
+            prop_assert_eq!(all, (0..apps.len()).collect::<Vec<_>>());
+            let sharing = |host: &usize| shares.places(*host).iter().any(|place| apps[*place] == Some(true));
+            prop_assert!((0..hosts).filter(sharing).count() <= 1);
+            let first = apps.iter().position(|app| *app == Some(true));
+            let counts = |place: &usize| apps[*place] == Some(false) || Some(*place) == first;
+            let count = |host| shares.places(host).iter().filter(|place| counts(place)).count();
             let counts: Vec<usize> = (0..hosts).map(count).collect();
             prop_assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1);
         }

@@ -17,6 +17,7 @@
 
 mod burning;
 mod eye;
+mod load;
 mod priority;
 mod turn;
 
@@ -32,6 +33,7 @@ use nexus_guest::{Level, Stop, StopReason};
 
 use self::burning::Burning;
 use self::eye::{Eye, Slowed, should_end};
+use self::load::Verdict;
 use self::turn::{Grace, Turn};
 use crate::ledger::{Account, FRESH, Ledger, Relief};
 use crate::log::Logger;
@@ -280,7 +282,16 @@ impl Watchdog {
         if has_moved || number.is_none() {
             self.report(eye, now);
         }
-        has_moved || number.is_some() || eye.worker.is_awake.load(Ordering::Relaxed)
+        let is_awake = number.is_some() || eye.worker.is_awake.load(Ordering::Relaxed);
+        let waiting = eye.worker.waiting.load(Ordering::Relaxed);
+        if let Some(verdict) = eye.load.look(now, is_awake, waiting) {
+            let (app, worker) = (eye.worker.index, eye.worker.number);
+            eye.worker.tell(match verdict {
+                Verdict::Saturated => Event::Saturated { app },
+                Verdict::Spare => Event::Spare { app, worker },
+            });
+        }
+        has_moved || is_awake
     }
 
     fn poke(&self, worker: &Worker) {
@@ -413,7 +424,7 @@ impl Watchdog {
                     Level::Info,
                     &format!("all guests hold more than {budget} MB: this one ends, for it is idle and holds {held} MB"),
                 );
-                worker.command(Control::Yield { even_if_busy: false });
+                worker.tell(Event::Idle { app: worker.index, worker: worker.number, pressed: true });
             }
             Relief::Largest => {
                 worker.interventions.shortage(Shortage::Largest);

@@ -40,7 +40,7 @@ fn the_clients_of_a_lost_worker_are_answered_and_its_requests_are_logged() {
 
 #[test]
 fn a_turn_that_does_not_stop_is_given_up_and_a_successor_serves_while_it_goes_on() {
-    let hung = "[limits]\nrequests = 2\ncpu = \"10 ms\"\n";
+    let hung = "[scale]\nworkers = 1\n[limits]\nrequests = 2\ncpu = \"10 ms\"\n";
     let left = with_apps(
         |_| {},
         &[("hung", hung), ("other", "")],

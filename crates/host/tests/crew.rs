@@ -134,11 +134,12 @@ fn a_worker_near_its_memory_limit_drains_while_a_fresh_one_serves() {
         assert_eq!(get(address, "grow/1"), ok("grown"));
         let memory = "nexus_guest_memory_bytes{app=\"app\"}";
         assert_eq!(lab.metric(memory), (31 * MB) as f64, "both count");
-        // What was in flight goes on, on connections that end with it.
+        // What was in flight goes on, and the connections go on at the fresh one.
         let answer = idle.get("release");
-        assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
+        assert_eq!((answer.status, answer.field("connection")), (200, None));
         let answer = held.answer();
-        assert_eq!((&*answer.body, answer.field("connection")), ("released", Some("close")));
+        assert_eq!((&*answer.body, answer.field("connection")), ("released", None));
+        assert_eq!((held.get("hello").body, idle.get("hello").body), ("hello".into(), "hello".into()));
         until("the old one is gone", || lab.metric("nexus_draining_workers{app=\"app\"}") == 0.0);
         assert_eq!(lab.metric(memory), MB as f64);
         assert_eq!(lab.metric("nexus_worker_replacements_total{app=\"app\",reason=\"memory\"}"), 1.0);
@@ -157,8 +158,8 @@ fn near_the_memory_limit_requests_wait_for_the_fresh_worker() {
         until("it waits", || lab.metric(waiting) == 1.0);
         assert!(!lab.seen.lock().unwrap().contains(&"hello".to_owned()), "the full guest did not get it");
         lab.loading_waits.store(false, Ordering::SeqCst);
-        let answer = client.answer();
-        assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
+        assert_eq!(client.answer().status, 200);
+        assert_eq!(client.get("again").body, "again", "the connection stays");
         assert_eq!(loaded(lab), 2);
     });
 }
@@ -198,7 +199,9 @@ fn a_worker_that_drains_ends_after_the_time_of_a_request() {
             let _ = std::io::Read::read_to_end(&mut endless.0, &mut rest);
             assert!(!rest.ends_with(b"0\r\n\r\n"), "it was cut off");
             log.line("its line", |line| {
-                line["message"].as_str().is_some_and(|text| text.contains("still had in flight is cut off"))
+                line["message"]
+                    .as_str()
+                    .is_some_and(|text| text.contains("still had in flight when it retired is cut off"))
             });
             until("it is gone", || lab.metric("nexus_draining_workers{app=\"app\"}") == 0.0);
             assert_eq!(get(address, "hello"), ok("hello"));
@@ -209,7 +212,8 @@ fn a_worker_that_drains_ends_after_the_time_of_a_request() {
 #[test]
 fn above_the_budget_an_idle_guest_gives_way_and_a_busy_one_does_not() {
     let budget = |config: &mut HostConfig| config.process.memory = Some(100 * MB);
-    with_apps(budget, &[("busy", ""), ("idle", "")], |lab, _, addresses| {
+    let keep = "[scale]\nmin_workers = 1\n";
+    with_apps(budget, &[("busy", ""), ("idle", keep)], |lab, _, addresses| {
         assert_eq!(lab.metric("nexus_memory_budget_bytes"), (100 * MB) as f64);
         let mut held = Client::ask(&addresses[0], "hold");
         until("it is held", || lab.held.load(Ordering::SeqCst) == 1);
@@ -221,6 +225,26 @@ fn above_the_budget_an_idle_guest_gives_way_and_a_busy_one_does_not() {
         assert_eq!(lab.metric("nexus_memory_shortages_total{app=\"busy\",action=\"largest\"}"), 0.0);
         assert_eq!(lab.metric("nexus_guest_stops_total{app=\"idle\",reason=\"host\"}"), 1.0);
         assert_eq!(client.get("hello").body, "hello", "its connections stay");
+        assert_eq!(get(&addresses[0], "release"), ok("done"));
+        assert_eq!(held.answer().body, "released");
+    });
+}
+
+#[test]
+fn above_the_budget_an_idle_app_falls_asleep() {
+    let budget = |config: &mut HostConfig| config.process.memory = Some(100 * MB);
+    with_apps(budget, &[("busy", ""), ("idle", "")], |lab, _, addresses| {
+        let mut held = Client::ask(&addresses[0], "hold");
+        until("it is held", || lab.held.load(Ordering::SeqCst) == 1);
+        assert_eq!(get(&addresses[0], "grow/60"), ok("grown"));
+        let mut client = Client::connect(&addresses[1]);
+        assert_eq!(client.get("grow/45").body, "grown");
+        until("it sleeps", || lab.metric("nexus_app_asleep{app=\"idle\"}") == 1.0);
+        until("it is gone", || lab.metric("nexus_guest_memory_bytes{app=\"idle\"}") == 0.0);
+        assert_eq!((loaded(lab), lab.metric("nexus_app_up{app=\"idle\"}")), (2, 1.0));
+        assert_eq!(lab.metric("nexus_guest_stops_total{app=\"idle\",reason=\"host\"}"), 0.0);
+        assert_eq!(client.get("hello").body, "hello", "its connections stay");
+        assert_eq!(loaded(lab), 3);
         assert_eq!(get(&addresses[0], "release"), ok("done"));
         assert_eq!(held.answer().body, "released");
     });

@@ -163,6 +163,7 @@ fn start(temp: &Temp, engine: Arc<Parrot>) -> Host {
         engines: vec![engine],
         logger: Logger::start(log, Box::new(std::io::sink())).unwrap(),
         build: Vec::new(),
+        watch: false,
     })
     .unwrap()
 }

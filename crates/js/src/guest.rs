@@ -20,6 +20,7 @@ use tokio::time::Sleep;
 use crate::exception::{describe, load_error};
 use crate::isolate::{Isolate, internal_function};
 use crate::modules;
+use crate::routes::RouteTable;
 use crate::scope::ScopeKey;
 use crate::state::State;
 use crate::web::url_canonical::Layouts;
@@ -33,6 +34,7 @@ pub(crate) struct JsGuest {
     context: v8::Global<v8::Context>,
     dispatch: v8::Global<v8::Function>,
     abort: v8::Global<v8::Function>,
+    routes: RouteTable,
     state: Rc<State>,
     layouts: RefCell<Layouts>,
     sleep: RefCell<Option<Pin<Box<Sleep>>>>,
@@ -71,6 +73,7 @@ impl JsGuest {
             context,
             dispatch,
             abort,
+            routes: RouteTable::of(app)?,
             state,
             layouts: RefCell::default(),
             sleep: RefCell::new(None),
@@ -78,20 +81,30 @@ impl JsGuest {
             busy: Cell::new(false),
             pumped: Cell::new(Instant::now()),
         };
-        let (module, evaluated) = guest
-            .turn(ScopeKey::GUEST, |scope| {
-                let (module, evaluated) = modules::load_main(scope, &main)?;
-                Ok((v8::Global::new(scope, module), v8::Global::new(scope, evaluated)))
-            })
-            .map_err(|error| guest.state.load_error().unwrap_or(error))?;
-        poll_fn(|cx| guest.poll_evaluated(cx, &evaluated)).await?;
-        let started = guest.turn(ScopeKey::GUEST, |scope| start(scope, &module, &guest.state));
+        let module = guest.evaluate(&main).await?;
+        let mut routed = Vec::new();
+        for path in guest.routes.modules()? {
+            routed.push((path.to_string(), guest.evaluate(&path).await?));
+        }
+        let started = guest.turn(ScopeKey::GUEST, |scope| start(scope, &module, &routed, &guest.state));
         if let Some(error) = guest.state.load_error() {
             return Err(error);
         }
         started?;
         guest.state.loaded();
         Ok(guest)
+    }
+
+    /// Loads a module with all that it imports, and waits for its evaluation.
+    async fn evaluate(&self, path: &ModulePath) -> Result<v8::Global<v8::Module>, LoadError> {
+        let (module, evaluated) = self
+            .turn(ScopeKey::GUEST, |scope| {
+                let (module, evaluated) = modules::load_main(scope, path)?;
+                Ok((v8::Global::new(scope, module), v8::Global::new(scope, evaluated)))
+            })
+            .map_err(|error| self.state.load_error().unwrap_or(error))?;
+        poll_fn(|cx| self.poll_evaluated(cx, &evaluated)).await?;
+        Ok(module)
     }
 
     /// Polls the guest until this promise of a module's evaluation has settled.
@@ -281,6 +294,7 @@ fn enter(scope: &mut v8::PinScope<'_, '_>, key: ScopeKey) {
 fn start(
     scope: &mut v8::PinScope<'_, '_>,
     module: &v8::Global<v8::Module>,
+    routed: &[(String, v8::Global<v8::Module>)],
     state: &State,
 ) -> Result<(), LoadError> {
     v8::tc_scope!(let scope, scope);
@@ -295,10 +309,17 @@ fn start(
         }
     }
     let pairs = v8::Array::new_with_elements(scope, &pairs).into();
+    let mut modules: Vec<v8::Local<'_, v8::Value>> = Vec::with_capacity(routed.len() * 2);
+    for (path, module) in routed {
+        let path = v8::String::new(scope, path).unwrap_or_else(|| v8::String::empty(scope));
+        let module = v8::Local::new(scope, module);
+        modules.extend([path.into(), module.get_module_namespace()]);
+    }
+    let modules = v8::Array::new_with_elements(scope, &modules).into();
     let receiver = v8::undefined(scope).into();
     let start =
         internal_function(scope, "start").ok_or_else(|| LoadError::new("the snapshot is incomplete"))?;
-    match start.call(scope, receiver, &[namespace, pairs]) {
+    match start.call(scope, receiver, &[namespace, pairs, modules]) {
         Some(_) => Ok(()),
         None => Err(match scope.exception() {
             Some(exception) => {
@@ -348,6 +369,7 @@ impl Guest for JsGuest {
             return Ticket(0);
         }
         let (method, url) = (std::mem::take(&mut request.method), std::mem::take(&mut request.url));
+        let route = self.routes.find(&url);
         let key = self.state.scopes.borrow_mut().open(request, responder);
         self.state.unanswered.set(self.state.unanswered.get() + 1);
         self.turn(key, |scope| {
@@ -357,7 +379,14 @@ impl Guest for JsGuest {
             let dispatch = v8::Local::new(scope, &self.dispatch);
             let receiver = v8::undefined(scope).into();
             // It catches what the guest throws; a termination is seen by the state.
-            dispatch.call(scope, receiver, &[number, method, url, layout]);
+            match route {
+                None => dispatch.call(scope, receiver, &[number, method, url, layout]),
+                Some((module, values)) => {
+                    let module = v8::Integer::new(scope, module as i32).into();
+                    let params = params_object(scope, &values);
+                    dispatch.call(scope, receiver, &[number, method, url, layout, module, params])
+                }
+            };
         });
         if self.state.is_stopped() {
             self.state.wake();
@@ -419,6 +448,26 @@ impl Drop for JsGuest {
         self.state.stop(StopReason::Host, "the guest was dropped".into());
         self.state.clear();
     }
+}
+
+/// What the names in a route's path stand for: `ctx.params`.
+fn params_object<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    values: &[(String, String)],
+) -> v8::Local<'s, v8::Value> {
+    let (mut names, mut texts): (Vec<v8::Local<'_, v8::Name>>, Vec<v8::Local<'_, v8::Value>>) =
+        (vec![], vec![]);
+    for (name, value) in values {
+        let (Some(name), Some(value)) = (v8::String::new(scope, name), v8::String::new(scope, value)) else {
+            continue;
+        };
+        names.push(name.into());
+        texts.push(value.into());
+    }
+    let prototype = v8::null(scope).into();
+    let params = v8::Object::with_prototype_and_properties(scope, prototype, &names, &texts);
+    params.set_integrity_level(scope, v8::IntegrityLevel::Frozen);
+    params.into()
 }
 
 /// A method for `dispatch`: the usual ones as small numbers, which cost no string.

@@ -1,6 +1,7 @@
 //! Making an isolate: from the snapshot, with ops attached and V8's callbacks set.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::ffi::c_void;
 use std::ptr::null_mut;
 use std::rc::Rc;
@@ -20,23 +21,25 @@ static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/snapshot.bin"
 /// The registry of the Web APIs' JavaScript (`nexus.js`), in the isolate's slot.
 struct Registry(v8::Global<v8::Object>);
 
-/// An isolate that is ready to load an app.
-pub(crate) struct Isolate {
-    pub(crate) isolate: v8::OwnedIsolate,
-    pub(crate) context: v8::Global<v8::Context>,
-    pub(crate) state: Rc<State>,
+/// An isolate that belongs to no app so far.
+struct Blank {
+    isolate: v8::OwnedIsolate,
+    context: v8::Global<v8::Context>,
+    /// The memory limit that it was made for, in bytes.
+    memory: u64,
 }
 
-impl Isolate {
-    /// Makes one for the current thread. `None` if the snapshot does not fit this V8, which only a broken
-    /// installation can bring about.
-    pub(crate) fn new(services: Services) -> Option<Self> {
-        let snapshot = v8::StartupData::from(SNAPSHOT);
-        let limit = limits::heap_limit(services.limits.get(Limit::Memory));
+thread_local! {
+    /// What [`Isolate::prepare`] has made ready.
+    static PREPARED: RefCell<Option<Blank>> = const { RefCell::new(None) };
+}
+
+impl Blank {
+    fn new(memory: u64) -> Option<Self> {
         let params = v8::CreateParams::default()
-            .snapshot_blob(snapshot)
+            .snapshot_blob(v8::StartupData::from(SNAPSHOT))
             .external_references(external_references())
-            .heap_limits(0, limit)
+            .heap_limits(0, limits::heap_limit(memory))
             .array_buffer_allocator(commit::allocator())
             .allow_atomics_wait(false);
         let mut isolate = v8::Isolate::new(params);
@@ -45,12 +48,48 @@ impl Isolate {
         isolate.set_promise_reject_callback(promise_rejected);
         isolate.set_host_import_module_dynamically_callback(modules::dynamic_import);
         isolate.set_host_initialize_import_meta_object_callback(modules::import_meta);
+        let context = attach(&mut isolate)?;
+        Some(Self { isolate, context, memory })
+    }
+
+    /// The one that was made ready on this thread, if it was made for this memory limit.
+    fn prepared(memory: u64) -> Option<Self> {
+        PREPARED.take().filter(|blank| blank.memory == memory)
+    }
+}
+
+/// An isolate that is ready to load an app.
+pub(crate) struct Isolate {
+    pub(crate) isolate: v8::OwnedIsolate,
+    pub(crate) context: v8::Global<v8::Context>,
+    pub(crate) state: Rc<State>,
+}
+
+impl Isolate {
+    /// Makes one ready, as far as that can be done before its app is known, for the next that is made on this thread with
+    /// this memory limit in bytes. One that is ready already goes.
+    pub(crate) fn prepare(memory: u64) {
+        Self::discard();
+        let blank = Blank::new(memory);
+        PREPARED.set(blank);
+    }
+
+    /// What was made ready on this thread goes.
+    pub(crate) fn discard() {
+        drop(PREPARED.take());
+    }
+
+    /// Makes one for the current thread. `None` if the snapshot does not fit this V8, which only a broken
+    /// installation can bring about.
+    pub(crate) fn new(services: Services) -> Option<Self> {
+        let memory = services.limits.get(Limit::Memory);
+        let blank = Blank::prepared(memory).or_else(|| Blank::new(memory))?;
+        let Blank { mut isolate, context, .. } = blank;
         let state = State::new(services, isolate.thread_safe_handle());
         isolate.set_slot(state.clone());
         state.services.watch.attach(state.handle.clone());
         // SAFETY: the state outlives the isolate: this struct drops it after the isolate, and so does the guest.
         unsafe { limits::attach(&mut isolate, &state) };
-        let context = attach(&mut isolate)?;
         *state.context.borrow_mut() = Some(context.clone());
         Some(Self { isolate, context, state })
     }

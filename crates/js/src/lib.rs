@@ -24,6 +24,7 @@ mod operations;
 mod ops;
 mod platform;
 mod rejections;
+mod routes;
 mod scope;
 mod state;
 pub mod testing;

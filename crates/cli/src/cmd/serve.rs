@@ -32,6 +32,7 @@ use crate::failure::{Failure, print};
 ///   nexus serve apps/                     all apps in a folder, from port 8080 on
 ///   nexus serve shop --port 3000          one app, on port 3000
 ///   nexus serve shop --listen 0.0.0.0     for other machines, too
+///   nexus serve shop --watch              changed files count at once
 ///   nexus serve shop --admin 127.0.0.1:9090 --access-log
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
@@ -83,6 +84,10 @@ pub(crate) struct Serve {
     /// Write a log line for each request
     #[arg(long)]
     access_log: bool,
+
+    /// Load an app anew when its files change; no request is lost over it
+    #[arg(long)]
+    watch: bool,
 
     /// Run without a supervisor: if the host dies, nexus ends
     #[arg(long)]
@@ -162,6 +167,7 @@ impl Serve {
             config,
             apps,
             env,
+            watch: self.watch,
             engines: engines(),
             logger: logger.clone(),
             build: vec![
@@ -278,7 +284,8 @@ async fn serve(options: Options, place: Place, grace: Duration, table: Option<bo
     let (seat, mut demands) = place.listen()?;
     // Of several hosts one may have broken apps only: that ends none of the others. One that was to take over leaves it
     // to the one that serves.
-    let may_serve_nothing = seat.number().is_some() && !seat.takes_over();
+    // With --watch an app that is broken may be mended.
+    let may_serve_nothing = (seat.number().is_some() && !seat.takes_over()) || options.watch;
     let logger = options.logger.clone();
     let sockets = seat.sockets().clone();
     let mut host = Host::start_on(options, seat).map_err(|error| Failure::host(error.to_string()))?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nexus_guest::ClientAddress;
 
+use super::BodyLimit;
 use crate::descriptors::Descriptors;
 
 /// Limits and deadlines of one listener's connections.
@@ -59,6 +60,13 @@ impl Default for ServerConfig {
             descriptors: Descriptors::of_process(),
             trust: Trust::nobody(),
         }
+    }
+}
+
+impl ServerConfig {
+    /// The limits of bodies where no service says otherwise.
+    pub(super) fn body_limit(&self) -> BodyLimit {
+        BodyLimit { most: self.max_body, timeout: self.body_timeout }
     }
 }
 

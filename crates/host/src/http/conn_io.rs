@@ -12,6 +12,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::moving::Detached;
 use super::open::{Counted, OpenConnections, Place, State};
 
 /// A silent TCP peer is probed after this time, so that one that vanished does not stay forever.
@@ -50,6 +51,16 @@ impl Socket {
     #[inline]
     pub(super) fn is_at(&self, state: State) {
         self.place.set(state);
+    }
+
+    /// Takes the stream out, registered with no event loop, for another thread.
+    pub(super) fn detach(self) -> io::Result<Detached> {
+        let Self { place, stream } = self;
+        drop(place);
+        Ok(match stream {
+            Stream::Tcp(stream) => Detached::Tcp(stream.into_std()?),
+            Stream::Unix(stream) => Detached::Unix(stream.into_std()?),
+        })
     }
 
     /// Sets what every TCP connection gets: no delay, for responses are written whole, and probes.

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use super::conn_io::{Socket, Stream};
 use super::h1::{self, Scratch};
+use super::moving::{Inbox, Moving, Past};
 use super::open::{Counted, Listening, OpenConnections, State};
 use super::{ServerConfig, Service, Shutdown, h2};
 use crate::listen::Bound;
@@ -41,6 +42,8 @@ pub(crate) struct Server {
     pub open: Arc<AtomicUsize>,
     /// Where they are noted, for whoever must end them if this thread is lost.
     pub connections: Arc<OpenConnections>,
+    /// Where connections come from that other threads have accepted.
+    pub inbox: Inbox,
 }
 
 /// A listening socket, which belongs to the host and outlives any loop that accepts from it.
@@ -111,13 +114,21 @@ pub(crate) async fn serve(listener: Listener<'_>, server: Server) -> io::Result<
             () = server.shutdown.begun() => break,
             // A connection that panicked has said so by itself; the others go on.
             Some(_) = connections.join_next() => while connections.try_join_next().is_some() {},
+            // One that another thread has accepted has a place already.
+            Some(moving) = server.inbox.take() => {
+                let Moving { stream, past } = moving;
+                if let Ok(stream) = stream.attach() {
+                    let socket = Socket::new(stream, &server.connections, Counted::new(&server.open, descriptors));
+                    connections.spawn_local(connection(socket, past, server.clone(), scratch.clone()));
+                }
+            }
             // Other threads' connections make room, too, and tell nobody.
             () = tokio::time::sleep(SHARE_WAIT), if is_below_limit && !has_room => {}
             accepted = listener.accept(), if has_room => match accepted {
                 Ok(stream) => {
                     back_off = MIN_BACK_OFF;
                     let socket = Socket::new(stream, &server.connections, Counted::new(&server.open, descriptors));
-                    connections.spawn_local(connection(socket, server.clone(), scratch.clone()));
+                    connections.spawn_local(connection(socket, Past::none(), server.clone(), scratch.clone()));
                 }
                 Err(error) if is_the_connections(&error) => {}
                 // The host has shut the socket down, and is about to tell us to stop.
@@ -148,12 +159,16 @@ fn is_the_connections(error: &io::Error) -> bool {
     matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::Interrupted)
 }
 
-async fn connection(socket: Socket, server: Rc<Server>, scratch: Scratch) {
+async fn connection(socket: Socket, past: Past, server: Rc<Server>, scratch: Scratch) {
     // Both fail only if the peer has already gone.
     let (Ok(()), Ok(peer)) = (socket.tune(), socket.peer()) else { return };
-    if let h1::End::Http2(socket, read) = h1::run(socket, peer, server.clone(), scratch).await {
-        socket.is_at(State::Http2);
-        // Boxed: few connections are HTTP/2, and all would pay for its size.
-        Box::pin(h2::run(socket, read, peer, server)).await;
+    match h1::run(socket, past, peer, server.clone(), scratch).await {
+        h1::End::Closed => {}
+        h1::End::Moves(inbox, moving) => inbox.put(moving),
+        h1::End::Http2(socket, read) => {
+            socket.is_at(State::Http2);
+            // Boxed: few connections are HTTP/2, and all would pay for its size.
+            Box::pin(h2::run(socket, read, peer, server)).await;
+        }
     }
 }

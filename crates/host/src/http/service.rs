@@ -1,6 +1,7 @@
 //! What a connection needs to know of the rest of the host: where requests go, how a reply comes
 //! back, and who wants to know how it ended.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -16,6 +17,11 @@ pub(crate) trait Service: 'static {
     /// Takes a request whose head was read and checked. Must not block.
     fn call(self: Rc<Self>, request: Request) -> Call;
 
+    /// The limits of this URL's request's and response's bodies, where they are not the server's.
+    fn body_limit(&self, _url: &str) -> Option<BodyLimit> {
+        None
+    }
+
     /// A request was answered by the server itself, without a guest.
     fn refused(&self, refused: Refused);
 
@@ -25,6 +31,15 @@ pub(crate) trait Service: 'static {
     /// The listener could not accept (the process is out of file descriptors, say) and tries again a little
     /// later. Told at most once a back-off.
     fn accept_failed(&self, error: &io::Error);
+}
+
+/// The limits of a request's and its response's bodies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BodyLimit {
+    /// The largest body of a request, in bytes: 413 beyond it.
+    pub(crate) most: u64,
+    /// Without a byte of either that is waited for: the request ends beyond it.
+    pub(crate) timeout: Duration,
 }
 
 /// Who gets told how a [`Call`] ended.
@@ -107,13 +122,21 @@ impl Call {
         Pin::new(&mut self.reply).poll(cx)
     }
 
+    /// Waits for the reply.
+    pub(crate) async fn answer(&mut self) -> Result<Reply, Failure> {
+        match poll_fn(|cx| self.poll_round(cx)).await {
+            Some(reply) => reply,
+            None => poll_fn(|cx| self.poll_reply(cx)).await,
+        }
+    }
+
     /// The guest has given nothing of its reply's body for too long: the end is to follow.
     pub(super) fn has_stalled(&mut self) {
         self.stalled = true;
     }
 
     /// The end: the client got `status` and `bytes_sent` bytes of body; see [`Outcome::complete`]. Gives the time.
-    pub(super) fn finish(mut self, status: u16, bytes_sent: u64, complete: bool) -> Instant {
+    pub(crate) fn finish(mut self, status: u16, bytes_sent: u64, complete: bool) -> Instant {
         let now = Instant::now();
         self.end(Some(status), bytes_sent, complete, now);
         now

@@ -1,6 +1,6 @@
 //! The signal to stop: idle connections close at once, the others after their requests in flight. Where somebody else
 //! goes on accepting, idle ones get some time: a client that is about to send a request, unaware of all this, must not
-//! lose it.
+//! lose it. Where another thread can take connections, they move there instead; see [`super::moving`].
 //!
 //! A connection registers its waker once in its life, so that the signal costs a request nothing
 //! but a look at a flag.
@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::moving::Inbox;
 use super::timer::within;
 
 /// How long idle connections may still send a request where somebody else goes on accepting.
@@ -29,6 +30,10 @@ struct Signal {
     begun: Cell<bool>,
     /// When idle connections close; at once if there is none.
     idle_until: Cell<Option<Instant>>,
+    /// Where connections are to move, and how many of them.
+    target: RefCell<Option<(Inbox, usize)>>,
+    /// Whether there is such a target: a look for who has just answered a request.
+    moves: Cell<bool>,
     /// The waiting tasks; `None` where a place is free.
     waiting: RefCell<Vec<Option<Waker>>>,
     free: RefCell<Vec<usize>>,
@@ -46,6 +51,51 @@ impl Shutdown {
             self.signal.idle_until.set(Some(within(PATIENCE)));
             self.begin();
         }
+    }
+
+    /// Gives the signal, and has all connections move there.
+    pub(crate) fn move_to(&self, inbox: Inbox) {
+        if !self.has_begun() {
+            self.moves(inbox, usize::MAX);
+            self.drain();
+        }
+    }
+
+    /// Has so many connections move there, each at its next request's end. The others stay, and no signal is given.
+    pub(crate) fn share(&self, inbox: Inbox, count: usize) {
+        if !self.has_begun() && count > 0 {
+            self.moves(inbox, count);
+        }
+    }
+
+    fn moves(&self, inbox: Inbox, count: usize) {
+        *self.signal.target.borrow_mut() = Some((inbox, count));
+        self.signal.moves.set(true);
+    }
+
+    /// Where a connection is to move that is between two requests.
+    #[inline]
+    pub(super) fn next_move(&self) -> Option<Inbox> {
+        if self.signal.moves.get() { self.take_move() } else { None }
+    }
+
+    #[cold]
+    fn take_move(&self) -> Option<Inbox> {
+        let mut target = self.signal.target.borrow_mut();
+        let (inbox, count) = target.as_mut()?;
+        let inbox = inbox.clone();
+        *count -= 1;
+        if *count == 0 {
+            *target = None;
+            self.signal.moves.set(false);
+        }
+        Some(inbox)
+    }
+
+    /// Whether connections close after their requests in flight, and do not move.
+    #[inline]
+    pub(super) fn closes(&self) -> bool {
+        self.has_begun() && !self.signal.moves.get()
     }
 
     /// Until when a connection may be idle once the signal was given; `None` if it is to close at once.
@@ -124,6 +174,23 @@ impl Drop for Listening {
 mod tests {
     use super::*;
     use futures_util::task::noop_waker;
+
+    #[test]
+    fn so_many_move_as_are_to_be_shared_and_all_when_the_thread_retires() {
+        let shutdown = Shutdown::new();
+        assert!(shutdown.next_move().is_none());
+        shutdown.share(Inbox::new(), 2);
+        assert!(!shutdown.has_begun() && !shutdown.closes());
+        assert!(shutdown.next_move().is_some() && shutdown.next_move().is_some());
+        assert!(shutdown.next_move().is_none());
+        shutdown.move_to(Inbox::new());
+        assert!(shutdown.has_begun() && !shutdown.closes());
+        shutdown.share(Inbox::new(), 1);
+        assert!((0..9).all(|_| shutdown.next_move().is_some()));
+        let other = Shutdown::new();
+        other.drain();
+        assert!(other.closes() && other.next_move().is_none());
+    }
 
     #[test]
     fn a_place_is_used_again_and_the_signal_reaches_who_waits() {

@@ -20,8 +20,8 @@ use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::timeout;
 
 use super::{
-    Call, CallOwner, Listener, OpenConnections, Outcome, Refused, Server, ServerConfig, Service, Shutdown,
-    serve,
+    Call, CallOwner, Inbox, Listener, OpenConnections, Outcome, Refused, Server, ServerConfig, Service,
+    Shutdown, serve,
 };
 
 /// Longer than anything here takes; a test that comes to it fails.
@@ -220,7 +220,8 @@ pub(super) fn server(config: ServerConfig) -> (Rc<TestService>, Server) {
     let service = Rc::new(TestService::default());
     let open = Arc::new(AtomicUsize::new(0));
     let connections: Arc<OpenConnections> = Arc::default();
-    let server = Server { service: service.clone(), config, shutdown: Shutdown::new(), open, connections };
+    let (shutdown, inbox) = (Shutdown::new(), Inbox::new());
+    let server = Server { service: service.clone(), config, shutdown, open, connections, inbox };
     (service, server)
 }
 

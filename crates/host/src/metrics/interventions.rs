@@ -59,9 +59,15 @@ pub(crate) struct Interventions {
     lost: AtomicU64,
     lost_bytes: AtomicU64,
     slowed: AtomicU64,
+    sleeps: AtomicU64,
 }
 
 impl Interventions {
+    /// The app's last worker went for want of requests.
+    pub(crate) fn slept(&self) {
+        self.sleeps.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A fresh worker was started in the place of one.
     pub(crate) fn replaced(&self, why: Replaced) {
         self.replaced[why as usize].fetch_add(1, Ordering::Relaxed);
@@ -95,6 +101,7 @@ impl Interventions {
             lost: self.lost.load(Ordering::Relaxed),
             lost_bytes: self.lost_bytes.load(Ordering::Relaxed),
             slowed: self.slowed.load(Ordering::Relaxed),
+            sleeps: self.sleeps.load(Ordering::Relaxed),
         }
     }
 }
@@ -109,6 +116,7 @@ pub(super) struct InterventionsSnapshot {
     pub(super) lost: u64,
     pub(super) lost_bytes: u64,
     pub(super) slowed: u64,
+    pub(super) sleeps: u64,
 }
 
 #[cfg(test)]
@@ -128,12 +136,14 @@ mod tests {
         all.lost(6);
         all.lost_more(7);
         all.slowed();
+        all.slept();
         let expected = InterventionsSnapshot {
             replaced: [1, 2, 3],
             shortages: [1, 2, 3],
             lost: 2,
             lost_bytes: 18,
             slowed: 1,
+            sleeps: 1,
         };
         assert_eq!(all.take(), expected);
     }

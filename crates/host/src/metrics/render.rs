@@ -52,7 +52,13 @@ fn render_host(page: &mut Page, apps: &[AppSum], host: &HostSum, build: &[(&'sta
 }
 
 fn render_apps(page: &mut Page, apps: &[AppSum]) {
-    page.each("nexus_app_up", GAUGE, "1 if the app is served.", apps, |app| u64::from(app.workers > 0));
+    page.each("nexus_app_up", GAUGE, "1 if the app is served.", apps, |app| {
+        u64::from(app.workers > 0 || app.is_asleep)
+    });
+    page.each("nexus_app_workers", GAUGE, "Workers that serve the app.", apps, |app| app.workers);
+    page.each("nexus_app_asleep", GAUGE, "1 if it has no worker for want of requests.", apps, |app| {
+        u64::from(app.is_asleep)
+    });
     page.each("nexus_heap_used_bytes", GAUGE, "Heap in use by the app's guests.", apps, |app| {
         app.usage.heap_used
     });
@@ -128,6 +134,13 @@ fn render_interventions(page: &mut Page, apps: &[AppSum]) {
         "Memory of the app's guests, buffers included.",
         apps,
         |app| app.memory,
+    );
+    page.each(
+        "nexus_app_sleeps_total",
+        COUNTER,
+        "How often it fell asleep for want of requests.",
+        apps,
+        |app| app.interventions.sleeps,
     );
     page.each(
         "nexus_lost_workers_total",

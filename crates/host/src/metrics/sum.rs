@@ -21,6 +21,8 @@ pub(crate) struct AppSum {
     /// Requests that wait for a place in the guest.
     pub(super) waiting: u64,
     pub(super) connections: u64,
+    /// Whether it has no worker for want of requests.
+    pub(super) is_asleep: bool,
     pub(super) cpu_nanos: u64,
     /// By status class, 1xx to 5xx.
     pub(super) requests: [u64; 5],
@@ -55,6 +57,16 @@ impl AppSum {
     pub(crate) fn add_past(&mut self, stats: &AppStats) {
         stats.add_to(self);
         self.cpu_nanos += stats.cpu_nanos();
+    }
+
+    /// So many connections are open for which it has no worker.
+    pub(crate) fn parked(&mut self, connections: usize) {
+        self.connections += connections as u64;
+    }
+
+    /// It has no worker, for want of requests: the next connection starts one.
+    pub(crate) fn asleep(&mut self) {
+        self.is_asleep = true;
     }
 
     /// One of its workers serves.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use nexus_core::Limit;
 use nexus_guest::StopReason;
 
+use super::load::Load;
 use super::turn::{Grace, Turn};
 use crate::ledger::Account;
 use crate::worker::Worker;
@@ -32,6 +33,8 @@ pub(super) struct Eye {
     pub(super) told: Option<Instant>,
     /// When the host was told last that it should be replaced.
     pub(super) reported: Option<Instant>,
+    /// How much it has to do.
+    pub(super) load: Load,
 }
 
 /// A turn that goes on long after it should have stopped.
@@ -73,6 +76,7 @@ impl Eye {
             is_slow: false,
             told: None,
             reported: None,
+            load: Load::new(Instant::now()),
         }
     }
 

@@ -45,8 +45,13 @@ impl Worker {
         };
         let failure = Failure { kind, limit: stop.limit };
         let answer = || {
-            let abandoned = self.open.abandon(&failure);
+            let mut abandoned = self.open.abandon(&failure);
+            let (failed, is_missed) = self.parcels.abandon(&failure);
+            abandoned.answered.extend(failed);
             self.underway.abandon(&abandoned.answered, &failure);
+            if is_missed {
+                self.tell(Event::Wanted { app: self.index });
+            }
             abandoned
         };
         // Whatever happens, the app needs a successor.

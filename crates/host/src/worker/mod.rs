@@ -17,6 +17,7 @@ mod deadlines;
 mod hold;
 mod load;
 mod lost;
+mod mail;
 mod queue;
 mod round;
 mod run;
@@ -27,6 +28,7 @@ mod underway;
 
 use self::underway::Underway;
 pub(crate) use lost::lose;
+pub(crate) use serving::trust;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,13 +38,16 @@ use nexus_core::{App, HostConfig, Limit};
 use nexus_guest::{Engine, Stop, Watch};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::http::OpenConnections;
+use crate::front::{Mail, Parcels};
+use crate::http::{Inbox, OpenConnections};
 use crate::listen::Bound;
 use crate::log::Logger;
 use crate::metrics::{AppStats, Interventions, WorkerStats};
+use crate::pool::Pool;
 use crate::watchdog::Watchdog;
 
-/// What all workers of an app are started with.
+/// What all workers of an app's version are started with.
+#[derive(Clone)]
 pub(crate) struct Start {
     pub(crate) app: Arc<App>,
     /// The app's place among the host's.
@@ -50,6 +55,8 @@ pub(crate) struct Start {
     /// What runs the app's code; `None` for an app of static files only.
     pub(crate) engine: Option<Arc<dyn Engine>>,
     pub(crate) socket: Arc<Bound>,
+    /// Where its requests come from, if others share its socket.
+    pub(crate) mail: Option<Arc<Mail>>,
     pub(crate) config: Arc<HostConfig>,
     /// The app's variables, those of the host's `--env-file` included.
     pub(crate) env: Vec<(String, String)>,
@@ -60,6 +67,8 @@ pub(crate) struct Start {
     pub(crate) watchdog: Arc<Watchdog>,
     /// What the host did about the app's workers.
     pub(crate) interventions: Arc<Interventions>,
+    /// Threads that stand ready.
+    pub(crate) blanks: Pool,
 }
 
 /// Why a worker is started, and what becomes of it if the app cannot be loaded.
@@ -69,7 +78,12 @@ pub(crate) enum Birth {
     First,
     /// It is to take over from one that serves: that one goes on then.
     Relief,
-    /// It takes the place of one that is lost. It answers 503 until the app is loaded, which it tries from then on.
+    /// It is the first of another version of the app, which takes over from all that serve: they go on then.
+    Version,
+    /// It is to help those that serve: they go on alone then.
+    Extra,
+    /// It takes the place of one that is lost, or the app was asleep. It answers 503 until the app is loaded, which it
+    /// tries from then on.
     Successor {
         /// When it may load the app.
         not_before: Instant,
@@ -97,6 +111,32 @@ pub(crate) enum Event {
     },
     /// Its thread was slowed down for good: a fresh one should take over.
     Slow {
+        /// The app's place among the host's.
+        app: usize,
+        /// The worker's number.
+        worker: u32,
+    },
+    /// It has had no request for the app's `idle` time, or has none and the process is short of memory.
+    Idle {
+        /// The app's place among the host's.
+        app: usize,
+        /// The worker's number.
+        worker: u32,
+        /// Whether the process is short of memory.
+        pressed: bool,
+    },
+    /// An app without a worker is wanted: somebody connects, or sends a request on a connection that is open.
+    Wanted {
+        /// The app's place among the host's.
+        app: usize,
+    },
+    /// It has had more to do than it can for a while.
+    Saturated {
+        /// The app's place among the host's.
+        app: usize,
+    },
+    /// It has had little to do for a while.
+    Spare {
         /// The app's place among the host's.
         app: usize,
         /// The worker's number.
@@ -142,6 +182,10 @@ impl Event {
             Event::Serving { app, .. }
             | Event::Full { app, .. }
             | Event::Slow { app, .. }
+            | Event::Idle { app, .. }
+            | Event::Wanted { app }
+            | Event::Saturated { app }
+            | Event::Spare { app, .. }
             | Event::Lost { app, .. }
             | Event::Spent { app, .. }
             | Event::Missing { app }
@@ -160,8 +204,11 @@ pub(crate) enum Control {
         /// Also if it has requests in flight.
         even_if_busy: bool,
     },
-    /// A fresh worker serves: accept no more, finish what is in flight within the time that a request may take, end.
-    Retire,
+    /// Accept no more, leave the open connections there, finish what is in flight within the time that a request may
+    /// take, end.
+    Retire(Inbox),
+    /// Leave so many of the open connections there.
+    Share(Inbox, usize),
     /// Accept no more, finish what is in flight, end.
     Stop,
     /// Like that; but somebody else goes on accepting, so that clients that are about to send a request lose none.
@@ -183,6 +230,12 @@ pub(crate) struct Worker {
     pub(crate) interventions: Arc<Interventions>,
     /// How many connections are open.
     pub(crate) connections: Arc<AtomicUsize>,
+    /// Where connections come from that other workers have accepted.
+    pub(crate) inbox: Inbox,
+    /// How many requests wait for a place in the guest, or for the guest.
+    pub(crate) waiting: Arc<AtomicUsize>,
+    /// What it holds of the app's mail.
+    pub(crate) parcels: Parcels,
     /// Its connections and its requests, for whoever must end them when its thread is lost.
     open: Arc<OpenConnections>,
     underway: Arc<Underway>,
@@ -244,7 +297,7 @@ impl Worker {
 }
 
 /// A worker's stack, in bytes. V8 gets a part of it; see its flags.
-const STACK: usize = 2 * 1024 * 1024;
+pub(crate) const STACK: usize = 2 * 1024 * 1024;
 
 /// Starts a worker's thread.
 pub(crate) fn start(
@@ -269,6 +322,9 @@ pub(crate) fn start(
         figures: WorkerStats::default(),
         interventions: start.interventions.clone(),
         connections: Arc::default(),
+        inbox: Inbox::new(),
+        parcels: Parcels::default(),
+        waiting: Arc::default(),
         in_flight: AtomicUsize::new(0),
         memory_at_start: AtomicU64::new(0),
         is_loading: AtomicBool::new(false),
@@ -280,9 +336,9 @@ pub(crate) fn start(
         when_over: Mutex::new(Some(when_over)),
     });
     // The kernel keeps 15 bytes of a thread's name.
-    let name = start.app.name().as_str().chars().take(15).collect();
-    let (start, own) = (start.clone(), worker.clone());
-    let thread = std::thread::Builder::new().name(name).stack_size(STACK);
-    thread.spawn(move || run::thread(&start, &own, commands))?;
+    let name: String = start.app.name().as_str().chars().take(15).collect();
+    let (own, on_thread) = (worker.clone(), start.clone());
+    let job = Box::new(move || run::thread(&on_thread, &own, commands));
+    start.blanks.run(&name, start.engine.as_ref(), &start.app.manifest.limits, job)?;
     Ok(worker)
 }

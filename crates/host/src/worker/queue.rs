@@ -5,6 +5,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use nexus_core::{Limit, Limits};
@@ -28,25 +30,32 @@ pub(super) struct Turn(u64);
 /// Who is in, and who waits.
 pub(super) struct Queue {
     places: usize,
+    /// How many may still enter before [`Queue::renew`], where each guest serves one request only.
+    left: Option<Cell<usize>>,
     taken: Cell<usize>,
     max_waiting: usize,
     waiting: RefCell<BTreeMap<u64, Waiting>>,
     /// How many wait: a look at the queue for those who only want to know whether it is empty.
     length: Cell<usize>,
+    /// The same, for other threads.
+    published: Arc<AtomicUsize>,
     next_turn: Cell<u64>,
     /// Told when there may be something to do for whoever serves the queue.
     changed: Notify,
 }
 
 impl Queue {
-    /// A queue within an app's limits.
-    pub(super) fn new(limits: &Limits) -> Self {
+    /// A queue within an app's limits; if `one_each`, each guest serves one request. How many wait is to be read there
+    /// by other threads.
+    pub(super) fn new(limits: &Limits, one_each: bool, published: Arc<AtomicUsize>) -> Self {
         Self {
             places: limits.size(Limit::Requests),
+            left: one_each.then(|| Cell::new(1)),
             taken: Cell::new(0),
             max_waiting: limits.size(Limit::Queue),
             waiting: RefCell::default(),
             length: Cell::new(0),
+            published,
             next_turn: Cell::new(0),
             changed: Notify::new(),
         }
@@ -57,7 +66,7 @@ impl Queue {
     pub(super) fn enter(&self) -> bool {
         let is_free = self.length.get() == 0 && self.has_place();
         if is_free {
-            self.taken.set(self.taken.get() + 1);
+            self.take();
         }
         is_free
     }
@@ -78,7 +87,26 @@ impl Queue {
     }
 
     fn has_place(&self) -> bool {
-        self.taken.get() < self.places
+        self.taken.get() < self.places && self.left.as_ref().is_none_or(|left| left.get() > 0)
+    }
+
+    fn take(&self) {
+        self.taken.set(self.taken.get() + 1);
+        if let Some(left) = &self.left {
+            left.set(left.get().saturating_sub(1));
+        }
+    }
+
+    /// There is another guest.
+    pub(super) fn renew(&self) {
+        if let Some(left) = &self.left {
+            left.set(1);
+        }
+    }
+
+    /// Whether the guest has served its one request, as far as the host knows.
+    pub(super) fn is_spent(&self) -> bool {
+        self.left.as_ref().is_some_and(|left| left.get() == 0) && self.taken.get() == 0
     }
 
     /// Has a request wait behind all others. Those that came later must not be due before it.
@@ -111,7 +139,7 @@ impl Queue {
         }
         let (_, first) = self.waiting.borrow_mut().pop_first()?;
         self.count();
-        self.taken.set(self.taken.get() + 1);
+        self.take();
         Some(first)
     }
 
@@ -148,7 +176,10 @@ impl Queue {
     }
 
     fn count(&self) {
-        self.length.set(self.waiting.borrow().len());
+        let length = self.waiting.borrow().len();
+        self.length.set(length);
+        // Relaxed: a gauge.
+        self.published.store(length, Ordering::Relaxed);
     }
 }
 
@@ -162,7 +193,7 @@ mod tests {
         let mut limits = Limits::default();
         limits.set(Limit::Requests, requests);
         limits.set(Limit::Queue, waiting);
-        Queue::new(&limits)
+        Queue::new(&limits, false, Arc::default())
     }
 
     fn request(key: u64, due: Instant) -> Waiting {

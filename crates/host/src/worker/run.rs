@@ -1,5 +1,6 @@
 //! A worker's thread: its event loop, and its guest's life.
 
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -16,11 +17,12 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, LocalSet};
 
 use super::load::{give_memory_back, load};
+use super::mail::serve_mail;
 use super::service::{Place, WorkerService};
 use super::serving::{accept, server, service};
 use super::stack;
 use super::{Birth, Control, Event, Start, Worker};
-use crate::http::Shutdown;
+use crate::http::{Inbox, Shutdown};
 use crate::ledger::FRESH;
 use crate::metrics::Shortage;
 use crate::watchdog::Presence;
@@ -36,14 +38,22 @@ const ROOM: Duration = Duration::from_millis(100);
 const FIRST_ROOM: Duration = Duration::from_millis(10);
 
 /// How a worker's serving comes to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 enum Told {
-    /// Another one has taken over.
-    Retire,
+    /// Others serve, or nobody for want of requests; connections go on there.
+    Retire(Inbox),
     /// Another process has taken over.
     HandOver,
     /// The host stops.
     Stop,
+}
+
+/// Why there is to be another guest.
+enum Over {
+    /// The one before was stopped.
+    Stopped(Stop),
+    /// It has served its request, and each has a guest of its own.
+    Served,
 }
 
 /// Why there is no guest.
@@ -169,20 +179,26 @@ async fn work(
         life.accept();
         life.announce(begun.elapsed());
         let born = Instant::now();
-        match life.serve(guest.clone()).await {
-            Ok(stop) => ended(&life.service, worker, &stop),
+        let is_served = match life.serve(guest.clone()).await {
+            Ok(Over::Stopped(stop)) => {
+                ended(&life.service, worker, &stop);
+                false
+            }
+            Ok(Over::Served) => true,
             Err(told) => break told,
-        }
+        };
         // Whoever comes now waits for the next guest. The old one goes before the new one is made: of two isolates of
         // a thread the younger must go first.
         life.service.guest_is(Place::Loading);
         guest = None;
         let_answers_out(worker).await;
-        give_memory_back(&start.pool);
+        if !is_served {
+            give_memory_back(&start.pool);
+        }
         worker.watch.detach();
         worker.in_flight.store(0, Ordering::Relaxed);
         // A guest that ends as soon as it is loaded, again and again, gets no more than its share of loading.
-        early_ends = if born.elapsed() < EARLY { early_ends + 1 } else { 0 };
+        early_ends = if born.elapsed() < EARLY && !is_served { early_ends + 1 } else { 0 };
         wait = if early_ends > 1 { (MIN_BACK_OFF * early_ends).min(EARLY) } else { Duration::ZERO };
     };
     life.finish(told, guest).await;
@@ -237,8 +253,8 @@ impl Life<'_> {
         self.worker.interventions.shortage(Shortage::Refused);
         let budget = self.start.watchdog.ledger().budget() >> 20;
         let message = format!("all guests hold {budget} MB, as much as they may: no other is made");
-        if is_first && self.worker.birth == Birth::Relief {
-            // The one before goes on.
+        if is_first && matches!(self.worker.birth, Birth::Relief | Birth::Version | Birth::Extra) {
+            // Those before go on.
             return Err(End::Failed(message));
         }
         self.service.log(None, Level::Error, message);
@@ -260,8 +276,18 @@ impl Life<'_> {
         tokio::task::spawn_local(async move { deadlines.enforce_deadlines().await });
         let rounds = self.service.clone();
         tokio::task::spawn_local(async move { rounds.serve_rounds().await });
-        let server = server(self.start, self.worker, &self.service, &self.shutdown);
-        self.server = Some(tokio::task::spawn_local(accept(self.start.socket.clone(), server)));
+        self.server = Some(match &self.start.mail {
+            Some(mail) => {
+                let attendance = mail.attend(self.worker.number);
+                self.worker.parcels.attends(attendance.clone());
+                let (worker, service) = (self.worker.clone(), self.service.clone());
+                tokio::task::spawn_local(serve_mail(attendance, worker, service, self.shutdown.clone()))
+            }
+            None => {
+                let server = server(self.start, self.worker, &self.service, &self.shutdown);
+                tokio::task::spawn_local(accept(self.start.socket.clone(), server))
+            }
+        });
     }
 
     /// Tells the host that the worker serves, once.
@@ -277,8 +303,8 @@ impl Life<'_> {
         let told = pin!(async {
             loop {
                 // Nothing gives way without a guest.
-                if let Commanded::End(told) = commanded(&self.service, self.commands, None, self.worker).await
-                {
+                let commanded = commanded(&self.service, &self.shutdown, self.commands, None, self.worker);
+                if let Commanded::End(told) = commanded.await {
                     break told;
                 }
             }
@@ -286,16 +312,27 @@ impl Life<'_> {
         match select(pin!(work), told).await {
             Either::Left((done, _)) => Ok(done),
             Either::Right((told, _)) => {
-                self.past.told = Some(told);
+                self.past.told = Some(told.clone());
                 Err(End::Told(told))
             }
         }
     }
 
     /// Serves until the guest has ended or the worker is told to end.
-    async fn serve(&mut self, guest: Option<Rc<dyn Guest>>) -> Result<Stop, Told> {
-        let done = until_stopped(&self.service, self.commands, guest, self.worker).await;
-        self.past.told = done.as_ref().err().copied();
+    async fn serve(&mut self, guest: Option<Rc<dyn Guest>>) -> Result<Over, Told> {
+        let served = pin!(self.service.served({
+            let guest = guest.clone();
+            move || guest.as_ref().is_none_or(|guest| guest.in_flight() == 0)
+        }));
+        let idle = pin!(tell_when_idle(&self.service, guest.clone(), self.worker));
+        let stopped = until_stopped(&self.service, &self.shutdown, self.commands, guest, self.worker);
+        let beside = pin!(select(idle, served));
+        let done = match select(pin!(stopped), beside).await {
+            Either::Left((done, _)) => done.map(Over::Stopped),
+            Either::Right((Either::Left((never, _)), _)) => match never {},
+            Either::Right((Either::Right(((), _)), _)) => Ok(Over::Served),
+        };
+        self.past.told = done.as_ref().err().cloned();
         done
     }
 
@@ -303,16 +340,20 @@ impl Life<'_> {
     /// a request may take; if the host stops, the host bounds the time.
     async fn finish(self, told: Told, guest: Option<Rc<dyn Guest>>) {
         let Self { start, worker, commands, service, shutdown, server, .. } = self;
-        match told {
+        match &told {
+            Told::Retire(inbox) => shutdown.move_to(inbox.clone()),
             // Somebody else accepts: nobody must lose the request that is on its way.
-            Told::Retire | Told::HandOver => shutdown.drain(),
+            Told::HandOver => shutdown.drain(),
             Told::Stop => shutdown.begin(),
         }
         service.ends();
-        let guest = match (&guest, told, &start.engine) {
-            // The guest ended before the fresh worker served: those who wait for the next one came here, and whoever is
-            // about to ask.
-            (None, Told::Retire, Some(engine)) if worker.connections.load(Ordering::Relaxed) > 0 => {
+        if guest.is_none() && matches!(told, Told::Retire(_)) {
+            // Those leave first that wait for nothing.
+            let_connections_move(worker).await;
+        }
+        let guest = match (&guest, &told, &start.engine) {
+            // The guest ended before others served: those who wait for the next one wait here.
+            (None, Told::Retire(_), Some(engine)) if worker.connections.load(Ordering::Relaxed) > 0 => {
                 let loaded = load(engine.as_ref(), start, worker).await.ok();
                 if let Some(guest) = &loaded {
                     service.guest_is(Place::Ready(guest.clone()));
@@ -325,15 +366,15 @@ impl Life<'_> {
             // Nobody will come for those who wait.
             service.guest_is(Place::Absent);
         }
-        let work = finished(&service, worker, commands, server, guest);
+        let work = finished(start, &service, &shutdown, worker, commands, server, guest);
         match told {
             Told::Stop | Told::HandOver => {
                 work.await;
             }
-            Told::Retire => {
+            Told::Retire(_) => {
                 let time = start.app.manifest.limits.time(Limit::Wall) + start.config.shutdown.grace;
                 if tokio::time::timeout(time, work).await.is_err() {
-                    let message = "a fresh worker serves; what this one still had in flight is cut off";
+                    let message = "what a worker still had in flight when it retired is cut off";
                     service.log(None, Level::Warn, message.into());
                 }
             }
@@ -343,8 +384,10 @@ impl Life<'_> {
 }
 
 async fn finished(
+    start: &Start,
     service: &WorkerService,
-    worker: &Worker,
+    shutdown: &Shutdown,
+    worker: &Arc<Worker>,
     commands: &mut mpsc::UnboundedReceiver<Control>,
     server: Option<JoinHandle<()>>,
     mut guest: Option<Rc<dyn Guest>>,
@@ -355,9 +398,23 @@ async fn finished(
         }
     });
     loop {
-        let stopped = pin!(until_stopped(service, commands, guest.clone(), worker));
-        match select(server.as_mut(), stopped).await {
-            Either::Left(_) => break,
+        let own = guest.clone();
+        let is_over = move || own.as_ref().is_some_and(|guest| guest.in_flight() == 0);
+        let served = pin!(service.served(is_over));
+        let stopped = pin!(until_stopped(service, shutdown, commands, guest.clone(), worker));
+        match select(pin!(select(server.as_mut(), served)), stopped).await {
+            Either::Left((Either::Left(_), _)) => break,
+            // Those who wait have a guest of their own each, too.
+            Either::Left((Either::Right(_), _)) => {
+                service.guest_is(Place::Loading);
+                guest = None;
+                let_answers_out(worker).await;
+                worker.watch.detach();
+                if let Some(engine) = &start.engine {
+                    guest = load(engine.as_ref(), start, worker).await.ok();
+                }
+                service.guest_is(guest.clone().map_or(Place::Absent, Place::Ready));
+            }
             Either::Right((Ok(stop), _)) => {
                 // The guest has ended, and with it all that it had in flight.
                 guest = None;
@@ -375,7 +432,8 @@ async fn finished(
         }));
         let stopped = pin!(async {
             loop {
-                if let Ok(stop) = until_stopped(service, commands, Some(guest.clone()), worker).await {
+                let stopped = until_stopped(service, shutdown, commands, Some(guest.clone()), worker);
+                if let Ok(stop) = stopped.await {
                     break stop;
                 }
             }
@@ -390,12 +448,13 @@ async fn finished(
 /// Drives the guest until it has ended or must, unless the worker is told to end before.
 async fn until_stopped(
     service: &WorkerService,
+    shutdown: &Shutdown,
     commands: &mut mpsc::UnboundedReceiver<Control>,
     guest: Option<Rc<dyn Guest>>,
     worker: &Worker,
 ) -> Result<Stop, Told> {
-    let drive = pin!(drive(guest.clone(), worker));
-    let commanded = pin!(commanded(service, commands, guest.as_deref(), worker));
+    let drive = pin!(drive(guest.clone(), service, worker));
+    let commanded = pin!(commanded(service, shutdown, commands, guest.as_deref(), worker));
     match select(drive, commanded).await {
         Either::Left((stop, _)) => Ok(stop),
         Either::Right((Commanded::End(told), _)) => Err(told),
@@ -409,11 +468,44 @@ async fn until_stopped(
 /// Has the connections send what the guest's end has answered. Loading the next guest keeps the thread to itself, maybe
 /// for long.
 async fn let_answers_out(worker: &Worker) {
-    /// How many tasks the event loop polls at the least before it comes back here.
+    let_run(worker.in_flight.load(Ordering::Relaxed)).await;
+}
+
+/// Has the connections leave that are between two requests.
+async fn let_connections_move(worker: &Worker) {
+    let_run(worker.connections.load(Ordering::Relaxed)).await;
+}
+
+/// Has so many tasks of the event loop have their turn.
+async fn let_run(tasks: usize) {
+    /// How many the event loop polls at the least before it comes back here.
     const AT_ONCE: usize = 32;
-    let rounds = 2 + worker.in_flight.load(Ordering::Relaxed) / AT_ONCE;
-    for _ in 0..rounds {
+    for _ in 0..2 + tasks / AT_ONCE {
         tokio::task::yield_now().await;
+    }
+}
+
+/// Tells the host whenever the worker has had no request for the app's `idle` time.
+async fn tell_when_idle(
+    service: &WorkerService,
+    guest: Option<Rc<dyn Guest>>,
+    worker: &Worker,
+) -> Infallible {
+    let Some(time) = worker.app.manifest.scale.idle else { return std::future::pending().await };
+    let mut since = Instant::now();
+    loop {
+        tokio::time::sleep_until((since + time).into()).await;
+        let now = Instant::now();
+        let is_busy = service.is_busy() || guest.as_ref().is_some_and(|guest| guest.in_flight() > 0);
+        since = match service.last_end().map(|end| end.max(since)) {
+            _ if is_busy => now,
+            Some(end) if end + time > now => end,
+            _ => {
+                let (own, app, worker) = (worker, worker.index, worker.number);
+                own.tell(Event::Idle { app, worker, pressed: false });
+                now
+            }
+        };
     }
 }
 
@@ -426,12 +518,16 @@ fn ended(service: &WorkerService, worker: &Worker, stop: &Stop) {
 }
 
 /// Drives the guest until it ends; for ever where there is none.
-async fn drive(guest: Option<Rc<dyn Guest>>, worker: &Worker) -> Stop {
+async fn drive(guest: Option<Rc<dyn Guest>>, service: &WorkerService, worker: &Worker) -> Stop {
     match guest {
         Some(guest) => {
             poll_fn(|cx| {
                 let polled = guest.poll(cx);
-                worker.in_flight.store(guest.in_flight(), Ordering::Relaxed);
+                let in_flight = guest.in_flight();
+                worker.in_flight.store(in_flight, Ordering::Relaxed);
+                if in_flight == 0 {
+                    service.look_whether_served();
+                }
                 polled
             })
             .await
@@ -441,7 +537,6 @@ async fn drive(guest: Option<Rc<dyn Guest>>, worker: &Worker) -> Stop {
 }
 
 /// What a command has a worker do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Commanded {
     /// End, in this way.
     End(Told),
@@ -452,6 +547,7 @@ enum Commanded {
 /// Carries out the host's commands until one needs more than that.
 async fn commanded(
     service: &WorkerService,
+    shutdown: &Shutdown,
     commands: &mut mpsc::UnboundedReceiver<Control>,
     guest: Option<&dyn Guest>,
     worker: &Worker,
@@ -469,7 +565,8 @@ async fn commanded(
                     return Commanded::Yield;
                 }
             }
-            Some(Control::Retire) => return Commanded::End(Told::Retire),
+            Some(Control::Retire(inbox)) => return Commanded::End(Told::Retire(inbox)),
+            Some(Control::Share(inbox, count)) => shutdown.share(inbox, count),
             Some(Control::HandOver) => return Commanded::End(Told::HandOver),
             // A host that is gone wants nothing any more.
             Some(Control::Stop) | None => return Commanded::End(Told::Stop),

@@ -9,12 +9,13 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{join, select};
-use nexus_core::{App, Limit};
+use nexus_core::{App, Isolation, Limit};
 use nexus_guest::{
     Body, Canceller, Failure, FailureKind, Guest, Level, LogRecord, LogSink, Request, RequestId, Responder,
     Ticket, exchange,
 };
 use slab::Slab;
+use tokio::sync::Notify;
 
 use super::Worker;
 use super::deadlines::Deadlines;
@@ -23,7 +24,7 @@ use super::queue::{Queue, Turn, Waiting};
 use super::round::{Given, Round};
 use super::underway::{Note, Notes};
 use crate::assets::Assets;
-use crate::http::{Call, CallOwner, Outcome, Refused, Service};
+use crate::http::{Call, CallOwner, Outcome, Refused, RequestIds, Service};
 use crate::log::{AccessRecord, AppLog, Logger};
 use crate::metrics::AppStats;
 
@@ -74,9 +75,12 @@ pub(super) struct WorkerService {
     generation: Cell<u64>,
     in_flight: RefCell<Slab<InFlight>>,
     notes: Notes,
+    last_end: Cell<Option<Instant>>,
+    /// Told when a request has left a guest that serves no other.
+    left: Notify,
     round: Round,
     serial: Cell<u64>,
-    random: Cell<u128>,
+    ids: RequestIds,
 }
 
 impl WorkerService {
@@ -87,12 +91,14 @@ impl WorkerService {
         assets: Option<Assets>,
     ) -> io::Result<Self> {
         let app = worker.app.clone();
-        let mut seed = [0; 16];
-        rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
         Ok(Self {
             log: worker.underway.log().clone(),
             notes: Notes::new(worker.underway.clone()),
-            queue: Queue::new(&app.manifest.limits),
+            queue: Queue::new(
+                &app.manifest.limits,
+                app.manifest.isolation == Isolation::Request,
+                worker.waiting.clone(),
+            ),
             stats: worker.stats.clone(),
             hold: Hold::new(worker),
             generation: Cell::new(0),
@@ -103,9 +109,11 @@ impl WorkerService {
             assets,
             deadlines: Deadlines::default(),
             in_flight: RefCell::new(Slab::new()),
+            last_end: Cell::new(None),
+            left: Notify::new(),
             round: Round::default(),
             serial: Cell::new(0),
-            random: Cell::new(u128::from_ne_bytes(seed)),
+            ids: RequestIds::new()?,
         })
     }
 
@@ -115,6 +123,7 @@ impl WorkerService {
         let is_absent = matches!(place, Place::Absent | Place::NoMemory);
         let _before = std::mem::replace(&mut *self.place.borrow_mut(), place);
         self.hold.renew();
+        self.queue.renew();
         if is_absent {
             for waiting in self.queue.take_all() {
                 self.refuse_without_guest(&waiting.responder);
@@ -223,6 +232,34 @@ impl WorkerService {
             None => return,
         };
         self.deadlines.add(due, key, |key| self.find(key).is_some());
+    }
+
+    /// Waits until the guest has served its one request, where each request has a guest of its own. `is_over` says
+    /// whether the guest itself is done with it.
+    pub(super) async fn served(&self, is_over: impl Fn() -> bool) {
+        loop {
+            if self.queue.is_spent() && is_over() {
+                return;
+            }
+            self.left.notified().await;
+        }
+    }
+
+    /// The guest may be done with its one request.
+    pub(super) fn look_whether_served(&self) {
+        if self.queue.is_spent() {
+            self.left.notify_one();
+        }
+    }
+
+    /// Whether any request is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.in_flight.borrow().is_empty()
+    }
+
+    /// When the last request was over.
+    pub(super) fn last_end(&self) -> Option<Instant> {
+        self.last_end.get()
     }
 
     /// How many requests wait for a place in the guest, or for the guest.
@@ -407,16 +444,7 @@ impl Service for WorkerService {
     }
 
     fn next_request_id(&self) -> RequestId {
-        // A linear congruential generator with 128 bits of state, output by its upper half twice: unique for sure, not
-        // secret, and without a system call.
-        const MULTIPLIER: u128 = 0x2360_ed05_1fc6_5da4_4385_df64_9fcc_f645;
-        let next = self
-            .random
-            .get()
-            .wrapping_mul(MULTIPLIER)
-            .wrapping_add(0x5851_f42d_4c95_7f2d_1405_7b7e_f767_814f);
-        self.random.set(next);
-        RequestId::from_u128(next ^ (next >> 64))
+        self.ids.next()
     }
 
     fn accept_failed(&self, error: &io::Error) {
@@ -439,6 +467,7 @@ impl CallOwner for WorkerService {
             let message = format!("no byte of the response's body within the idle limit of {limit}");
             self.log(Some(request.id), Level::Warn, message);
         }
+        self.last_end.set(Some(outcome.at));
         let ticket = request.ticket;
         self.notes.end(request.note, request.start, request.id, outcome);
         if !outcome.complete {
@@ -446,6 +475,7 @@ impl CallOwner for WorkerService {
         }
         if ticket.is_some() {
             self.queue.leave();
+            self.look_whether_served();
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use nexus_core::Limit;
+use nexus_core::{HostConfig, Limit};
 
 use super::service::WorkerService;
 use super::{Start, Worker};
@@ -29,6 +29,19 @@ pub(super) fn service(start: &Start, worker: &Arc<Worker>) -> Result<WorkerServi
     service.map_err(|error| format!("no random numbers are to be had: {error}"))
 }
 
+/// Whose forwarded headers are believed.
+pub(crate) fn trust(config: &HostConfig) -> Trust {
+    let trusted = config.listen.trusted_proxies.clone();
+    if trusted.is_empty() {
+        return Trust::nobody();
+    }
+    Trust::of(move |client| match client {
+        nexus_guest::ClientAddress::Ip(ip, _) => trusted.iter().any(|net| net.contains(ip)),
+        // Who may connect to a Unix socket is for its folder's permissions to say.
+        nexus_guest::ClientAddress::Unix => true,
+    })
+}
+
 /// What serves its connections, within the app's limits.
 pub(super) fn server(
     start: &Start,
@@ -37,16 +50,6 @@ pub(super) fn server(
     shutdown: &Shutdown,
 ) -> Server {
     let limits = &start.app.manifest.limits;
-    let trusted = start.config.listen.trusted_proxies.clone();
-    let trust = if trusted.is_empty() {
-        Trust::nobody()
-    } else {
-        Trust::of(move |client| match client {
-            nexus_guest::ClientAddress::Ip(ip, _) => trusted.iter().any(|net| net.contains(ip)),
-            // Who may connect to a Unix socket is for its folder's permissions to say.
-            nexus_guest::ClientAddress::Unix => true,
-        })
-    };
     let config = ServerConfig {
         max_head: limits.size(Limit::Headers),
         max_body: limits.get(Limit::Body),
@@ -54,7 +57,7 @@ pub(super) fn server(
         body_timeout: limits.time(Limit::Idle),
         write_timeout: limits.time(Limit::Idle),
         max_connections: limits.size(Limit::Connections),
-        trust,
+        trust: trust(&start.config),
         ..ServerConfig::default()
     };
     Server {
@@ -63,6 +66,7 @@ pub(super) fn server(
         shutdown: shutdown.clone(),
         open: worker.connections.clone(),
         connections: worker.open.clone(),
+        inbox: worker.inbox.clone(),
     }
 }
 

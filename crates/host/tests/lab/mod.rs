@@ -57,6 +57,12 @@ pub(crate) struct Lab {
     pub(crate) came_back: AtomicBool,
     /// Whether the gate is open that a guest waits for.
     pub(crate) gate_is_open: AtomicBool,
+    /// How many requests that are held may be answered, by whichever guest holds them.
+    pub(crate) to_release: AtomicUsize,
+    /// The wakers of guests that hold requests.
+    wakers: Mutex<Vec<Waker>>,
+    /// The app's folder.
+    pub(crate) folder: Mutex<PathBuf>,
     /// How often guests were told to stop.
     pub(crate) stops: AtomicUsize,
     /// The thread of the guest that took the last request.
@@ -183,13 +189,15 @@ impl Guest for LabGuest {
             "hold" => {
                 inner.held.push(responder);
                 self.lab.held.fetch_add(1, Ordering::SeqCst);
-            }
-            // Answers the oldest that is held.
-            "release" => {
-                if !inner.held.is_empty() {
-                    inner.held.remove(0).send(Ok(reply("released")));
-                    self.lab.held.fetch_sub(1, Ordering::SeqCst);
+                if let Some(waker) = &inner.waker {
+                    waker.wake_by_ref();
                 }
+            }
+            // Has one answered that is held, here or by another guest.
+            "release" => {
+                drop(inner);
+                self.lab.to_release.fetch_add(1, Ordering::SeqCst);
+                self.lab.wakers.lock().unwrap().drain(..).for_each(Waker::wake);
                 responder.send(Ok(reply("done")));
             }
             "stream" => {
@@ -274,6 +282,17 @@ impl Guest for LabGuest {
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Stop> {
         let mut inner = self.inner.borrow_mut();
         inner.waker = Some(cx.waker().clone());
+        if !inner.held.is_empty() {
+            self.lab.wakers.lock().unwrap().push(cx.waker().clone());
+        }
+        let release = || {
+            let take = |count: usize| count.checked_sub(1);
+            self.lab.to_release.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok()
+        };
+        while !inner.held.is_empty() && release() {
+            inner.held.remove(0).send(Ok(reply("released")));
+            self.lab.held.fetch_sub(1, Ordering::SeqCst);
+        }
         match inner.stop.take() {
             Some(stop) => {
                 self.lab.held.fetch_sub(inner.held.len(), Ordering::SeqCst);
@@ -380,6 +399,7 @@ pub(crate) fn with_apps(
             engines: vec![Arc::new(engine.clone())],
             logger: Logger::start(format, Box::new(log.clone())).unwrap(),
             build: Vec::new(),
+            watch: false,
         })
         .unwrap();
         let address = |url: &str| url.strip_prefix("http://").unwrap().to_owned();

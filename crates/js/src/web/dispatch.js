@@ -12,6 +12,8 @@
   let app;
   let handle;
   let env;
+  // The same of the modules that `[[routes]]` lead to: `[app, handle]` each.
+  let routed = [];
   // For each response that is streaming, how to cancel its stream.
   const streaming = { __proto__: null };
 
@@ -23,10 +25,12 @@
   class ExecutionContext {
     #id;
     #client;
+    #params;
 
-    constructor(token, id) {
+    constructor(token, id, params) {
       if (token !== TOKEN) throw new TypeError("Illegal constructor");
       this.#id = id;
+      this.#params = params;
     }
 
     /** Keeps the request's resources until the promise has settled, also after the response. */
@@ -50,20 +54,34 @@
     get requestId() {
       return ops.requestId(this.#id);
     }
+
+    /** What the names in the path of the request's route stand for. */
+    get params() {
+      return this.#params ?? NONE;
+    }
   }
   const TOKEN = Symbol();
+  const NONE = Object.freeze({ __proto__: null });
   finishInterface(ExecutionContext, { global: false });
 
-  nexus.start = (namespace, pairs) => {
-    app = namespace.default;
-    if (app === undefined || app === null) {
-      throw new TypeError("the main module has no default export: `export default { fetch(request, env, ctx) { … } }`");
-    }
-    const handler = app.fetch;
+  // A module's default export, and that one's `fetch` as `handle(app, …)`. `module` and `whose` are for the errors.
+  const handlerOf = (namespace, module, whose) => {
+    const app = namespace.default;
+    const handler = app?.fetch;
     if (typeof handler !== "function") {
-      throw new TypeError("the default export has no fetch handler: `export default { fetch(request, env, ctx) { … } }`");
+      const lack = app == null ? `${module} has no default export` : `the default export${whose} has no fetch handler`;
+      throw new TypeError(`${lack}: \`export default { fetch(request, env, ctx) { … } }\``);
     }
-    handle = uncurryThis(handler);
+    return [app, uncurryThis(handler)];
+  };
+
+  // `modules` are the files that routes lead to, each with its namespace after it.
+  nexus.start = (namespace, pairs, modules) => {
+    [app, handle] = handlerOf(namespace, "the main module", "");
+    for (let i = 0; i < modules.length; i += 2) {
+      const module = `the module \`${modules[i]}\` of a route`;
+      routed[i / 2] = handlerOf(modules[i + 1], module, ` of ${module}`);
+    }
     env = {};
     for (let i = 0; i < pairs.length; i += 2) env[pairs[i]] = pairs[i + 1];
   };
@@ -71,13 +89,19 @@
   // See warm.js.
   nexus.forgetApp = () => {
     app = handle = env = undefined;
+    routed = [];
   };
 
-  nexus.dispatch = (id, method, url, layout) => {
+  // Of a routed request `module` is its module's place among those of `start`.
+  nexus.dispatch = (id, method, url, layout, module, params) => {
     noteRequestUrl(url, layout);
     let result;
     try {
-      result = handle(app, makeRequest(id, method, url), env, new ExecutionContext(TOKEN, id));
+      const request = makeRequest(id, method, url);
+      const context = new ExecutionContext(TOKEN, id, params);
+      result = module === undefined
+        ? handle(app, request, env, context)
+        : routed[module][1](routed[module][0], request, env, context);
       if (isResponse(result)) {
         respond(id, result);
         return;

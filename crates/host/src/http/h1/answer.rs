@@ -80,7 +80,7 @@ impl Connection {
 
         let too_much_left = |upload: &Upload| upload.remaining().is_some_and(|left| left > MAX_DISCARDED);
         let is_stream = matches!(reply.body, Body::Stream(_));
-        if self.server.shutdown.has_begun()
+        if self.server.shutdown.closes()
             || upload
                 .as_ref()
                 .is_some_and(|upload| !is_stream && !upload.is_wanted() && too_much_left(upload))
@@ -191,7 +191,7 @@ impl Connection {
                     return match end.take() {
                         Some(end) => Poll::Ready(end),
                         None => {
-                            let timeout = self.server.config.body_timeout;
+                            let timeout = self.body_limit.timeout;
                             self.reply_deadline.get_or_insert_with(|| within(timeout));
                             self.poll_beside(upload, cx)
                         }
@@ -287,7 +287,7 @@ impl Connection {
                 reader_deadline = None;
                 body_deadline
             } else {
-                reader_deadline.get_or_insert_with(|| within(config.body_timeout))
+                reader_deadline.get_or_insert_with(|| within(self.body_limit.timeout))
             };
             self.timer.poll(Some(*deadline), cx).map(|()| false)
         })
@@ -321,7 +321,7 @@ impl Connection {
                 Poll::Ready(Ok(count @ 1..)) => {
                     self.body_deadline = None;
                     // The guest may well read all of a body before it says more.
-                    restart(&mut self.reply_deadline, self.server.config.body_timeout);
+                    restart(&mut self.reply_deadline, self.body_limit.timeout);
                     match body.feed(&scratch[..count]) {
                         Ok(consumed) if body.is_done() => {
                             self.input.append(&scratch[consumed..count]);
@@ -337,7 +337,7 @@ impl Connection {
                 }
                 Poll::Pending => {
                     if is_wanted {
-                        let timeout = self.server.config.body_timeout;
+                        let timeout = self.body_limit.timeout;
                         self.body_deadline.get_or_insert_with(|| within(timeout));
                     }
                     return Poll::Pending;
@@ -359,11 +359,11 @@ impl Connection {
                 return Fault::Stalled;
             }
             // The guest is told, and has its time to say something to it.
-            restart(&mut self.reply_deadline, self.server.config.body_timeout);
+            restart(&mut self.reply_deadline, self.body_limit.timeout);
             if let Some(upload) = upload {
                 upload.fail(BodyError::TimedOut);
             }
-            Fault::Refused(Refusal::BodyTimeout(self.server.config.body_timeout))
+            Fault::Refused(Refusal::BodyTimeout(self.body_limit.timeout))
         })
     }
 }

@@ -15,11 +15,12 @@ use tokio::time::Instant;
 
 use super::super::conn_io::Socket;
 use super::super::listener::Server;
+use super::super::moving::{Inbox, Moving, Past};
 use super::super::open::State;
 use super::super::shutdown::Listening;
 use super::super::target;
 use super::super::timer::{Timer, within};
-use super::super::{Call, Refusal, Refused, RequestLine, forwarded};
+use super::super::{BodyLimit, Call, Refusal, Refused, RequestLine, forwarded};
 use super::head::{self, Head, HeadLimits};
 use super::input::Input;
 use super::outbox::Outbox;
@@ -36,6 +37,8 @@ const MAX_EMPTY_LINES: u8 = 8;
 pub(in crate::http) enum End {
     /// For good.
     Closed,
+    /// It goes on in another thread.
+    Moves(Inbox, Moving),
     /// The client speaks HTTP/2: here is the socket and what was read from it.
     Http2(Socket, Vec<u8>),
 }
@@ -62,8 +65,10 @@ pub(super) struct Connection {
     pub(super) body_deadline: Option<Instant>,
     /// When the guest must have given something of its response's body; `None` unless we wait for it.
     pub(super) reply_deadline: Option<Instant>,
-    /// When the last response was out, as long as nothing else has happened.
+    /// When the last response was out, or the connection was opened, as long as nothing else has happened.
     pub(super) idle_since: Option<Instant>,
+    /// The limits of the last request's bodies.
+    pub(super) body_limit: BodyLimit,
     /// How much of a partial head was parsed in vain.
     tried: usize,
     empty_lines: u8,
@@ -98,12 +103,15 @@ enum Filled {
     Some,
     /// The end, an error, or the signal to stop.
     Closed,
+    /// Nothing, but the signal to move.
+    ToMove,
     TimedOut,
 }
 
-/// Serves HTTP/1 on `socket` until it is closed, or turns out to speak HTTP/2.
+/// Serves HTTP/1 on `socket` until it is closed, is to go on in another thread, or turns out to speak HTTP/2.
 pub(in crate::http) async fn run(
     socket: Socket,
+    past: Past,
     peer: ClientAddress,
     server: Rc<Server>,
     scratch: Scratch,
@@ -120,13 +128,15 @@ pub(in crate::http) async fn run(
         write_deadline: None,
         body_deadline: None,
         reply_deadline: None,
-        idle_since: None,
+        idle_since: Some(past.idle_since.into()),
+        body_limit: server.config.body_limit(),
         tried: 0,
         empty_lines: 0,
-        is_first: true,
+        is_first: past.is_new,
         server,
     };
-    let mut head_deadline = None;
+    connection.input.append(&past.read);
+    let mut head_deadline = past.head_deadline.map(Instant::from);
     loop {
         match connection.next() {
             Next::Request(exchange) => {
@@ -146,13 +156,18 @@ pub(in crate::http) async fn run(
                 return End::Http2(connection.socket, read);
             }
             Next::Incomplete => {
+                if let Some(inbox) = connection.server.shutdown.next_move() {
+                    return connection.moves(inbox, head_deadline);
+                }
                 connection.socket.is_at(State::Idle);
                 let is_idle = connection.input.is_empty();
                 let config = &connection.server.config;
-                let deadline = match is_idle {
-                    true if connection.is_first => within(config.first_byte_timeout),
-                    true => connection.idle_since.take().unwrap_or_else(Instant::now) + config.idle_timeout,
-                    false => *head_deadline.get_or_insert_with(|| within(config.head_timeout)),
+                let deadline = if is_idle {
+                    let timeout =
+                        if connection.is_first { config.first_byte_timeout } else { config.idle_timeout };
+                    *connection.idle_since.get_or_insert_with(Instant::now) + timeout
+                } else {
+                    *head_deadline.get_or_insert_with(|| within(config.head_timeout))
                 };
                 match connection.fill(deadline, is_idle).await {
                     Filled::Some => {}
@@ -162,6 +177,7 @@ pub(in crate::http) async fn run(
                         connection.refuse(refusal, asker, head_deadline).await;
                         return End::Closed;
                     }
+                    Filled::ToMove => {}
                     Filled::TimedOut | Filled::Closed => return End::Closed,
                 }
             }
@@ -170,6 +186,21 @@ pub(in crate::http) async fn run(
 }
 
 impl Connection {
+    /// Leaves for another thread. No request is under way, and all that was answered is written.
+    fn moves(mut self, inbox: Inbox, head_deadline: Option<Instant>) -> End {
+        let past = Past {
+            read: self.input.take(),
+            is_new: self.is_first,
+            idle_since: self.idle_since.unwrap_or_else(Instant::now).into_std(),
+            head_deadline: head_deadline.map(Instant::into_std),
+        };
+        match self.socket.detach() {
+            Ok(stream) => End::Moves(inbox, Moving { stream, past }),
+            // The system has lost it.
+            Err(_) => End::Closed,
+        }
+    }
+
     /// Takes the next request from the input and hands it to the service.
     fn next(&mut self) -> Next {
         while self.input.unread().starts_with(b"\r\n") {
@@ -240,7 +271,10 @@ impl Connection {
                 url.insert("http".len(), 's');
             }
         }
-        let start = upload::start(head.framing, self.input.unread(), self.server.config.max_body);
+        if let Some(limit) = self.server.service.body_limit(&url) {
+            self.body_limit = limit;
+        }
+        let start = upload::start(head.framing, self.input.unread(), self.body_limit.most);
         let upload::Start { body, upload, consumed } = match start {
             Ok(start) => start,
             Err(refusal) => {
@@ -268,7 +302,11 @@ impl Connection {
             if let Poll::Ready(read) = self.poll_fill(cx) {
                 return Poll::Ready(if matches!(read, Ok(1..)) { Filled::Some } else { Filled::Closed });
             }
-            if self.listening.poll(cx).is_ready() && is_idle {
+            let is_told = self.listening.poll(cx).is_ready();
+            if is_told && !self.server.shutdown.closes() {
+                return Poll::Ready(Filled::ToMove);
+            }
+            if is_told && is_idle {
                 return match self.server.shutdown.idle_until() {
                     None => Poll::Ready(Filled::Closed),
                     Some(until) => self.timer.poll(Some(deadline.min(until)), cx).map(|()| Filled::Closed),

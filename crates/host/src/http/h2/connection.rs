@@ -241,11 +241,12 @@ async fn serve(
             url.insert("http".len(), 's');
         }
     }
+    let limit = server.service.body_limit(&url).unwrap_or_else(|| config.body_limit());
     let progress = Rc::new(Progress::default());
     let body = if incoming.is_end_stream() {
         Body::Empty
     } else {
-        let body = RequestBody::new(incoming, config.max_body, config.body_timeout, progress.clone());
+        let body = RequestBody::new(incoming, limit.most, limit.timeout, progress.clone());
         Body::Stream(Box::new(body))
     };
     let id = head.id.unwrap_or_else(|| server.service.next_request_id());
@@ -270,6 +271,6 @@ async fn serve(
         },
     };
     let reply = reply.unwrap_or_else(|failure| fields::failure_reply(&failure));
-    let idle = Idle::new(config.body_timeout, progress);
+    let idle = Idle::new(limit.timeout, progress);
     Ok(reply::respond(reply, call, id, is_head, stream, idle))
 }

@@ -25,6 +25,8 @@ interface ExecutionContext {
   readonly client: ClientAddress;
   /** The request's id: in the log and in the response's `x-request-id`. */
   readonly requestId: string;
+  /** What the names in the path of the request's route stand for: `id` of `/users/:id`, `*` of `/files/*`. */
+  readonly params: Readonly<Record<string, string | undefined>>;
 }
 
 /** A client's address; each part is null where it is not known. */

@@ -1,0 +1,249 @@
+//! Many apps on one port, by host and path; and within an app, a module for each path.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod harness;
+
+use bytes::Bytes;
+use harness::{Client, Folder, Nexus, Response, Start, run, until};
+use http_body_util::{BodyExt, Empty};
+use hyper::Request;
+use hyper::client::conn::http2::handshake;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+
+fn app(name: &str) -> String {
+    format!(
+        "let n = 0; export default {{ async fetch(request) {{
+           const url = new URL(request.url);
+           if (request.method === 'POST') return new Response(request.body);
+           if (url.pathname.endsWith('/spin')) for (;;);
+           if (url.pathname.endsWith('/stream')) return new Response(new ReadableStream({{
+             async pull(c) {{ await new Promise((r) => setTimeout(r, 5)); c.enqueue(new TextEncoder().encode('part ')); if (++n % 5 === 0) c.close(); }} }}));
+           if (url.pathname.endsWith('/never')) {{ request.signal.onabort = () => console.log('aborted'); await new Promise(() => setInterval(() => {{}}, 1000)); }}
+           return new Response('{name} ' + url.pathname);
+         }} }};"
+    )
+}
+
+fn folder(apps: &[(&str, &str)]) -> Folder {
+    let folder = Folder::new(&[]);
+    for (name, manifest) in apps {
+        folder.write(&format!("{name}/index.js"), app(name));
+        folder.write(&format!("{name}/nexus.toml"), manifest);
+    }
+    folder
+}
+
+fn ask(client: &mut Client, host: &str, path: &str) -> Response {
+    client.send(format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n"));
+    client.response()
+}
+
+const SHARED: [(&str, &str); 5] = [
+    ("shop", "[http]\nhosts = [\"shop.example\"]\n"),
+    ("api", "[http]\nhosts = [\"shop.example\", \"blog.example\"]\npaths = [\"/api\"]\n"),
+    ("blog", "[http]\nhosts = [\"blog.example\"]\n"),
+    ("any", "[http]\nhosts = [\"*.shop.example\"]\npaths = [\"/open/*\"]\n"),
+    ("own", ""),
+];
+
+#[test]
+fn requests_of_one_connection_go_to_their_apps_by_host_and_path() {
+    let folder = folder(&SHARED);
+    let mut nexus = Nexus::serve(folder.path());
+    let address = nexus.address("shop");
+    for other in ["api", "blog", "any"] {
+        assert_eq!(nexus.address(other), address);
+    }
+    assert_ne!(nexus.address("own"), address);
+    let mut client = Client::connect(&address);
+    for (host, path, answer) in [
+        ("shop.example", "/", (200, "shop /")),
+        ("SHOP.example:8080", "/api/items?x=1", (200, "api /api/items")),
+        ("blog.example", "/api", (200, "api /api")),
+        ("blog.example.", "/apis", (200, "blog /apis")),
+        ("shop.example", "/x/../api", (200, "api /x/../api")),
+        ("a.b.shop.example", "/open/x", (200, "any /open/x")),
+        ("a.shop.example", "/", (404, "no app of this host is served at this path\n")),
+        ("other.example", "/", (421, "no app is served under this host\n")),
+    ] {
+        let response = ask(&mut client, host, path);
+        let text = response.text();
+        // The guest sees the path as the URL standard has it.
+        let expected = answer.1.replace("/x/../api", "/api");
+        assert_eq!((response.status, &*text), (answer.0, &*expected), "{host} {path}");
+    }
+    assert_eq!(nexus.get("own", "/x").text(), "own /x");
+    assert_eq!(nexus.metric("nexus_requests_total{app=\"api\",status=\"2xx\"}"), 3.0);
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
+fn bodies_stream_both_ways_across_the_shared_port() {
+    let folder = folder(&SHARED[..3]);
+    folder.write("shop/nexus.toml", "[http]\nhosts = [\"shop.example\"]\n[limits]\nbody = \"3 MB\"\n");
+    let mut nexus = Nexus::serve(folder.path());
+    let mut client = Client::connect(&nexus.address("shop"));
+    let body: Vec<u8> = (0..2_000_000u32).map(|n| (n / 7) as u8).collect();
+    let head = format!("POST / HTTP/1.1\r\nhost: shop.example\r\ncontent-length: {}\r\n\r\n", body.len());
+    for _ in 0..3 {
+        client.send([head.as_bytes(), &body].concat());
+        let response = client.response();
+        assert_eq!(response.status, 200);
+        assert!(response.body == body, "it comes back as it went");
+    }
+    assert_eq!(ask(&mut client, "shop.example", "/stream").text(), "part part part part part ");
+    client.send("POST / HTTP/1.1\r\nhost: shop.example\r\ncontent-length: 4000000\r\n\r\n");
+    assert_eq!(client.response().status, 413, "the app's own limit holds");
+    nexus.await_nothing_held("shop");
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
+fn a_client_that_leaves_is_told_to_the_guest() {
+    let folder = folder(&SHARED[..3]);
+    let mut nexus = Nexus::serve(folder.path());
+    let mut client = Client::connect(&nexus.address("shop"));
+    client.send("GET /never HTTP/1.1\r\nhost: shop.example\r\n\r\n");
+    until("the request to be there", || {
+        (nexus.metric("nexus_requests_in_flight{app=\"shop\"}") == 1.0).then_some(())
+    });
+    drop(client);
+    nexus.message("aborted");
+    nexus.await_nothing_held("shop");
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
+fn a_guest_that_hangs_keeps_nobody_else_on_the_same_port_and_connection_waiting() {
+    let folder = folder(&SHARED[..3]);
+    folder.write("shop/nexus.toml", "[http]\nhosts = [\"shop.example\"]\n[limits]\ncpu = \"1 s\"\n");
+    let mut nexus = Nexus::serve(folder.path());
+    let address = nexus.address("shop");
+    let mut spinning = Client::connect(&address);
+    spinning.send("GET /spin HTTP/1.1\r\nhost: shop.example\r\n\r\n");
+    let mut other = Client::connect(&address);
+    for _ in 0..50 {
+        assert_eq!(ask(&mut other, "blog.example", "/").text(), "blog /");
+    }
+    assert_eq!(spinning.response().status, 503);
+    // The connection is the host's: it stays.
+    assert_eq!(ask(&mut spinning, "shop.example", "/").text(), "shop /");
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
+fn an_app_on_a_shared_port_sleeps_and_wakes_and_is_replaced_under_its_connections() {
+    let folder = folder(&SHARED[..3]);
+    folder.write("shop/nexus.toml", "[http]\nhosts = [\"shop.example\"]\n[scale]\nidle = \"100 ms\"\n");
+    let mut nexus = Start::in_folder(folder.path()).args(&["--watch"]).start();
+    let mut client = Client::connect(&nexus.address("shop"));
+    for _ in 0..3 {
+        assert_eq!(ask(&mut client, "shop.example", "/").text(), "shop /");
+        nexus.await_metric("nexus_app_asleep{app=\"shop\"}", 1.0);
+    }
+    folder.write("shop/index.js", "export default { fetch: () => new Response('second') };");
+    until("the second version", || (ask(&mut client, "shop.example", "/").text() == "second").then_some(()));
+    folder.write("shop/nexus.toml", "[http]\nhosts = [\"other.example\"]\n");
+    nexus.message("its hosts or paths are others now");
+    assert_eq!(ask(&mut client, "shop.example", "/").text(), "second");
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
+fn two_apps_that_claim_the_same_are_refused_with_both_named() {
+    let folder = folder(&[
+        ("a", "[http]\nhosts = [\"x.example\"]\npaths = [\"/u/:id\", \"/v\"]\n"),
+        ("b", "[http]\nhosts = [\"x.example\"]\npaths = [\"/u/:name\"]\n"),
+        ("c", "[http]\nhosts = [\"x.example\"]\nport = 18099\npaths = [\"/u/:name\"]\n"),
+    ]);
+    let output = run(folder.path(), &["check", "."]);
+    assert_eq!(output.code, Some(2));
+    let said = output.stderr + &output.stdout;
+    assert!(said.contains("`b` claims the path `/u/:name` of `x.example`, and so does `a`"), "{said}");
+    assert!(said.contains("b/nexus.toml:3") && !said.contains("`c` claims"), "{said}");
+}
+
+#[test]
+fn http_2_is_routed_stream_by_stream() {
+    let folder = folder(&SHARED[..3]);
+    let mut nexus = Nexus::serve(folder.path());
+    let address = nexus.address("shop");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let socket = TokioIo::new(tokio::net::TcpStream::connect(&address).await.unwrap());
+        let (mut send, connection) = handshake(TokioExecutor::new(), socket).await.unwrap();
+        tokio::spawn(connection);
+        let mut ask = |url: &str| send.send_request(Request::get(url).body(Empty::<Bytes>::new()).unwrap());
+        let asked = [
+            ask("http://shop.example/1"),
+            ask("http://blog.example/2"),
+            ask("http://blog.example/api/3"),
+            ask("http://nobody.example/"),
+        ];
+        let mut answers = Vec::new();
+        for response in asked {
+            let response = response.await.unwrap();
+            let status = response.status().as_u16();
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            answers.push((status, String::from_utf8(body.to_vec()).unwrap()));
+        }
+        let expected = [
+            (200, "shop /1"),
+            (200, "blog /2"),
+            (200, "api /api/3"),
+            (421, "no app is served under this host\n"),
+        ];
+        assert_eq!(answers, expected.map(|(status, text)| (status, text.to_owned())));
+    });
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
+fn routes_lead_from_paths_to_modules() {
+    let folder = Folder::new(&[
+        (
+            "app/index.js",
+            "export default { fetch: (request, env, ctx) => Response.json(['main', ctx.params]) };",
+        ),
+        (
+            "app/admin.js",
+            "import { count } from './shared.js'; export default { fetch: (request, env, ctx) => Response.json(['admin', ctx.params, env.A, count()]) };",
+        ),
+        (
+            "app/src/user.mjs",
+            "import { count } from '../shared.js'; export default { name: 'user', fetch(request, env, ctx) { return Response.json([this.name, ctx.params, new URL(request.url).pathname, count()]); } };",
+        ),
+        ("app/shared.js", "let n = 0; export const count = () => ++n;"),
+        (
+            "app/nexus.toml",
+            "[env]\nA = \"a\"\n[[routes]]\npath = \"/admin/*\"\nmodule = \"admin.js\"\n[[routes]]\npath = \"/users/:id\"\nmodule = \"src/user.mjs\"\n[[routes]]\npath = \"/users/:id/orders/:order\"\nmodule = \"admin.js\"\n",
+        ),
+    ]);
+    let mut nexus = Nexus::serve(folder.path());
+    for (path, expected) in [
+        ("/", r#"["main",{}]"#),
+        ("/admin/a/b%2Fc?x=1", r#"["admin",{"*":"a/b%2Fc"},"a",1]"#),
+        ("/users/a%20b/c", r#"["user",{"id":"a b"},"/users/a%20b/c",2]"#),
+        ("/users/7/orders/9", r#"["admin",{"id":"7","order":"9"},"a",3]"#),
+        ("/users", r#"["main",{}]"#),
+        ("/x/..%2fadmin", r#"["main",{}]"#),
+    ] {
+        assert_eq!(nexus.get("app", path).text(), expected, "{path}");
+    }
+    assert_eq!(nexus.stop(), Some(0));
+    for (module, said) in [
+        ("export const x = 1;", "the module `admin.js` of a route has no default export"),
+        ("export default {};", "the default export of the module `admin.js` of a route has no fetch handler"),
+        ("throw new Error('in admin');", "in admin"),
+        ("broken(", "admin.js:1"),
+    ] {
+        folder.write("app/admin.js", module);
+        let output = run(folder.path(), &["serve", "app", "--port", "0"]);
+        let text = output.stdout + &output.stderr;
+        assert!(output.code == Some(1) && text.contains(said), "{said}: {text}");
+    }
+    std::fs::remove_file(folder.path().join("app/admin.js")).unwrap();
+    let output = run(folder.path(), &["check", "app"]);
+    let text = output.stdout + &output.stderr;
+    assert!(text.contains("the module `admin.js` is not there") && text.contains("nexus.toml:5"), "{text}");
+}

@@ -1,0 +1,105 @@
+//! An app that has more to do than one worker can gets more of them, and gives them back.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod harness;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use harness::{Client, Folder, Nexus, until};
+
+const APP: &str = r#"
+let id = Math.random().toString(36);
+const burn = (ms) => { const end = Date.now() + ms; while (Date.now() < end); };
+export default {
+  async fetch(request) {
+    const { pathname } = new URL(request.url);
+    if (pathname === "/burn") burn(5);
+    if (pathname === "/wait") await new Promise((resolve) => setTimeout(resolve, 20));
+    return new Response(id);
+  },
+};
+"#;
+
+/// Asks for this path on some connections, until `test` is over.
+fn under(address: &str, path: &str, clients: usize, test: impl FnOnce()) {
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..clients {
+            scope.spawn(|| {
+                let mut client = Client::connect(address);
+                while !over.load(Ordering::Relaxed) {
+                    let status = client.get(path).status;
+                    assert!(status == 200, "{status}");
+                }
+            });
+        }
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(test));
+        over.store(true, Ordering::Relaxed);
+        result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    });
+}
+
+fn workers(nexus: &Nexus) -> f64 {
+    nexus.metric("nexus_app_workers{app=\"app\"}")
+}
+
+#[test]
+fn a_saturated_app_gets_more_workers_up_to_its_limit_and_they_share_the_connections() {
+    let folder = Folder::new(&[
+        ("app/index.js", APP),
+        ("app/nexus.toml", "[scale]\nworkers = 3\nidle = \"500 ms\"\n[limits]\nqueue = 100\n"),
+        ("neighbour/index.js", APP),
+    ]);
+    let mut nexus = Nexus::serve(folder.path());
+    let address = nexus.address("app");
+    assert_eq!(workers(&nexus), 1.0);
+    under(&address, "/burn", 8, || {
+        until("three workers", || (workers(&nexus) == 3.0).then_some(()));
+        // Who was there before them is served by them, too.
+        until("the connections to be shared", || {
+            let mut ids: Vec<String> = (0..8).map(|_| nexus.get("app", "/").text()).collect();
+            ids.sort();
+            ids.dedup();
+            (ids.len() > 1).then_some(())
+        });
+        assert_eq!(nexus.get("neighbour", "/").status, 200);
+        assert!(workers(&nexus) <= 3.0, "never more than its limit");
+    });
+    // Nobody asks: all of them go.
+    nexus.await_metric("nexus_app_asleep{app=\"app\"}", 1.0);
+    assert_eq!(workers(&nexus), 0.0);
+    assert_eq!(nexus.get("app", "/").status, 200);
+    assert_eq!(nexus.metric("nexus_requests_total{app=\"app\",status=\"5xx\"}"), 0.0);
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
+fn requests_that_wait_for_a_place_bring_another_worker_though_no_processor_is_used() {
+    let folder = Folder::new(&[
+        ("app/index.js", APP),
+        ("app/nexus.toml", "[scale]\nworkers = 2\n[limits]\nrequests = 2\nqueue = 100\n"),
+    ]);
+    let mut nexus = Nexus::serve(folder.path());
+    let address = nexus.address("app");
+    under(&address, "/wait", 12, || {
+        until("two workers", || (workers(&nexus) == 2.0).then_some(()));
+    });
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
+fn an_app_of_one_worker_stays_one_and_one_that_keeps_two_has_two_from_the_start() {
+    let folder = Folder::new(&[
+        ("app/index.js", APP),
+        ("app/nexus.toml", "[scale]\nworkers = 1\n"),
+        ("two/index.js", APP),
+        ("two/nexus.toml", "[scale]\nmin_workers = 2\nworkers = 2\nidle = \"100 ms\"\n"),
+    ]);
+    let mut nexus = Nexus::serve(folder.path());
+    let address = nexus.address("app");
+    nexus.await_metric("nexus_app_workers{app=\"two\"}", 2.0);
+    under(&address, "/burn", 4, || std::thread::sleep(std::time::Duration::from_secs(2)));
+    assert_eq!(workers(&nexus), 1.0);
+    assert_eq!(nexus.metric("nexus_app_workers{app=\"two\"}"), 2.0);
+    assert_eq!(nexus.stop(), Some(0));
+}

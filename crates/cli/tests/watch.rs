@@ -1,0 +1,185 @@
+//! `nexus serve --watch`: changed files count at once, and no request is lost over it.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod harness;
+
+use std::net::TcpListener;
+use std::thread::sleep;
+use std::time::Duration;
+
+use harness::{Client, Folder, Nexus, Start, await_answers, under_load, until};
+
+fn app(text: &str) -> String {
+    format!("export default {{ fetch: () => new Response('{text}') }};")
+}
+
+/// Serves a folder with `--watch`, once its apps are loaded or have failed.
+fn watch(folder: &Folder) -> Nexus {
+    let nexus = Start::in_folder(folder.path()).args(&["--watch"]).start();
+    nexus.message("serving metrics and health");
+    nexus
+}
+
+/// Writes a file as a whole: on a busy machine a part of one could be loaded, and be said to be wrong.
+fn replace(folder: &Folder, file: &str, content: &str) {
+    let part = folder.path().join("app/.part");
+    std::fs::write(&part, content).unwrap();
+    std::fs::rename(part, folder.path().join(file)).unwrap();
+}
+
+#[track_caller]
+fn await_answer(nexus: &Nexus, app: &str, text: &str) {
+    until(text, || (nexus.get(app, "/").text() == text).then_some(()));
+}
+
+#[test]
+fn a_hundred_reloads_under_load_lose_no_request() {
+    let version = |n: u32| {
+        format!(
+            "import {{ number }} from './number.js';\n// {n}\nexport default {{ fetch: (request) => new Response(new URL(request.url).pathname === '/version' ? number : 'ok') }};"
+        )
+    };
+    let folder = Folder::new(&[
+        ("app/index.js", &version(0)),
+        ("app/number.js", "export const number = '0';"),
+        ("neighbour/index.js", &app("ok")),
+    ]);
+    let mut nexus = watch(&folder);
+    let mut kept = nexus.client("app");
+    under_load(&nexus, &["app", "neighbour"], false, |answered| {
+        for n in 1..=100 {
+            // A burst: both files change.
+            replace(&folder, "app/index.js", &version(n));
+            replace(&folder, "app/number.js", &format!("export const number = '{n}';"));
+            let text = n.to_string();
+            until(&format!("version {n}"), || (kept.get("/version").text() == text).then_some(()));
+        }
+        await_answers(answered);
+    });
+    assert_eq!(kept.get("/version").text(), "100", "the connection is the one from the beginning");
+    assert_eq!(nexus.metric("nexus_requests_total{app=\"app\",status=\"5xx\"}"), 0.0);
+    for part in ["cut off", "not served", "panicked"] {
+        assert!(nexus.messages(part).is_empty(), "{:?}", nexus.messages(part));
+    }
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
+fn a_version_that_does_not_load_leaves_the_one_before_serving_and_says_why() {
+    let folder = Folder::new(&[("app/index.js", &app("first"))]);
+    let mut nexus = watch(&folder);
+    folder.write("app/index.js", "export default { fetch( };");
+    let line = nexus.message("the changed app is not served, the one before goes on");
+    let message = line["message"].as_str().unwrap();
+    assert!(message.contains("SyntaxError") && message.contains("index.js:1"), "{message}");
+    assert_eq!(nexus.get("app", "/").text(), "first");
+    folder.write("app/index.js", "throw new Error('at the top');");
+    nexus.message("at the top");
+    assert_eq!(nexus.get("app", "/").text(), "first");
+    folder.write("app/nexus.toml", "[limits]\nmemroy = \"1 GB\"\n");
+    nexus.message("memroy");
+    assert_eq!(nexus.get("app", "/").text(), "first");
+    std::fs::remove_file(folder.path().join("app/nexus.toml")).unwrap();
+    folder.write("app/index.js", app("second"));
+    await_answer(&nexus, "app", "second");
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
+fn an_app_that_is_broken_from_the_start_is_served_once_it_is_mended() {
+    let folder = Folder::new(&[("app/index.js", "nonsense(")]);
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    folder.write("app/nexus.toml", format!("[http]\nport = {port}\n"));
+    let address = format!("127.0.0.1:{port}");
+    let mut nexus = watch(&folder);
+    nexus.message("not served");
+    assert_eq!(Client::connect(&address).get("/").status, 503);
+    folder.write("app/index.js", app("mended"));
+    nexus.message("the changed app serves");
+    assert_eq!(Client::connect(&address).get("/").text(), "mended");
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
+fn files_that_are_renamed_into_place_count_and_those_that_are_only_read_do_not() {
+    let folder = Folder::new(&[("app/index.js", &app("first")), ("app/assets/a.txt", "a")]);
+    let mut nexus = watch(&folder);
+    // As many editors write.
+    folder.write("app/.index.js.swp", app("second"));
+    std::fs::rename(folder.path().join("app/.index.js.swp"), folder.path().join("app/index.js")).unwrap();
+    await_answer(&nexus, "app", "second");
+    std::fs::remove_file(folder.path().join("app/index.js")).unwrap();
+    nexus.message("the changed app is not served");
+    folder.write("app/index.js", app("third"));
+    await_answer(&nexus, "app", "third");
+    let loaded = nexus.metric("nexus_cold_starts_total{app=\"app\"}");
+    let _ = std::fs::read(folder.path().join("app/index.js")).unwrap();
+    folder.write("app/.hidden", "x");
+    sleep(Duration::from_millis(300));
+    assert_eq!(nexus.metric("nexus_cold_starts_total{app=\"app\"}"), loaded);
+    // A folder that was not there when the watching began.
+    folder.write("app/lib/deep/text.js", "export default 'fourth';");
+    folder.write(
+        "app/index.js",
+        "import text from './lib/deep/text.js'; export default { fetch: () => new Response(text) };",
+    );
+    await_answer(&nexus, "app", "fourth");
+    folder.write("app/lib/deep/text.js", "export default 'fifth';");
+    await_answer(&nexus, "app", "fifth");
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
+fn what_is_in_flight_finishes_on_the_version_that_it_began_on() {
+    let slow = |text: &str| {
+        format!(
+            "export default {{ async fetch(request) {{
+               if (new URL(request.url).pathname === '/slow') {{
+                 console.log('slow begins');
+                 await new Promise((resolve) => setTimeout(resolve, 1500));
+               }}
+               return new Response('{text}');
+             }} }};"
+        )
+    };
+    let folder = Folder::new(&[("app/index.js", &slow("old"))]);
+    let mut nexus = watch(&folder);
+    let mut waiting = nexus.client("app");
+    waiting.send_request("GET", "/slow", &[], b"");
+    nexus.message("slow begins");
+    folder.write("app/index.js", slow("new"));
+    await_answer(&nexus, "app", "new");
+    assert_eq!(waiting.response().text(), "old");
+    assert_eq!(waiting.get("/").text(), "new", "the connection has moved");
+    nexus.await_metric("nexus_draining_workers{app=\"app\"}", 0.0);
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
+fn a_sleeping_app_that_changes_is_checked_at_once_and_sleeps_again() {
+    let folder =
+        Folder::new(&[("app/index.js", &app("first")), ("app/nexus.toml", "[scale]\nidle = \"100 ms\"\n")]);
+    let mut nexus = watch(&folder);
+    nexus.await_metric("nexus_app_asleep{app=\"app\"}", 1.0);
+    folder.write("app/index.js", "broken(");
+    nexus.message("the changed app is not served");
+    folder.write("app/index.js", app("second"));
+    nexus.message("the changed app serves");
+    nexus.await_metric("nexus_app_asleep{app=\"app\"}", 1.0);
+    assert_eq!(nexus.get("app", "/").text(), "second");
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
+fn what_a_reload_cannot_change_is_said() {
+    let folder = Folder::new(&[("app/index.js", &app("first"))]);
+    let mut nexus = watch(&folder);
+    folder.write("app/nexus.toml", "[project]\nname = \"other\"\n");
+    nexus.message("its name is `other` now; that takes a start of nexus");
+    folder.write("app/nexus.toml", "[http]\nport = 4711\n");
+    nexus.message("its port is another one now; that takes a start of nexus");
+    folder.write("app/nexus.toml", "[env]\nA = \"1\"\n");
+    folder.write("app/index.js", "export default { fetch: (request, env) => new Response(env.A) };");
+    await_answer(&nexus, "app", "1");
+    assert_eq!(nexus.stop(), Some(0));
+}

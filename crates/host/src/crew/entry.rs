@@ -1,0 +1,252 @@
+//! An app of the registry, and its workers.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use nexus_core::{App, Scale};
+use nexus_guest::Engine;
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+
+use super::losses::Losses;
+use super::lot::Lot;
+use crate::front::Mail;
+use crate::http::Inbox;
+use crate::listen::Bound;
+use crate::metrics::{AppStats, AppSum};
+use crate::worker::{Control, Event, Start, Worker};
+
+/// An app and all that serves it.
+pub(crate) struct Entry {
+    /// The app's name in the registry: unique in the process, never used again.
+    pub(crate) index: usize,
+    /// Set once the app is served, or has failed.
+    pub(crate) outcome: OnceLock<Result<Duration, String>>,
+    /// The app's place among those that were found.
+    pub(super) place: usize,
+    /// What its next worker is started with: its version.
+    version: Mutex<Arc<Start>>,
+    lot: Lot,
+    crew: Mutex<Crew>,
+}
+
+/// An app's workers.
+#[derive(Default)]
+pub(super) struct Crew {
+    pub(super) members: Vec<Member>,
+    /// What those counted that are gone.
+    pub(super) past: AppStats,
+    pub(super) losses: Losses,
+    pub(super) is_stopping: bool,
+    /// Set while the app has no worker for want of requests: who waits for somebody to connect.
+    pub(super) asleep: Option<Asleep>,
+    /// No further worker is started before.
+    pub(super) no_help_before: Option<Instant>,
+    /// Since when it has as many workers as it has.
+    pub(super) scaled: Option<Instant>,
+    /// A version that waits until it may be loaded, and who is told how that went.
+    pub(super) next: Option<(Arc<Start>, oneshot::Sender<Result<(), Refused>>)>,
+}
+
+/// Who waits for somebody to connect to an app without a worker, if anybody has to: requests on a shared port tell by
+/// themselves.
+pub(super) struct Asleep(pub(super) Option<AbortHandle>);
+
+/// A version of an app that is to take the place of the one that serves.
+pub(crate) struct Change {
+    pub(crate) app: Arc<App>,
+    pub(crate) engine: Option<Arc<dyn Engine>>,
+    /// The app's variables, those of the host's `--env-file` included.
+    pub(crate) env: Vec<(String, String)>,
+}
+
+/// Why a version does not take the place of the one that serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// Another one came before it was loaded.
+    Superseded,
+    /// For this reason, as the user is to read it.
+    Because(String),
+}
+
+impl From<String> for Refused {
+    fn from(why: String) -> Self {
+        Self::Because(why)
+    }
+}
+
+/// A worker of an app.
+pub(super) struct Member {
+    pub(super) worker: Arc<Worker>,
+    pub(super) role: Role,
+    /// The version that it runs.
+    pub(super) start: Arc<Start>,
+    /// The worker that goes when this one serves.
+    pub(super) relieves: Option<u32>,
+    /// Set for the first of a new version: told how it went.
+    pub(super) done: Option<oneshot::Sender<Result<(), Refused>>>,
+    /// From when on it may be replaced for its memory.
+    pub(super) may_be_relieved: Instant,
+}
+
+/// What a worker is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It loads the app.
+    Coming,
+    Serving,
+    Draining,
+}
+
+impl Crew {
+    pub(super) fn has(&self, role: Role) -> bool {
+        self.members.iter().any(|member| member.role == role)
+    }
+
+    pub(super) fn count(&self, role: Role) -> usize {
+        self.members.iter().filter(|member| member.role == role).count()
+    }
+
+    pub(super) fn find(&mut self, number: u32) -> Option<&mut Member> {
+        self.members.iter_mut().find(|member| member.worker.number == number)
+    }
+
+    /// The worker that has served for the shortest time, without this one.
+    pub(super) fn youngest_but(&self, number: u32) -> Option<&Member> {
+        let serving = self.members.iter().filter(|member| member.role == Role::Serving);
+        serving.filter(|member| member.worker.number != number).max_by_key(|member| member.worker.number)
+    }
+
+    /// Has a worker finish what it has, and leave its connections there.
+    pub(super) fn retire(&mut self, number: u32, to: &Inbox) {
+        if let Some(member) = self.find(number) {
+            member.role = Role::Draining;
+            member.worker.inbox.forward(to);
+            member.worker.command(Control::Retire(to.clone()));
+        }
+    }
+
+    /// The worker is gone: what it counted is kept, and what was on its way to it goes to `lot`.
+    pub(super) fn remove(&mut self, number: u32, lot: &Inbox) -> Option<Member> {
+        let at = self.members.iter().position(|member| member.worker.number == number)?;
+        let member = self.members.swap_remove(at);
+        member.worker.inbox.forward(lot);
+        self.past.absorb(&member.worker.stats, &member.worker.figures);
+        Some(member)
+    }
+
+    /// Nobody need wait for somebody to connect any more.
+    pub(super) fn wakes(&mut self) {
+        if let Some(Asleep(Some(watcher))) = self.asleep.take() {
+            watcher.abort();
+        }
+    }
+}
+
+impl Entry {
+    pub(crate) fn new(start: Arc<Start>, place: usize) -> Self {
+        Self {
+            index: start.index,
+            outcome: OnceLock::new(),
+            place,
+            version: Mutex::new(start),
+            lot: Lot::default(),
+            crew: Mutex::default(),
+        }
+    }
+
+    pub(super) fn crew(&self) -> MutexGuard<'_, Crew> {
+        // Each change leaves it whole.
+        self.crew.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What its next worker is started with.
+    pub(super) fn start(&self) -> Arc<Start> {
+        self.version.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on this version serves.
+    pub(super) fn runs(&self, start: Arc<Start>) {
+        *self.version.lock().unwrap_or_else(PoisonError::into_inner) = start;
+    }
+
+    /// The app, in the version that serves.
+    pub(crate) fn app(&self) -> Arc<App> {
+        self.start().app.clone()
+    }
+
+    /// How many workers it is to have.
+    pub(super) fn scale(&self) -> Scale {
+        self.start().app.manifest.scale
+    }
+
+    /// The app's listening socket.
+    pub(crate) fn socket(&self) -> Arc<Bound> {
+        self.start().socket.clone()
+    }
+
+    /// Where the app is served.
+    pub(crate) fn url(&self) -> String {
+        self.start().socket.url()
+    }
+
+    /// Where its requests come from, if others share its socket.
+    pub(crate) fn mail(&self) -> Option<Arc<Mail>> {
+        self.start().mail.clone()
+    }
+
+    /// Whether the app may be served, now or later.
+    pub(crate) fn may_serve(&self) -> bool {
+        !matches!(self.outcome.get(), Some(Err(_))) || !self.crew().members.is_empty()
+    }
+
+    /// Tells the host something about the app.
+    pub(crate) fn tell(&self, event: Event) {
+        // A host that is gone need not know.
+        let _ = self.start().events.send(event);
+    }
+
+    /// Its connections without a worker.
+    pub(super) fn lot(&self) -> &Lot {
+        &self.lot
+    }
+
+    /// Where connections go that have no worker. They have one started when they need it.
+    pub(super) fn lot_inbox(&self) -> &Inbox {
+        let (events, app) = (self.start().events.clone(), self.index);
+        self.lot.inbox(move || {
+            // A host that is gone wants nobody any more.
+            let _ = events.send(Event::Wanted { app });
+        })
+    }
+
+    /// All workers that are not lost.
+    pub(crate) fn workers(&self) -> Vec<Arc<Worker>> {
+        self.crew().members.iter().map(|member| member.worker.clone()).collect()
+    }
+
+    /// All that was counted for the app.
+    pub(crate) fn sum(&self) -> AppSum {
+        let start = self.start();
+        let crew = self.crew();
+        let mut sum = AppSum::new(start.app.name().as_str());
+        sum.intervened(&start.interventions);
+        sum.add_past(&crew.past);
+        sum.parked(self.lot.count());
+        if crew.asleep.is_some() {
+            sum.asleep();
+        }
+        for member in &crew.members {
+            let worker = &member.worker;
+            let connections = worker.connections.load(Ordering::Relaxed);
+            sum.add(&worker.stats, &worker.figures, connections, worker.watch.memory());
+            match member.role {
+                Role::Coming => {}
+                Role::Serving => sum.serving(),
+                Role::Draining => sum.draining(),
+            }
+        }
+        sum
+    }
+}

@@ -1,0 +1,23 @@
+//! Ports that many apps share.
+//!
+//! ```text
+//! I/O thread: accept, read, route each request by its host and path ── Parcel ─► Mail of the app ─► its workers
+//!             write the response ◄── Returns ───────────────────────────────────────────────────────┘
+//! ```
+//!
+//! The connections belong to the host's I/O threads, which run no guest: one tenant's requests never wait behind another's
+//! guest, and a worker is replaced under open connections. HTTP/2 is routed stream by stream. An app without a worker
+//! gets one when a request for it comes.
+
+mod held;
+mod mail;
+mod parcel;
+mod service;
+mod stream;
+mod thread;
+
+pub(crate) use held::Parcels;
+pub(crate) use mail::{Attendance, Mail};
+pub(crate) use parcel::{Parcel, SentReply};
+pub(crate) use stream::SentBody;
+pub(crate) use thread::{Front, FrontEnd, SharedPort};

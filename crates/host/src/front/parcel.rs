@@ -1,0 +1,193 @@
+//! A request on its way from an I/O thread to a worker, and its answer on the way back.
+//!
+//! ```text
+//! I/O thread ── Parcel ─► Mail of the app ─► a worker's thread: open, ask the guest
+//!      ▲                                          │
+//!      └──────────── Returns of the I/O thread ◄──┘ answer, once; or fail, from any thread, where the worker is lost
+//! ```
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use nexus_guest::{ClientAddress, Failure, FailureKind, HeaderList, Method, Reply, Request, RequestId};
+
+use super::stream::{Aborter, SentBody};
+
+/// A request without what is bound to its thread.
+#[derive(Debug)]
+pub(crate) struct SentRequest {
+    pub(super) id: RequestId,
+    pub(super) method: Method,
+    pub(super) url: String,
+    pub(super) headers: HeaderList,
+    pub(super) body: SentBody,
+    pub(super) client: ClientAddress,
+}
+
+impl SentRequest {
+    /// The request, where it has arrived.
+    pub(crate) fn into_request(self) -> Request {
+        let Self { id, method, url, headers, body, client } = self;
+        Request { id, method, url, headers, body: body.into_body(), client }
+    }
+}
+
+/// A reply without what is bound to its thread.
+#[derive(Debug)]
+pub(crate) struct SentReply {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderList,
+    pub(crate) body: SentBody,
+}
+
+impl SentReply {
+    /// The reply, where it has arrived.
+    pub(super) fn into_reply(self) -> Reply {
+        Reply { status: self.status, headers: self.headers, body: self.body.into_body() }
+    }
+}
+
+/// What is answered.
+pub(crate) type Answer = Result<SentReply, Failure>;
+
+/// Where answers come back to an I/O thread.
+#[derive(Debug, Default)]
+pub(crate) struct Returns(Mutex<Returned>);
+
+#[derive(Debug, Default)]
+struct Returned {
+    answers: Vec<(u64, Answer)>,
+    waker: Option<Waker>,
+}
+
+impl Returns {
+    fn returned(&self) -> MutexGuard<'_, Returned> {
+        // Each change leaves it whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, key: u64, answer: Answer) {
+        let mut returned = self.returned();
+        returned.answers.push((key, answer));
+        let waker = returned.waker.take();
+        drop(returned);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Swaps those that have come for an empty vector; waits for one if there is none.
+    pub(super) fn poll_take(&self, taken: &mut Vec<(u64, Answer)>, cx: &Context<'_>) -> Poll<()> {
+        let mut returned = self.returned();
+        if returned.answers.is_empty() {
+            returned.waker = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        std::mem::swap(&mut returned.answers, taken);
+        Poll::Ready(())
+    }
+}
+
+/// A request on its way, and who waits for its answer. Dropped without one, it fails the request.
+#[derive(Debug)]
+pub(crate) struct Parcel {
+    /// The I/O thread's name for it.
+    key: u64,
+    id: RequestId,
+    returns: Arc<Returns>,
+    state: Mutex<State>,
+    /// Relaxed: it is set once, by whoever answers, and nothing is read for it.
+    is_answered: AtomicBool,
+}
+
+#[derive(Debug)]
+struct State {
+    request: Option<SentRequest>,
+    is_cancelled: bool,
+    /// What breaks its response's body off.
+    body: Option<Aborter>,
+    /// Of the worker that asks its guest.
+    waker: Option<Waker>,
+}
+
+impl Parcel {
+    /// A request whose answer goes to `returns` as `key`.
+    pub(super) fn new(request: SentRequest, key: u64, returns: Arc<Returns>) -> Self {
+        let id = request.id;
+        let state = State { request: Some(request), is_cancelled: false, body: None, waker: None };
+        Self { key, id, returns, state: Mutex::new(state), is_answered: AtomicBool::new(false) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Each change leaves it whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the request out; `None` if nobody waits for its answer any more.
+    pub(crate) fn open(&self) -> Option<SentRequest> {
+        let mut state = self.state();
+        state.request.take().filter(|_| !state.is_cancelled)
+    }
+
+    /// Answers it. The first answer counts.
+    pub(crate) fn answer(&self, answer: Answer) {
+        if let Ok(reply) = &answer {
+            self.state().body = reply.body.aborter();
+        }
+        if !self.is_answered.swap(true, Ordering::Relaxed) {
+            self.returns.put(self.key, answer);
+        }
+    }
+
+    /// Fails it, or breaks its response's body off, for the worker is lost. Says whether it had no answer so far.
+    pub(crate) fn fail(&self, failure: Failure) -> bool {
+        if !self.is_answered.load(Ordering::Relaxed) {
+            self.answer(Err(failure));
+            return true;
+        }
+        let body = self.state().body.take();
+        if let Some(body) = body {
+            body.abort();
+        }
+        false
+    }
+
+    /// The request's id.
+    pub(crate) fn id(&self) -> RequestId {
+        self.id
+    }
+
+    /// Ready when nobody waits for the answer any more.
+    pub(crate) fn poll_cancelled(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.state();
+        if state.is_cancelled {
+            return Poll::Ready(());
+        }
+        state.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Whether nobody waits for the answer any more.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.state().is_cancelled
+    }
+
+    /// Nobody waits for the answer any more.
+    pub(super) fn cancel(&self) {
+        let mut state = self.state();
+        state.is_cancelled = true;
+        // Its body may come from the very thread that calls this.
+        let (_request, waker) = (state.request.take(), state.waker.take());
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Drop for Parcel {
+    fn drop(&mut self) {
+        self.answer(Err(FailureKind::Stopped.into()));
+    }
+}

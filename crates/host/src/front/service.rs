@@ -1,0 +1,217 @@
+//! What answers the requests of a shared port on one I/O thread: it finds the app, and passes request and answer on.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use nexus_core::{Limit, NoRoute, Router};
+use nexus_guest::{
+    Body, Failure, FailureKind, HeaderList, Level, Reply, Request, RequestId, Responder, exchange,
+};
+use slab::Slab;
+
+use super::mail::Put;
+use super::parcel::{Answer, Parcel, Returns, SentRequest};
+use super::stream::SentBody;
+use crate::crew::Entry;
+use crate::http::{BodyLimit, Call, CallOwner, Outcome, Refused, RequestIds, Service};
+use crate::log::Logger;
+use crate::worker::Event;
+
+/// The apps of a shared port.
+#[derive(Default)]
+pub(crate) struct Shared {
+    router: RwLock<Arc<Router<Arc<Entry>>>>,
+}
+
+impl Shared {
+    /// From now on requests are routed by this.
+    pub(crate) fn route(&self, router: Router<Arc<Entry>>) {
+        *self.router.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(router);
+    }
+
+    fn router(&self) -> Arc<Router<Arc<Entry>>> {
+        self.router.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A request that waits for its answer.
+struct Waiting {
+    responder: Responder,
+    parcel: Arc<Parcel>,
+    /// Distinguishes it from an earlier one with the same key.
+    serial: u32,
+}
+
+pub(super) struct FrontService {
+    shared: Arc<Shared>,
+    waiting: RefCell<Slab<Waiting>>,
+    serial: Cell<u32>,
+    returns: Arc<Returns>,
+    ids: RequestIds,
+    logger: Logger,
+}
+
+impl FrontService {
+    pub(super) fn new(shared: Arc<Shared>, logger: Logger) -> io::Result<Self> {
+        Ok(Self {
+            shared,
+            waiting: RefCell::default(),
+            serial: Cell::new(0),
+            returns: Arc::default(),
+            ids: RequestIds::new()?,
+            logger,
+        })
+    }
+
+    /// Hands answers to the connections that wait for them; never ends.
+    pub(super) async fn take_returns(&self) {
+        let mut taken = Vec::new();
+        loop {
+            std::future::poll_fn(|cx| self.returns.poll_take(&mut taken, cx)).await;
+            for (key, answer) in taken.drain(..) {
+                self.returned(key, answer);
+            }
+            // The connections have their turn, too.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn returned(&self, key: u64, answer: Answer) {
+        let waiting = self.waiting.borrow();
+        // Its client may have gone.
+        if let Some(waiting) = waiting.get(slot(key)).filter(|waiting| waiting.serial == serial(key)) {
+            waiting.responder.send(answer.map(|reply| reply.into_reply()));
+        }
+    }
+
+    /// The app that this URL is for.
+    fn find<'a>(&self, router: &'a Router<Arc<Entry>>, url: &str) -> Result<&'a Arc<Entry>, NoRoute> {
+        let (host, path) = host_and_path(url);
+        router.lookup(host, path)
+    }
+}
+
+/// Slots are in a key's lower half, so that no search is needed.
+fn slot(key: u64) -> usize {
+    (key & 0xffff_ffff) as usize
+}
+
+fn serial(key: u64) -> u32 {
+    (key >> 32) as u32
+}
+
+/// The host, with its port, and the path, without the query, of an absolute URL.
+fn host_and_path(url: &str) -> (&str, &str) {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    (host, path.split('?').next().unwrap_or_default())
+}
+
+fn no_route(refused: NoRoute) -> Reply {
+    let headers =
+        HeaderList::from_iter([("content-type", "text/plain;charset=utf-8"), ("cache-control", "no-store")]);
+    Reply { status: refused.status(), headers, body: Body::Full(format!("{refused}\n").into()) }
+}
+
+impl Service for FrontService {
+    fn call(self: Rc<Self>, request: Request) -> Call {
+        let (responder, pending) = exchange();
+        let router = self.shared.router();
+        let entry = match self.find(&router, &request.url) {
+            Ok(entry) => entry,
+            Err(refused) => {
+                self.logger.host(
+                    Level::Debug,
+                    format!("no app: {refused}"),
+                    [("url", request.url.as_str().into()), ("client", request.client.to_string().into())],
+                );
+                responder.send(Ok(no_route(refused)));
+                return Call::new(pending, self, u64::MAX);
+            }
+        };
+        let limits = &entry.app().manifest.limits;
+        let at_limit = |kind, limit| Err(Failure::at_limit(kind, limit, limits.get(limit)));
+        if let Some(Err(_)) = entry.outcome.get().filter(|_| !entry.may_serve()) {
+            responder.send(Err(FailureKind::Unavailable.into()));
+            return Call::new(pending, self, u64::MAX);
+        }
+        let Some(mail) = entry.mail() else {
+            responder.send(Err(FailureKind::Unavailable.into()));
+            return Call::new(pending, self, u64::MAX);
+        };
+        let Request { id, method, url, headers, body, client } = request;
+        let (body, passing) = SentBody::of(body);
+        if let Some(passing) = passing {
+            tokio::task::spawn_local(passing);
+        }
+        let request = SentRequest { id, method, url, headers, body, client };
+        let mut waiting = self.waiting.borrow_mut();
+        let place = waiting.vacant_entry();
+        let serial = self.serial.get().wrapping_add(1);
+        self.serial.set(serial);
+        let key = u64::from(serial) << 32 | place.key() as u64;
+        let parcel = Arc::new(Parcel::new(request, key, self.returns.clone()));
+        let most = limits.size(Limit::Queue).saturating_add(limits.size(Limit::Requests));
+        match mail.put(parcel.clone(), most) {
+            Put::Done => {}
+            Put::Wanted => entry.tell(Event::Wanted { app: entry.index }),
+            Put::Full => {
+                responder.send(at_limit(FailureKind::Overloaded, Limit::Queue));
+                return Call::new(pending, self.clone(), u64::MAX);
+            }
+        }
+        place.insert(Waiting { responder, parcel, serial });
+        drop(waiting);
+        Call::new(pending, self, key)
+    }
+
+    fn body_limit(&self, url: &str) -> Option<BodyLimit> {
+        let router = self.shared.router();
+        let entry = self.find(&router, url).ok()?;
+        let app = entry.app();
+        let limits = &app.manifest.limits;
+        Some(BodyLimit { most: limits.get(Limit::Body), timeout: limits.time(Limit::Idle) })
+    }
+
+    fn refused(&self, refused: Refused) {
+        let fields =
+            [("client", refused.client.to_string().into()), ("request_id", refused.id.to_string().into())];
+        self.logger.host(Level::Debug, format!("refused: {}", refused.refusal), fields);
+    }
+
+    fn next_request_id(&self) -> RequestId {
+        self.ids.next()
+    }
+
+    fn accept_failed(&self, error: &io::Error) {
+        self.logger.host(Level::Error, format!("a shared port cannot accept connections: {error}"), []);
+    }
+}
+
+impl CallOwner for FrontService {
+    fn ended(&self, key: u64, outcome: Outcome) {
+        let Some(waiting) = self.waiting.borrow_mut().try_remove(slot(key)) else { return };
+        if waiting.serial == serial(key) && !outcome.complete {
+            waiting.parcel.cancel();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_parted_into_host_and_path() {
+        for (url, parts) in [
+            ("http://a.example/b/c?d=/e", ("a.example", "/b/c")),
+            ("https://a:8080/", ("a:8080", "/")),
+            ("http://[::1]:80/x", ("[::1]:80", "/x")),
+            ("http://a/?q", ("a", "/")),
+        ] {
+            assert_eq!(host_and_path(url), parts, "{url}");
+        }
+    }
+}
