@@ -23,6 +23,7 @@ mod reload;
 mod seat;
 mod shares;
 mod siblings;
+pub mod store;
 pub mod supervisor;
 mod watchdog;
 mod worker;

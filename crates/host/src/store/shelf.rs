@@ -1,0 +1,222 @@
+//! Where the versions' files are, and who needs them.
+//!
+//! A version is a folder named by its digest, in which nothing changes any more. It is there as long as an
+//! app's record names it or somebody in this process holds it, an upload that has just come or a worker that
+//! serves it, and goes with the last of them. It comes to its place and leaves it by a rename, so that there
+//! is all of it or nothing.
+
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::disk::{Scratch, own_folder, remove, set_mode, sync_names};
+use super::listing::Listing;
+use super::{Digest, StoreError};
+
+/// The folders of versions.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    versions: PathBuf,
+    /// What is on its way, in or out.
+    incoming: PathBuf,
+    /// How many records and holders need a version. Who moves a version to its place or away holds this.
+    needed: Mutex<HashMap<Digest, usize>>,
+    /// Whether versions stay that nobody seems to need, because not all records could be read.
+    keeps_all: AtomicBool,
+    next: AtomicU64,
+    /// As long as it is open no other process uses these folders.
+    _lock: File,
+}
+
+impl Shelf {
+    /// The folders `versions` and `incoming` of a data folder that is locked by this file. What was on its
+    /// way when an earlier process ended is removed.
+    pub(super) fn open(data: &Path, lock: File) -> Result<Self, StoreError> {
+        let [versions, incoming] = ["versions", "incoming"].map(|name| data.join(name));
+        own_folder(&versions)?;
+        own_folder(&incoming)?;
+        for entry in fs::read_dir(&incoming).map_err(StoreError::of(&incoming))? {
+            let path = entry.map_err(StoreError::of(&incoming))?.path();
+            remove(&path).map_err(StoreError::of(&path))?;
+        }
+        Ok(Self {
+            versions,
+            incoming,
+            needed: Mutex::default(),
+            keeps_all: AtomicBool::new(false),
+            next: AtomicU64::new(0),
+            _lock: lock,
+        })
+    }
+
+    /// Where this version's files are.
+    pub(super) fn folder(&self, digest: &Digest) -> PathBuf {
+        self.versions.join(digest.to_string())
+    }
+
+    /// A path of its own for what is on its way.
+    pub(super) fn scratch(&self) -> Scratch {
+        // The number orders nothing; it is only to be another one each time.
+        Scratch::new(self.incoming.join(self.next.fetch_add(1, Ordering::Relaxed).to_string()))
+    }
+
+    /// An empty folder of its own for what is on its way.
+    pub(super) fn scratch_folder(&self) -> Result<Scratch, StoreError> {
+        let scratch = self.scratch();
+        DirBuilder::new().mode(0o700).create(scratch.path()).map_err(StoreError::of(scratch.path()))?;
+        Ok(scratch)
+    }
+
+    /// Gives what was unpacked its place, unless the same is there already: it is held in any case.
+    pub(super) fn place(self: &Arc<Self>, mut from: Scratch, digest: Digest) -> Result<Held, StoreError> {
+        let folder = self.folder(&digest);
+        let mut needed = self.needed();
+        let is_needed = needed.contains_key(&digest);
+        // What is there and nobody needs is not asked what it is.
+        let replaced =
+            if is_needed { None } else { self.swap(&mut from, &folder).map_err(StoreError::of(&folder))? };
+        *needed.entry(digest).or_default() += 1;
+        drop(needed);
+        drop(replaced);
+        let held = Held { shelf: self.clone(), digest };
+        if is_needed && !held.is_whole()? {
+            // Deploying again mends what was damaged.
+            let needed = self.needed();
+            let replaced = self.swap(&mut from, &folder).map_err(StoreError::of(&folder))?;
+            drop(needed);
+            drop(replaced);
+        }
+        sync_names(&self.versions);
+        Ok(held)
+    }
+
+    /// Moves a folder to a version's place; what was there is to be removed.
+    fn swap(&self, from: &mut Scratch, folder: &Path) -> io::Result<Option<Scratch>> {
+        let replaced = self.move_away(folder)?;
+        from.move_to(folder)?;
+        set_mode(folder, 0o555)?;
+        Ok(replaced)
+    }
+
+    fn move_away(&self, folder: &Path) -> io::Result<Option<Scratch>> {
+        match fs::symlink_metadata(folder) {
+            // To be moved to another folder, a folder must be open for writing itself.
+            Ok(metadata) if metadata.is_dir() => set_mode(folder, 0o700)?,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        let away = self.scratch();
+        fs::rename(folder, away.path())?;
+        Ok(Some(away))
+    }
+
+    /// Says that one more record names this version.
+    pub(super) fn need(&self, digest: Digest) {
+        *self.needed().entry(digest).or_default() += 1;
+    }
+
+    /// Says that one record or holder less needs this version, whose files go if it was the last.
+    pub(super) fn let_go(&self, digest: &Digest) {
+        let mut needed = self.needed();
+        match needed.get_mut(digest) {
+            Some(count) if *count > 1 => *count -= 1,
+            Some(_) => {
+                needed.remove(digest);
+                // If it cannot be moved now, it goes when the store is opened the next time. It is removed
+                // without the lock, for that may take long.
+                let away =
+                    if self.keeps_all() { None } else { self.move_away(&self.folder(digest)).ok().flatten() };
+                drop(needed);
+                drop(away);
+            }
+            None => {}
+        }
+    }
+
+    /// Holds a version that somebody needs.
+    pub(super) fn hold(self: &Arc<Self>, digest: &Digest) -> Option<Held> {
+        *self.needed().get_mut(digest)? += 1;
+        Some(Held { shelf: self.clone(), digest: *digest })
+    }
+
+    /// Lets nothing go from now on.
+    pub(super) fn keep_all(&self) {
+        // It is set before there is a second thread that could look.
+        self.keeps_all.store(true, Ordering::Relaxed);
+    }
+
+    fn keeps_all(&self) -> bool {
+        self.keeps_all.load(Ordering::Relaxed)
+    }
+
+    /// Removes the versions that nobody needs: a process has ended between giving one its place and recording
+    /// it. What is not named like a version is not the store's, and stays.
+    pub(super) fn remove_unneeded(&self) -> Result<(), StoreError> {
+        if self.keeps_all() {
+            return Ok(());
+        }
+        let needed = self.needed();
+        for entry in fs::read_dir(&self.versions).map_err(StoreError::of(&self.versions))? {
+            let entry = entry.map_err(StoreError::of(&self.versions))?;
+            let digest = entry.file_name().to_str().and_then(Digest::parse);
+            if digest.is_some_and(|digest| !needed.contains_key(&digest)) {
+                drop(self.move_away(&entry.path()).map_err(StoreError::of(&entry.path()))?);
+            }
+        }
+        Ok(())
+    }
+
+    fn needed(&self) -> MutexGuard<'_, HashMap<Digest, usize>> {
+        self.needed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A version's files, which stay where they are as long as this is there. Whoever serves them keeps it.
+#[derive(Debug)]
+pub struct Held {
+    shelf: Arc<Shelf>,
+    digest: Digest,
+}
+
+impl Held {
+    /// The folder that they are in, of which nothing may be changed.
+    pub fn folder(&self) -> PathBuf {
+        self.shelf.folder(&self.digest)
+    }
+
+    /// The name of what is in it.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Whether the files are there and still what they were. Reads all of them.
+    ///
+    /// # Errors
+    /// When that cannot be told: the system refuses to read, or has no descriptor left.
+    pub fn is_whole(&self) -> Result<bool, StoreError> {
+        let folder = self.folder();
+        match Listing::read(&folder) {
+            Ok(listing) => Ok(listing.digest() == self.digest),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
+                Ok(false)
+            }
+            Err(error) => Err(StoreError::of(&folder)(error)),
+        }
+    }
+
+    /// Whether they are on this shelf.
+    pub(super) fn is_on(&self, shelf: &Arc<Shelf>) -> bool {
+        Arc::ptr_eq(&self.shelf, shelf)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.shelf.let_go(&self.digest);
+    }
+}
