@@ -20,6 +20,7 @@
 //! or counted atomically. Only a [`Watch`] and its [`Stopper`] cross threads.
 
 mod body;
+mod code_cache;
 mod engine;
 mod exchange;
 mod headers;
@@ -29,6 +30,7 @@ mod services;
 mod watch;
 
 pub use body::{Body, BodyError, BodySource, BodyWriter, PipeState, pipe};
+pub use code_cache::{CachedCode, CodeCache};
 pub use engine::{Engine, Guest, LoadError, SourceExcerpt, Stop, StopReason, Stopper, Ticket, Usage};
 pub use exchange::{Canceller, Failure, FailureKind, PendingReply, Reply, Responder, exchange};
 pub use headers::HeaderList;

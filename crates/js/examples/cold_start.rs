@@ -88,7 +88,7 @@ async fn cold_start(app: Arc<App>) -> Duration {
         abandon: Rc::new(Nobody),
         stops: Rc::new(Nobody),
     };
-    let guest = JsEngine.load(app, services).await.unwrap();
+    let guest = JsEngine::new().load(app, services).await.unwrap();
     let (responder, mut pending) = exchange();
     guest.request(
         Request {

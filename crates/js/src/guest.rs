@@ -17,6 +17,7 @@ use nexus_guest::{
 };
 use tokio::time::Sleep;
 
+use crate::code::{GuestCode, ModuleCache};
 use crate::exception::{describe, load_error};
 use crate::isolate::{Isolate, internal_function};
 use crate::modules;
@@ -51,6 +52,7 @@ impl JsGuest {
     pub(crate) async fn load(
         app: &App,
         services: nexus_guest::Services,
+        cache: Option<ModuleCache>,
         prepare: impl FnOnce(&mut v8::PinScope<'_, '_>) -> Option<()>,
     ) -> Result<Self, LoadError> {
         let main = app.main.as_deref().unwrap_or("index.js");
@@ -59,6 +61,7 @@ impl JsGuest {
         let isolate =
             Isolate::new(services).ok_or_else(|| LoadError::new("the snapshot does not fit this V8"))?;
         let Isolate { mut isolate, context, state } = isolate;
+        *state.code.borrow_mut() = cache.map(GuestCode::new);
         state.compiled.is_of(app.name().as_str(), state.services.abandon.clone());
         let (dispatch, abort) = {
             v8::scope_with_context!(let scope, &mut isolate, &context);
@@ -91,6 +94,11 @@ impl JsGuest {
             return Err(error);
         }
         started?;
+        guest.turn(ScopeKey::GUEST, |scope| {
+            if let Some(code) = guest.state.code.take() {
+                code.keep(scope);
+            }
+        });
         guest.state.loaded();
         Ok(guest)
     }

@@ -18,6 +18,7 @@ use nexus_guest::{
     Ticket,
 };
 
+use crate::code::GuestCode;
 use crate::compiled::Compiled;
 use crate::limits::Accounts;
 use crate::modules::{ImportJob, ModuleMap};
@@ -43,6 +44,8 @@ pub(crate) struct State {
     pub(crate) operations: RefCell<Operations>,
     pub(crate) modules: RefCell<ModuleMap>,
     pub(crate) compiled: Compiled,
+    /// Compiled modules on disk, if there are any.
+    pub(crate) code: RefCell<Option<GuestCode>>,
     /// Rejected promises that nobody has handled so far in this turn.
     pub(crate) rejections: RefCell<Rejections>,
     /// Dynamic imports that wait for the end of the running code.
@@ -82,6 +85,7 @@ impl State {
             operations: RefCell::default(),
             modules: RefCell::default(),
             compiled: Compiled::default(),
+            code: RefCell::default(),
             rejections: RefCell::default(),
             imports: RefCell::default(),
             tails: RefCell::default(),

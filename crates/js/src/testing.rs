@@ -50,7 +50,7 @@ impl Engine for TestEngine {
     ) -> LocalBoxFuture<'static, Result<Rc<dyn Guest>, LoadError>> {
         let (reports, base) = (Sink(self.reports.clone()), self.base.clone());
         Box::pin(async move {
-            let guest = JsGuest::load(&app, services, |scope| attach(scope, reports, &base)).await?;
+            let guest = JsGuest::load(&app, services, None, |scope| attach(scope, reports, &base)).await?;
             Ok(Rc::new(guest) as Rc<dyn Guest>)
         })
     }

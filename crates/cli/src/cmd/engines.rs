@@ -10,7 +10,12 @@ use nexus_wasm::{WasmConfig, WasmEngine};
 
 /// All engines. Each app takes the first that runs its main file.
 pub(super) fn engines() -> Vec<Arc<dyn Engine>> {
-    vec![Arc::new(JsEngine), Arc::new(WasmEngine::new(wasm()))]
+    vec![Arc::new(js()), Arc::new(WasmEngine::new(wasm()))]
+}
+
+/// What runs JavaScript, with the folder for compiled code.
+fn js() -> JsEngine {
+    cache().map_or_else(JsEngine::new, |folder| JsEngine::with_cache(&folder.join("js")))
 }
 
 /// How WebAssembly is run, with the folder for compiled code.

@@ -21,8 +21,8 @@ use crate::failure::{Failure, print};
 /// Serve apps over HTTP.
 ///
 /// Each path is an app's folder or its main file (.js, .mjs, .wasm), or a folder of apps. Every app
-/// has its own port: the one in its nexus.toml, or the next free one from --port. Ctrl-C or SIGTERM
-/// ends it: what is in flight finishes first, for up to --grace; a second Ctrl-C ends it at once.
+/// has its own port: the one in its nexus.toml, or the next free one from --port. Apps that name hosts
+/// or paths there share one. Ctrl-C or SIGTERM ends it: what is in flight finishes first, for up to --grace; a second Ctrl-C ends it at once.
 ///
 /// A small process of its own, the supervisor, holds the sockets. It starts the host again if that
 /// dies, and says in the log which apps were executing; no connection is refused meanwhile. SIGUSR2

@@ -200,6 +200,10 @@ fn compile_source<'s>(
     let source = text(scope, path, bytes)?;
     let Some(name) = v8::String::new(scope, &url_of(path)) else { return Ok(None) };
     let origin = v8::ScriptOrigin::new(scope, name.into(), 0, 0, false, -1, None, false, false, true, None);
+    let state = State::of(scope);
+    if let Some(code) = &*state.code.borrow() {
+        return Ok(code.compile(scope, bytes, source, &origin));
+    }
     let mut source = v8::script_compiler::Source::new(source, Some(&origin));
     Ok(v8::script_compiler::compile_module(scope, &mut source))
 }

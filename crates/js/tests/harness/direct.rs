@@ -57,7 +57,7 @@ pub(crate) async fn load(files: &[(&str, &str)]) -> Result<TestGuest, LoadError>
         manifest: Manifest::default_for("test").unwrap(),
         main: Some("index.js".into()),
     };
-    let guest = JsEngine.load(Arc::new(app), services).await?;
+    let guest = JsEngine::new().load(Arc::new(app), services).await?;
     Ok(TestGuest { guest, log })
 }
 

@@ -51,7 +51,7 @@ fn rounds() -> u64 {
             let source = handler("burn(1); return new Response()");
             let services = services(&source, limits, Arc::default(), MANY, &sender);
             runtime().block_on(async {
-                let guest = JsEngine.load(app(), services).await.unwrap();
+                let guest = JsEngine::new().load(app(), services).await.unwrap();
                 // The first time it is not compiled yet.
                 let times = [(); 5].map(|()| {
                     let start = thread_cpu();
