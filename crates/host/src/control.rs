@@ -106,7 +106,12 @@ async fn run(socket: Arc<Bound>, shared: Arc<Shared>, drained: oneshot::Receiver
         open: Arc::default(),
         connections: Arc::default(),
         inbox: Inbox::new(),
-        service: Rc::new(ControlService { shared, last_id: Cell::new(0) }),
+        service: Rc::new(ControlService {
+            shared,
+            last_id: Cell::new(0),
+            last_call: Cell::new(0),
+            drained_by: Cell::new(None),
+        }),
     };
     if let Err(error) = serve(Listener::of(&socket), server).await {
         logger.host(Level::Error, format!("the control API has ended: {error}"), []);
@@ -152,7 +157,8 @@ impl Shared {
         }
     }
 
-    async fn answer(self: Arc<Self>, request: Request) -> Reply {
+    /// Sets `drains` if the host is to stop when the answer has been sent.
+    async fn answer(self: Arc<Self>, request: Request, drains: &Cell<bool>) -> Reply {
         if !self.may(&request) {
             let mut reply = problem(401, "the token is missing or wrong: send `authorization: Bearer TOKEN`");
             reply.headers.push(b"www-authenticate", b"Bearer");
@@ -169,7 +175,8 @@ impl Shared {
                 reply
             }
             Found::To(to, name) => {
-                let answer = self.clone().routed(to, name.to_owned(), query.to_owned(), request.body).await;
+                let answer =
+                    self.clone().routed(to, name.to_owned(), query.to_owned(), request.body, drains).await;
                 answer.unwrap_or_else(|error| problem(error.status(), error.text()))
             }
         }
@@ -181,6 +188,7 @@ impl Shared {
         name: String,
         query: String,
         body: Body,
+        drains: &Cell<bool>,
     ) -> Result<Reply, ManageError> {
         let manager = self.manager.clone();
         match to {
@@ -190,7 +198,8 @@ impl Shared {
                 return Ok(json_reply(200, &json!({ "apps": manager.statuses() })));
             }
             To::Drain => {
-                manager.drain();
+                // Once this has been sent: the host may end at once.
+                drains.set(true);
                 return Ok(json_reply(200, &json!({ "done": true })));
             }
             _ => {}
@@ -326,14 +335,26 @@ fn json_reply(status: u16, value: &Value) -> Reply {
 struct ControlService {
     shared: Arc<Shared>,
     last_id: Cell<u128>,
+    last_call: Cell<u64>,
+    /// The call after whose end the host is to stop.
+    drained_by: Cell<Option<u64>>,
 }
 
 impl Service for ControlService {
     fn call(self: Rc<Self>, request: Request) -> Call {
         let (responder, pending) = exchange();
-        let answer = self.shared.clone().answer(request);
-        tokio::task::spawn_local(async move { responder.send(Ok(answer.await)) });
-        Call::new(pending, self, 0)
+        let key = self.last_call.get() + 1;
+        self.last_call.set(key);
+        let service = self.clone();
+        tokio::task::spawn_local(async move {
+            let drains = Cell::new(false);
+            let reply = service.shared.clone().answer(request, &drains).await;
+            if drains.get() {
+                service.drained_by.set(Some(key));
+            }
+            responder.send(Ok(reply));
+        });
+        Call::new(pending, self, key)
     }
 
     fn refused(&self, refused: Refused) {
@@ -352,5 +373,9 @@ impl Service for ControlService {
 }
 
 impl CallOwner for ControlService {
-    fn ended(&self, _key: u64, _outcome: Outcome) {}
+    fn ended(&self, key: u64, _: Outcome) {
+        if self.drained_by.get() == Some(key) {
+            self.shared.manager.drain();
+        }
+    }
 }

@@ -291,7 +291,7 @@ impl Serve {
         let mut apps = Vec::new();
         if self.paths.is_empty() && config.deploy.folder.is_none() {
             return Err(Failure::usage(
-                "nothing to serve: give the path of an app's folder, or a folder for deployed apps (`--data FOLDER`)",
+                "nothing to serve: give the PATH of an app's folder, or a folder for deployed apps (`--data FOLDER`)",
             ));
         }
         for path in &self.paths {

@@ -114,7 +114,7 @@ impl Drop for Screen {
 
 fn draw(rows: &[Row]) -> Result<(), Failure> {
     let style = Style::of_output();
-    let total = |of: fn(&Row) -> f64| rows.iter().map(of).sum::<f64>();
+    let total = |of: fn(&Row) -> f64| rows.iter().map(of).fold(0.0, |sum, figure| sum + figure);
     let head = format!(
         "{}nexus{}   {} apps   {:.0} requests/s   {:.0} % CPU   {}\n\n",
         style.bold,
