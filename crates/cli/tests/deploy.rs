@@ -3,13 +3,24 @@
 
 mod harness;
 
+use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use harness::{Client, Folder, Managed, await_answers, under_load, until, until_refused};
+use harness::{Client, DEADLINE, Folder, Managed, await_answers, under_load, until, until_refused};
 
 /// An app that answers with this text.
 fn app(text: &str) -> String {
     format!("export default {{ fetch() {{ return new Response({text:?}); }} }};")
+}
+
+/// What an app answers at an address where there may be nobody, or somebody who is just going.
+fn ask(address: &str) -> Option<String> {
+    let mut socket = TcpStream::connect(address).ok()?;
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    socket.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").ok()?;
+    let mut text = String::new();
+    socket.read_to_string(&mut text).ok()?;
+    Some(text.split_once("\r\n\r\n")?.1.to_owned())
 }
 
 #[test]
@@ -71,10 +82,7 @@ fn a_host_that_starts_again_serves_what_was_deployed_at_the_same_ports() {
     let (shop, blog) = (host.address("shop"), host.address("blog"));
     // The host dies; its supervisor has another one.
     host.nexus.kill_host("KILL");
-    until("the app to be served again", || {
-        let connected = TcpStream::connect(&shop).is_ok();
-        (connected && Client::connect(&shop).get("/").text() == "shop").then_some(())
-    });
+    until("the app to be served again", || (ask(&shop)? == "shop").then_some(()));
     until("the other one to be known", || host.run(&["ps", "blog"]).stdout.contains("stopped").then_some(()));
     assert_eq!(Client::connect(&blog).get("/").status, 503);
     // All of it ends, and starts anew.
@@ -93,12 +101,8 @@ fn a_fresh_host_takes_deployed_apps_over() {
     let shop = host.address("shop");
     host.nexus.signal("USR2");
     host.nexus.message("a fresh host has taken over");
-    until("the app to be served by it", || {
-        let output = host.run(&["ps", "shop"]);
-        let is_served = output.stdout.contains("running") || output.stdout.contains("asleep");
-        (is_served && TcpStream::connect(&shop).is_ok()).then_some(())
-    });
-    assert_eq!(Client::connect(&shop).get("/").text(), "shop");
+    until("the old one to have ended", || (host.nexus.hosts().len() == 1).then_some(()));
+    until("the app to be served by it", || (ask(&shop)? == "shop").then_some(()));
     host.folder.write("shop/index.js", app("next"));
     let answer = host.json(&["deploy", "shop"]);
     assert_eq!((&answer["version"], host.get("shop").text()), (&2.into(), "next".into()));
