@@ -281,3 +281,47 @@ fn apps_join_a_shared_port_and_conflicts_name_both() {
     host.done(&["rm", "b"]);
     until_refused(&address);
 }
+
+#[test]
+fn deployed_apps_join_the_shared_port_of_apps_from_folders() {
+    let folder = Folder::new(&[
+        ("site/index.js", &app("site")),
+        ("site/nexus.toml", "[http]\npaths = [\"/site\"]\n"),
+        ("shop/index.js", &app("shop")),
+        ("shop/nexus.toml", "[http]\npaths = [\"/shop\", \"/\"]\n"),
+    ]);
+    let host = Managed::start(folder, &["site"]);
+    host.done(&["deploy", "shop"]);
+    let address = host.address("site");
+    assert_eq!(host.address("shop"), address);
+    let both = || {
+        let mut client = Client::connect(&address);
+        (client.get("/site").text(), client.get("/shop").text())
+    };
+    assert_eq!(both(), ("site".into(), "shop".into()));
+    host.nexus.kill_host("KILL");
+    // The socket is the supervisor's: nobody is refused, and the deployed app is back when the host is.
+    until("both to be served again", || (ask(&address)? == "shop").then_some(()));
+    assert_eq!(both(), ("site".into(), "shop".into()));
+    host.done(&["rm", "shop"]);
+    let mut client = Client::connect(&address);
+    assert_eq!((client.get("/site").status, client.get("/shop").status), (200, 404));
+}
+
+#[test]
+fn there_are_four_uploads_at_a_time_and_a_fifth_is_asked_to_come_again() {
+    let host = Managed::new(&[("shop/index.js", &app("shop"))]);
+    let begin = |_| {
+        let mut client = Client::connect(&host.socket());
+        client.send("PUT /v1/apps/shop HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+        client
+    };
+    let clients: Vec<Client> = (0..4).map(begin).collect();
+    until("all to be received", || (host.kept("incoming").len() == 4).then_some(()));
+    let refused = host.refused(&["deploy", "shop"], 3);
+    assert!(refused.contains("try again"), "{refused}");
+    drop(clients);
+    until("them to be gone", || host.kept("incoming").is_empty().then_some(()));
+    until("there to be room", || (host.run(&["deploy", "shop"]).code == Some(0)).then_some(()));
+    assert_eq!(host.get("shop").text(), "shop");
+}

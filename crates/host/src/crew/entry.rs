@@ -50,8 +50,11 @@ pub(super) struct Crew {
     /// Since when it has as many workers as it has.
     pub(super) scaled: Option<Instant>,
     /// A version that waits until it may be loaded, and who is told how that went.
-    pub(super) next: Option<(Arc<Start>, oneshot::Sender<Result<(), Refused>>)>,
+    pub(super) next: Option<(Arc<Start>, Done)>,
 }
+
+/// Whoever is told how it went with a version.
+type Done = oneshot::Sender<Result<(), Refused>>;
 
 /// Who waits for somebody to connect to an app without a worker, if anybody has to: requests on a shared port tell by
 /// themselves.
@@ -91,7 +94,7 @@ pub(super) struct Member {
     /// The worker that goes when this one serves.
     pub(super) relieves: Option<u32>,
     /// Set for the first of a new version: told how it went.
-    pub(super) done: Option<oneshot::Sender<Result<(), Refused>>>,
+    pub(super) done: Option<Done>,
     /// From when on it may be replaced for its memory.
     pub(super) may_be_relieved: Instant,
 }
