@@ -325,3 +325,21 @@ fn there_are_four_uploads_at_a_time_and_a_fifth_is_asked_to_come_again() {
     until("there to be room", || (host.run(&["deploy", "shop"]).code == Some(0)).then_some(()));
     assert_eq!(host.get("shop").text(), "shop");
 }
+
+#[test]
+fn at_unix_sockets_apps_come_go_and_are_taken_over_too() {
+    let folder = Folder::new(&[("shop/index.js", &app("shop"))]);
+    let host = Managed::start(folder, &["--listen", "unix:sockets"]);
+    let socket = host.folder.path().join("sockets/shop.sock");
+    let address = format!("unix:{}", socket.display());
+    host.done(&["deploy", "shop"]);
+    assert_eq!(Client::connect(&address).get("/").text(), "shop");
+    host.done(&["rm", "shop"]);
+    assert!(!socket.exists());
+    host.done(&["deploy", "shop"]);
+    host.nexus.signal("USR2");
+    host.nexus.message("a fresh host has taken over");
+    until("the old one to have ended", || (host.nexus.hosts().len() == 1).then_some(()));
+    until("the app to be known", || (host.run(&["ps", "shop"]).code == Some(0)).then_some(()));
+    assert_eq!(Client::connect(&address).get("/").text(), "shop");
+}

@@ -14,6 +14,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use listenfd::ListenFd;
 use nexus_core::{AdminAddress, App, HostConfig, ListenAddress};
@@ -43,15 +44,17 @@ pub(crate) enum Bound {
 pub(crate) struct SocketFile {
     path: PathBuf,
     maker: u32,
+    /// Whether it was removed: another socket may have its path by now.
+    is_gone: AtomicBool,
 }
 
 impl SocketFile {
     fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), maker: std::process::id() }
+        Self { path: path.to_owned(), maker: std::process::id(), is_gone: AtomicBool::new(false) }
     }
 
     fn remove(&self) {
-        if self.maker == std::process::id() {
+        if self.maker == std::process::id() && !self.is_gone.swap(true, Ordering::Relaxed) {
             let _ = std::fs::remove_file(&self.path);
         }
     }

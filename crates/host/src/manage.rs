@@ -275,7 +275,10 @@ impl Manager {
     pub(crate) fn close_sockets(&self) {
         for entry in self.registry.all().iter().filter(|entry| self.is_deployed(entry)) {
             if !self.is_a_folder_apps(entry) {
-                entry.socket().close();
+                let socket = entry.socket();
+                socket.close();
+                // The next host has another socket at its path.
+                socket.release();
             }
         }
         self.aside.lock().unwrap_or_else(PoisonError::into_inner).clear();
