@@ -343,3 +343,22 @@ fn at_unix_sockets_apps_come_go_and_are_taken_over_too() {
     until("the app to be known", || (host.run(&["ps", "shop"]).code == Some(0)).then_some(()));
     assert_eq!(Client::connect(&address).get("/").text(), "shop");
 }
+
+#[test]
+fn a_deployed_guest_finds_the_folders_that_the_host_allows_and_no_others() {
+    let guest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/wasm/http.wasm");
+    let guest = std::fs::read(guest).unwrap();
+    for (policy, finds) in [("", "no preopens"), ("[deploy]\nallow = [\"read\"]\n", "granted")] {
+        let manifest = "[permissions]\nread = [\"data\"]\n[limits]\ncpu = \"5 s\"\n";
+        let folder = Folder::new(&[
+            ("shop/nexus.toml", manifest),
+            ("shop/data/secret.txt", "granted"),
+            ("nexus-host.toml", policy),
+        ]);
+        folder.write("shop/app.wasm", &guest);
+        let host = Managed::start(folder, &[]);
+        host.done(&["deploy", "shop"]);
+        let found = Client::connect(&host.address("shop")).get("/open").text();
+        assert!(found.contains(finds), "{policy}: {found}");
+    }
+}
