@@ -25,6 +25,9 @@ use crate::failure::Failure;
 /// `nexus serve FOLDER` serves it. A `nexus.toml` in the folder says more: its name, port, limits,
 /// variables, static files; `nexus schema` lists all that it can say.
 ///
+/// `nexus serve --data FOLDER` takes apps while it runs: `nexus deploy` sends one, `nexus ps`, `nexus
+/// top` and `nexus logs` show how they fare.
+///
 /// `nexus run PROGRAM.wasm` runs a WebAssembly program, with the files and variables it is granted.
 #[derive(Debug, Parser)]
 #[command(name = "nexus", verbatim_doc_comment, subcommand_required = true, arg_required_else_help = true)]
@@ -36,6 +39,15 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(cmd::serve::Serve),
+    Deploy(cmd::deploy::Deploy),
+    Ps(cmd::ps::Ps),
+    Top(cmd::top::Top),
+    Logs(cmd::logs::Logs),
+    Rollback(cmd::rollback::Rollback),
+    Stop(cmd::stop::Stop),
+    Start(cmd::start::Start),
+    Rm(cmd::rm::Rm),
+    Drain(cmd::drain::Drain),
     Run(cmd::run::Run),
     Compile(cmd::compile::Compile),
     Check(cmd::check::Check),
@@ -57,6 +69,15 @@ fn main() -> ExitCode {
         Cli::from_arg_matches(&matches).map_err(|error| Failure::usage(error.to_string())).and_then(|cli| {
             match cli.command {
                 Command::Serve(serve) => serve.run(),
+                Command::Deploy(deploy) => deploy.run(),
+                Command::Ps(ps) => ps.run(),
+                Command::Top(top) => top.run(),
+                Command::Logs(logs) => logs.run(),
+                Command::Rollback(rollback) => rollback.run(),
+                Command::Stop(stop) => stop.run(),
+                Command::Start(start) => start.run(),
+                Command::Rm(rm) => rm.run(),
+                Command::Drain(drain) => drain.run(),
                 Command::Run(run) => run.run(),
                 Command::Compile(compile) => compile.run(),
                 Command::Check(check) => check.run(),

@@ -23,7 +23,20 @@ fn help_names_every_subcommand_and_option() {
     let folder = Folder::new(&[]);
     let output = run(folder.path(), &["--help"]);
     assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
-    for word in ["serve", "check", "schema", "completions", "export default", "nexus.toml"] {
+    for word in [
+        "serve",
+        "deploy",
+        "ps",
+        "logs",
+        "rollback",
+        "top",
+        "drain",
+        "check",
+        "schema",
+        "completions",
+        "export default",
+        "nexus.toml",
+    ] {
         assert!(output.stdout.contains(word), "{word}: {}", output.stdout);
     }
     let output = run(folder.path(), &["serve", "--help"]);
@@ -32,6 +45,8 @@ fn help_names_every_subcommand_and_option() {
         "--listen",
         "--port",
         "--admin",
+        "--data",
+        "--control",
         "--config",
         "--env-file",
         "--grace",

@@ -1,12 +1,16 @@
 //! `nexus-host.toml`, read.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use crate::schema::{Document, HOST, Values, validate};
 use crate::source::Written;
-use crate::{AdminAddress, Ceilings, Diagnostic, Diagnostics, IpNet, Limit, Limits, ListenAddress, Manifest};
+use crate::{
+    AdminAddress, Ceilings, Diagnostic, Diagnostics, IpNet, Limit, Limits, ListenAddress, Manifest,
+    PermissionKind,
+};
 
 /// What `nexus-host.toml` says, for all apps of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +19,10 @@ pub struct HostConfig {
     pub listen: ListenSection,
     /// `[admin] address`; `None` serves neither metrics nor health.
     pub admin: Option<AdminAddress>,
+    /// `[control]`.
+    pub control: ControlSection,
+    /// `[deploy]`.
+    pub deploy: DeploySection,
     /// `[defaults.limits]`: what an app gets whose manifest leaves the limit out.
     pub defaults: Limits,
     /// `[ceilings.limits]`: the most that a manifest may ask for.
@@ -38,6 +46,24 @@ pub struct ListenSection {
     pub port: u16,
     /// The proxies whose forwarded headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+}
+
+/// `[control]`: the API that manages apps.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ControlSection {
+    /// Where it is served, if that is said; see [`HostConfig::control_address`].
+    pub address: Option<AdminAddress>,
+    /// The file with the token of clients at an IP address.
+    pub token_file: Option<PathBuf>,
+}
+
+/// `[deploy]`: apps that come by `nexus deploy`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeploySection {
+    /// The data folder; without one no app can be deployed.
+    pub folder: Option<PathBuf>,
+    /// What deployed apps get of what they ask for.
+    pub allow: Vec<PermissionKind>,
 }
 
 /// `[process]`: what all apps together may use, and in how many processes.
@@ -155,6 +181,13 @@ impl HostConfig {
         problems.into_result().map(|()| config)
     }
 
+    /// Where the API that manages apps is served: where the configuration says, or at the socket `nexus.sock` in the data
+    /// folder. `None` serves none.
+    pub fn control_address(&self) -> Option<AdminAddress> {
+        let in_folder = || Some(AdminAddress::Unix(self.deploy.folder.as_ref()?.join("nexus.sock")));
+        self.control.address.clone().or_else(in_folder)
+    }
+
     /// Brings the host's defaults and ceilings to a manifest: what the manifest leaves out gets the default
     /// (or the ceiling, where that is lower), what it sets must not pass the ceiling.
     ///
@@ -221,6 +254,14 @@ impl HostConfig {
                 trusted_proxies: values.networks("listen.trusted_proxies").unwrap_or_default(),
             },
             admin: values.admin("admin.address"),
+            control: ControlSection {
+                address: values.admin("control.address"),
+                token_file: values.text("control.token_file").map(PathBuf::from),
+            },
+            deploy: DeploySection {
+                folder: values.text("deploy.folder").map(PathBuf::from),
+                allow: values.permissions("deploy.allow").unwrap_or_default(),
+            },
             defaults: Limits::read(&values, "defaults.limits"),
             ceilings: Ceilings::read(&values, "ceilings.limits"),
             process: ProcessSection {

@@ -26,14 +26,14 @@ pub use app::{App, AppName};
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use env_file::parse_env_file;
 pub use host_config::{
-    HostConfig, Hosts, HostsError, ListenSection, LogFormat, LogLevel, LogSection, ProcessSection,
-    ShutdownSection,
+    ControlSection, DeploySection, HostConfig, Hosts, HostsError, ListenSection, LogFormat, LogLevel,
+    LogSection, ProcessSection, ShutdownSection,
 };
 pub use isolation::Isolation;
 pub use limits::{Ceilings, Limit, LimitUnit, Limits};
 pub use manifest::{AssetsSection, HttpSection, Manifest};
 pub use net::{AddressError, AdminAddress, IpNet, ListenAddress};
-pub use permissions::{GrantedFolder, GrantedFolderError, Permissions};
+pub use permissions::{GrantedFolder, GrantedFolderError, PermissionKind, PermissionKindError, Permissions};
 pub use route::{
     Conflict, HostPattern, NoRoute, PathPattern, PatternError, Route, Router, Routes, normal_path,
 };

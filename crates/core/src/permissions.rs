@@ -23,6 +23,18 @@ impl Permissions {
         }
     }
 
+    /// Takes away what is of no kind that is `allowed`, and gives it as the file has it: `read = ["data"]`.
+    pub fn narrow(&mut self, allowed: &[PermissionKind]) -> Vec<String> {
+        let lists = [(PermissionKind::Read, &mut self.read), (PermissionKind::Write, &mut self.write)];
+        let refused = lists.into_iter().filter(|(kind, list)| !list.is_empty() && !allowed.contains(kind));
+        let told = refused.map(|(kind, list)| {
+            let folders: Vec<String> =
+                list.drain(..).map(|folder| format!("\"{}\"", folder.as_str().escape_debug())).collect();
+            format!("{kind} = [{}]", folders.join(", "))
+        });
+        told.collect()
+    }
+
     /// Each granted folder once, with whether the guest may write to it: one that stands in both lists
     /// may be written.
     pub fn folders(&self) -> impl Iterator<Item = (&GrantedFolder, bool)> {
@@ -33,6 +45,48 @@ impl Permissions {
         all().enumerate().filter_map(move |(place, (folder, writes))| {
             all().take(place).all(|(before, _)| !before.is_same(folder)).then_some((folder, writes))
         })
+    }
+}
+
+/// A kind of permission: a key of `[permissions]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PermissionKind {
+    /// Folders to read.
+    Read,
+    /// Folders to read and write.
+    Write,
+}
+
+impl fmt::Display for PermissionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PermissionKind::Read => "read",
+            PermissionKind::Write => "write",
+        })
+    }
+}
+
+/// A text that names no [`PermissionKind`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PermissionKindError;
+
+impl fmt::Display for PermissionKindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a permission is \"read\" or \"write\"")
+    }
+}
+
+impl std::error::Error for PermissionKindError {}
+
+impl FromStr for PermissionKind {
+    type Err = PermissionKindError;
+
+    fn from_str(text: &str) -> Result<Self, PermissionKindError> {
+        match text {
+            "read" => Ok(Self::Read),
+            "write" => Ok(Self::Write),
+            _ => Err(PermissionKindError),
+        }
     }
 }
 
@@ -133,6 +187,19 @@ mod tests {
         let all: Vec<_> = permissions.folders().map(|(folder, writes)| (folder.as_str(), writes)).collect();
         assert_eq!(all, [("./data", true), ("tmp", true), (".", true), ("other", false), ("/tmp", false)]);
         assert_eq!(Permissions::default().folders().count(), 0);
+    }
+
+    #[test]
+    fn what_is_not_allowed_is_taken_away_and_told() {
+        let asked = Permissions { read: folders(&["data", "/etc"]), write: folders(&["tmp"]) };
+        let mut none = asked.clone();
+        assert_eq!(none.narrow(&[]), ["read = [\"data\", \"/etc\"]", "write = [\"tmp\"]"]);
+        assert_eq!(none, Permissions::default());
+        let mut some = asked.clone();
+        assert_eq!(some.narrow(&[PermissionKind::Read]), ["write = [\"tmp\"]"]);
+        assert_eq!((some.read, some.write), (asked.read.clone(), Vec::new()));
+        let mut all = asked.clone();
+        assert!(all.narrow(&[PermissionKind::Write, PermissionKind::Read]).is_empty() && all == asked);
     }
 
     proptest! {

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
 use self::readiness::Readiness;
-use crate::crew::Registry;
+use crate::crew::{Entry, Registry};
 use crate::http::{
     Call, CallOwner, Inbox, Listener, Outcome, Refused, Server, ServerConfig, Service, Shutdown, serve,
 };
@@ -164,14 +164,8 @@ impl Shared {
     /// The metrics of this host's apps alone.
     async fn page(&self) -> String {
         let registry = &self.registry;
-        let mut reports = Vec::new();
         let entries = registry.all();
-        for worker in entries.iter().flat_map(|entry| entry.workers()) {
-            let (done, report) = oneshot::channel();
-            worker.command(Control::Report(done));
-            reports.push(report);
-        }
-        let _ = tokio::time::timeout(REPORT_WAIT, join_all(reports)).await;
+        bring_up_to_date(&entries).await;
         let apps: Vec<AppSum> = entries.iter().map(|entry| entry.sum()).collect();
         let (watchdog, ledger) = (&registry.watchdog, registry.watchdog.ledger());
         let host = HostSum {
@@ -198,6 +192,17 @@ impl Shared {
         }
         merge.page()
     }
+}
+
+/// Has the workers of these apps bring their figures up to date, as far as they get to it soon.
+pub(crate) async fn bring_up_to_date(entries: &[Arc<Entry>]) {
+    let mut reports = Vec::new();
+    for worker in entries.iter().flat_map(|entry| entry.workers()) {
+        let (done, report) = oneshot::channel();
+        worker.command(Control::Report(done));
+        reports.push(report);
+    }
+    let _ = tokio::time::timeout(REPORT_WAIT, join_all(reports)).await;
 }
 
 struct AdminService {

@@ -1,4 +1,5 @@
-//! Apps that are set aside: their sockets stay open, and every request gets 503, without a worker or any of their code.
+//! Apps that are set aside or stopped: their sockets stay open, and every request gets 503, without a worker or any of
+//! their code.
 
 use std::cell::Cell;
 use std::io;
@@ -16,31 +17,35 @@ use crate::http::{
 use crate::listen::Bound;
 use crate::log::Logger;
 
-/// What clients are told.
-const ANSWER: &str = "this app is set aside: it was executing in three deaths of its host within a minute\n";
+/// What clients of apps are told that are set aside.
+pub(crate) const SET_ASIDE: &str =
+    "this app is set aside: it was executing in three deaths of its host within a minute\n";
 
-/// How many connections an app that is set aside may have at a time: it answers at once, so that few are enough.
+/// What clients of an app are told that was stopped.
+pub(crate) const STOPPED: &str = "this app is stopped\n";
+
+/// How many connections such an app may have at a time: it answers at once, so that few are enough.
 const MAX_CONNECTIONS: usize = 100;
 
-/// The thread that answers for all apps that are set aside. Dropped, it accepts no more.
+/// The thread that answers for some such apps. Dropped, it accepts no more.
 pub(crate) struct Aside {
     _end: oneshot::Sender<()>,
 }
 
 impl Aside {
     /// Starts the thread on these apps' sockets.
-    pub(crate) fn start(sockets: Vec<Arc<Bound>>, logger: Logger) -> io::Result<Self> {
+    pub(crate) fn start(sockets: Vec<Arc<Bound>>, text: &'static str, logger: Logger) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (end, ended) = oneshot::channel();
         std::thread::Builder::new().name("nexus-aside".into()).spawn(move || {
-            LocalSet::new().block_on(&runtime, answer(sockets, logger, ended));
+            LocalSet::new().block_on(&runtime, answer(sockets, text, logger, ended));
         })?;
         Ok(Self { _end: end })
     }
 }
 
-async fn answer(sockets: Vec<Arc<Bound>>, logger: Logger, ended: oneshot::Receiver<()>) {
-    let service = Rc::new(AsideService { logger, last_id: Cell::new(0) });
+async fn answer(sockets: Vec<Arc<Bound>>, text: &'static str, logger: Logger, ended: oneshot::Receiver<()>) {
+    let service = Rc::new(AsideService { text, logger, last_id: Cell::new(0) });
     let shutdown = Shutdown::new();
     let servers = sockets.iter().map(|socket| {
         let server = Server {
@@ -65,6 +70,7 @@ async fn answer(sockets: Vec<Arc<Bound>>, logger: Logger, ended: oneshot::Receiv
 }
 
 struct AsideService {
+    text: &'static str,
     logger: Logger,
     last_id: Cell<u128>,
 }
@@ -74,7 +80,7 @@ impl Service for AsideService {
         let (responder, pending) = exchange();
         let headers = [("content-type", "text/plain;charset=utf-8"), ("cache-control", "no-store")];
         let headers = HeaderList::from_iter(headers);
-        responder.send(Ok(Reply { status: 503, headers, body: Body::Full(ANSWER.into()) }));
+        responder.send(Ok(Reply { status: 503, headers, body: Body::Full(self.text.into()) }));
         Call::new(pending, self, 0)
     }
 
@@ -86,7 +92,7 @@ impl Service for AsideService {
     }
 
     fn accept_failed(&self, error: &io::Error) {
-        let message = format!("cannot accept for an app that is set aside: {error}");
+        let message = format!("cannot accept for an app that is set aside or stopped: {error}");
         self.logger.host(Level::Error, message, []);
     }
 }

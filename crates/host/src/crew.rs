@@ -15,6 +15,7 @@
 mod entry;
 mod losses;
 mod lot;
+mod pause;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -48,6 +49,8 @@ const STEADY: Duration = Duration::from_secs(10);
 /// The registry of all apps that got as far as a worker.
 pub(crate) struct Registry {
     entries: RwLock<BTreeMap<usize, Arc<Entry>>>,
+    /// Apps that were removed, until the last of their workers has ended.
+    leaving: RwLock<BTreeMap<usize, Arc<Entry>>>,
     pub(crate) watchdog: Arc<Watchdog>,
     seat: Seat,
     /// Whether another host serves on the same sockets until this one takes over.
@@ -63,8 +66,8 @@ impl Registry {
     /// can.
     pub(crate) fn new(watchdog: Arc<Watchdog>, seat: Seat, keeps_failed: bool, logger: Logger) -> Self {
         let is_second = AtomicBool::new(seat.takes_over);
-        let (entries, last_number) = (RwLock::default(), AtomicU32::new(0));
-        Self { entries, watchdog, seat, is_second, keeps_failed, last_number, logger }
+        let (entries, leaving, last_number) = (RwLock::default(), RwLock::default(), AtomicU32::new(0));
+        Self { entries, leaving, watchdog, seat, is_second, keeps_failed, last_number, logger }
     }
 
     /// Adds an app.
@@ -74,7 +77,10 @@ impl Registry {
 
     /// The app of this index.
     pub(crate) fn entry(&self, index: usize) -> Option<Arc<Entry>> {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner).get(&index).cloned()
+        let of = |entries: &RwLock<BTreeMap<usize, Arc<Entry>>>| {
+            entries.read().unwrap_or_else(PoisonError::into_inner).get(&index).cloned()
+        };
+        of(&self.entries).or_else(|| of(&self.leaving))
     }
 
     /// All apps, in the order in which they came.
@@ -125,7 +131,7 @@ impl Registry {
     /// Has all workers end; gives for each who resolves once it has, or is lost.
     pub(crate) fn stop(&self, control: impl Fn() -> Control) -> Vec<oneshot::Receiver<()>> {
         let mut over = Vec::new();
-        for entry in self.all() {
+        for entry in self.all().into_iter().chain(self.all_leaving()) {
             let mut crew = entry.crew();
             crew.is_stopping = true;
             crew.wakes();
@@ -201,6 +207,7 @@ impl Registry {
                 // Nobody will accept from it any more.
                 self.seat.sockets().close_one(&entry.socket());
             }
+            entry.settle();
             let _ = told.send(Told::App(entry.index));
         }
     }
@@ -347,6 +354,10 @@ impl Registry {
     /// Somebody connects to an app that has no worker, or one of its connections sends a request.
     fn wanted(&self, entry: &Entry) {
         let mut crew = entry.crew();
+        if entry.is_paused() {
+            // They came when no worker took requests any more.
+            entry.refuse_mail();
+        }
         if crew.is_stopping {
             return;
         }
@@ -387,8 +398,8 @@ impl Registry {
     /// it cannot be, all stays as it is. Of several the last one counts. Gives who is told how it went.
     pub(crate) fn change(&self, entry: &Entry, change: Change) -> oneshot::Receiver<Result<(), Refused>> {
         let (done, outcome) = oneshot::channel();
-        let Change { app, engine, env } = change;
-        let start = Arc::new(Start { app, engine, env, ..(*entry.start()).clone() });
+        let Change { app, engine, env, files } = change;
+        let start = Arc::new(Start { app, engine, env, files, ..(*entry.start()).clone() });
         let mut crew = entry.crew();
         if crew.is_stopping {
             let _ = done.send(Err("the host stops".to_owned().into()));

@@ -131,12 +131,54 @@ fn load(folder: &Path, main: Option<String>, config: &HostConfig) -> Result<App,
     let manifest_file = folder.join(MANIFEST);
     let shown = manifest_file.display().to_string();
     // The path as it was given may be `.` or end in `..`.
-    let absolute = fs::canonicalize(folder).map_err(|error| {
-        Diagnostic::of_file(folder.display().to_string(), format!("cannot be read: {error}"))
-    })?;
+    let absolute = absolute(folder)?;
     let folder_name =
         absolute.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut manifest = match fs::read(&manifest_file) {
+    let manifest = read_manifest(&manifest_file, &shown, &folder_name, || match &main {
+        Some(file) => Ok(Manifest::default_named(name_of(&folder.join(file))?)),
+        None => Manifest::default_for(&folder_name),
+    })?;
+    complete(absolute, manifest, main, config, &shown)
+}
+
+/// The app that was deployed under this name and lies in `folder`, and what of its permissions the host does not allow,
+/// which is taken away.
+///
+/// # Errors
+/// What is wrong with it, for whoever deploys it: with the files' names as they are in the app's folder.
+pub(crate) fn deployed(
+    folder: &Path,
+    name: &AppName,
+    config: &HostConfig,
+) -> Result<(App, Vec<String>), Diagnostics> {
+    let default = || Ok(Manifest::default_named(name.clone()));
+    let mut manifest = read_manifest(&folder.join(MANIFEST), MANIFEST, name.as_str(), default)?;
+    if manifest.written.contains("project.name") && manifest.name != *name {
+        let message = format!("the name is `{}`, and it is deployed as `{name}`", manifest.name);
+        let help = "give both the same name, or leave the one in the manifest out";
+        return Err(manifest.written.diagnostic("project.name", message).with_help(help).into());
+    }
+    let refused = manifest.permissions.narrow(&config.deploy.allow);
+    // A name that `AppName::from_folder` would change is its own name all the same.
+    manifest.name = name.clone();
+    let app = complete(absolute(folder)?, manifest, None, config, MANIFEST)?;
+    Ok((app, refused))
+}
+
+fn absolute(folder: &Path) -> Result<PathBuf, Diagnostic> {
+    fs::canonicalize(folder).map_err(|error| {
+        Diagnostic::of_file(folder.display().to_string(), format!("cannot be read: {error}"))
+    })
+}
+
+/// The manifest in this file, which errors call `shown`; the default one if there is no such file.
+fn read_manifest(
+    file: &Path,
+    shown: &str,
+    folder_name: &str,
+    default: impl FnOnce() -> Result<Manifest, Diagnostics>,
+) -> Result<Manifest, Diagnostics> {
+    match fs::read(file) {
         Ok(bytes) => {
             let text = String::from_utf8(bytes).map_err(|error| {
                 let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
@@ -144,21 +186,28 @@ fn load(folder: &Path, main: Option<String>, config: &HostConfig) -> Result<App,
                     .filter(|&&b| b == b'\n')
                     .count()
                     + 1;
-                Diagnostic::of_file(shown.clone(), format!("line {line} is not UTF-8 text"))
+                Diagnostic::of_file(shown, format!("line {line} is not UTF-8 text"))
             })?;
-            Manifest::parse(&text, &shown, &folder_name)?
+            Manifest::parse(&text, shown, folder_name)
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => match &main {
-            Some(file) => Manifest::default_named(name_of(&folder.join(file))?),
-            None => Manifest::default_for(&folder_name)?,
-        },
-        Err(error) => return Err(Diagnostic::of_file(shown, format!("cannot be read: {error}")).into()),
-    };
+        Err(error) if error.kind() == io::ErrorKind::NotFound => default(),
+        Err(error) => Err(Diagnostic::of_file(shown, format!("cannot be read: {error}")).into()),
+    }
+}
+
+/// The app with this manifest, within the host's limits, if all that the manifest names is there.
+fn complete(
+    absolute: PathBuf,
+    mut manifest: Manifest,
+    main: Option<String>,
+    config: &HostConfig,
+    shown: &str,
+) -> Result<App, Diagnostics> {
     config.apply(&mut manifest)?;
     if main.is_some() {
         manifest.main = main;
     }
-    let main = main_file(&absolute, &manifest, &shown)?;
+    let main = main_file(&absolute, &manifest, shown)?;
     if let Some(main) = &main {
         manifest.fits(main)?;
     }

@@ -1,27 +1,31 @@
 //! The host: apps, their sockets, their workers, from start to stop.
 
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nexus_core::{App, HostConfig, Router};
+use nexus_core::HostConfig;
 use nexus_guest::{Engine, Level};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::{Admin, AdminSocket, Setup};
-use crate::aside::Aside;
+use crate::aside::{self, Aside};
+use crate::control::{self, Control, Token};
 use crate::crew::{Entry, Registry};
 use crate::discover::Found;
-use crate::front::{Front, FrontEnd, SharedPort};
+use crate::front::{FrontEnd, Fronts};
 use crate::ledger::Ledger;
 use crate::listen::{ListenError, Sockets};
 use crate::log::Logger;
+use crate::make::Maker;
+use crate::manage::{self, Manager};
 use crate::pool::Pool;
 use crate::reload::{Reloader, Watch, Watched};
 use crate::seat::{SET_ASIDE, Seat};
 use crate::watchdog::Watchdog;
-use crate::worker::{self, Control};
+use crate::worker;
 
 /// How long the start-up table waits for apps that take long to load: if some serve by then, and if none does. To compile
 /// a large WebAssembly component takes that long.
@@ -44,6 +48,8 @@ pub struct Options {
     pub build: Vec<(&'static str, String)>,
     /// Whether apps whose files change are loaded anew.
     pub watch: bool,
+    /// What clients of the API must send at an IP address.
+    pub token: Option<Token>,
 }
 
 /// Why a host could not start at all.
@@ -88,6 +94,8 @@ pub enum Happening {
     App(AppState),
     /// Lost workers hold so much that the process should be replaced by a fresh one; the text says how much. Told once.
     Spent(String),
+    /// Somebody who manages it wants the host to stop.
+    Drain,
 }
 
 /// What the host's own parts tell it.
@@ -97,6 +105,8 @@ pub(crate) enum Told {
     App(usize),
     /// See [`Happening::Spent`].
     Spent(String),
+    /// See [`Happening::Drain`].
+    Drain,
 }
 
 /// A running host.
@@ -105,10 +115,14 @@ pub struct Host {
     blanks: Pool,
     states: Vec<State>,
     _watch: Option<Watch>,
-    front: Option<Front>,
+    fronts: Arc<Fronts>,
+    manager: Arc<Manager>,
+    control: Option<Control>,
+    /// What the thread of the API is started with; at once, or when this host takes over.
+    control_setup: Option<control::Setup>,
     told: mpsc::UnboundedReceiver<Told>,
-    /// Set until it is told.
-    spent: Option<String>,
+    /// What came while the apps started, and is still to be told.
+    late: VecDeque<Told>,
     admin: Option<Admin>,
     /// What the admin thread is started with; at once, or when this host takes over.
     admin_setup: Option<Setup>,
@@ -116,6 +130,7 @@ pub struct Host {
     is_second: bool,
     aside: Option<Aside>,
     admin_url: Option<String>,
+    control_url: Option<String>,
     sockets: Sockets,
     logger: Logger,
 }
@@ -143,7 +158,7 @@ impl Host {
     /// # Errors
     /// When the system gives no thread for the admin address.
     pub fn start_on(options: Options, seat: Seat) -> Result<Self, StartError> {
-        let Options { config, apps, env, engines, logger, build, watch } = options;
+        let Options { config, apps, env, engines, logger, build, watch, token } = options;
         let config = Arc::new(config);
         let sockets = seat.sockets().clone();
 
@@ -157,6 +172,17 @@ impl Host {
             let watchdog = watchdog.clone();
             Pool::new(&engines, move || watchdog.ledger().admits_a_guest())
         };
+        let maker = Arc::new(Maker {
+            config: config.clone(),
+            env,
+            engines,
+            logger: logger.clone(),
+            pool: tokio::runtime::Handle::current(),
+            events: events_in,
+            watchdog: watchdog.clone(),
+            blanks: blanks.clone(),
+        });
+        let count = apps.len();
         let mut watched = Vec::new();
         let mut aside = Vec::new();
         for (place, found) in apps.into_iter().enumerate().filter(|(place, _)| seat.has(*place)) {
@@ -191,30 +217,13 @@ impl Host {
                 }));
                 continue;
             }
-            let engine = engine_for(&app, &engines);
-            let started =
-                engine.and_then(|engine| Ok((engine, sockets.app(place)?))).and_then(|(engine, socket)| {
-                    let start = worker::Start {
-                        app: app.clone(),
-                        index: place,
-                        engine,
-                        mail: app.manifest.http.is_shared().then(Arc::default),
-                        socket,
-                        config: config.clone(),
-                        env: variables(&app, &env),
-                        logger: logger.clone(),
-                        pool: tokio::runtime::Handle::current(),
-                        events: events_in.clone(),
-                        watchdog: watchdog.clone(),
-                        interventions: Arc::default(),
-                        blanks: blanks.clone(),
-                    };
-                    let entry = Arc::new(Entry::new(Arc::new(start), place));
-                    registry
-                        .start_first(&entry)
-                        .map_err(|error| format!("cannot start a worker's thread: {error}"))?;
-                    Ok(entry)
-                });
+            let started = sockets.app(place).and_then(|socket| {
+                let entry = maker.entry(app.clone(), place, socket, None)?;
+                registry
+                    .start_first(&entry)
+                    .map_err(|error| format!("cannot start a worker's thread: {error}"))?;
+                Ok(entry)
+            });
             match started {
                 Ok(entry) => {
                     states.push(State::Entry(entry.clone()));
@@ -237,45 +246,69 @@ impl Host {
                 }
             }
         }
-        let aside = (!aside.is_empty()).then(|| Aside::start(aside, logger.clone())).transpose();
+        let aside =
+            (!aside.is_empty()).then(|| Aside::start(aside, aside::SET_ASIDE, logger.clone())).transpose();
         let aside = aside
             .map_err(|error| StartError(format!("cannot start the thread of apps set aside: {error}")))?;
         let registry = Arc::new(registry);
         let (tell, told) = mpsc::unbounded_channel();
-        tokio::spawn(registry.clone().tend(events, tell));
+        tokio::spawn(registry.clone().tend(events, tell.clone()));
         let watch = watch.then(|| {
-            let reloader = Reloader {
-                registry: registry.clone(),
-                config: config.clone(),
-                env,
-                engines,
-                logger: logger.clone(),
-            };
+            let reloader = Reloader { registry: registry.clone(), maker: maker.clone() };
             Watch::start(Arc::new(reloader), watched)
         });
         let watch = watch.transpose().map_err(StartError)?;
-        let front = start_front(&registry, &config, &logger)
+        let fronts = Fronts::start(&registry, &config, &logger)
             .map_err(|error| StartError(format!("cannot start the threads of shared ports: {error}")))?;
+        let fronts = Arc::new(fronts);
+        let refused = states.iter().filter_map(|state| match state {
+            State::Refused(state) => Some(state.clone()),
+            State::Entry(_) => None,
+        });
+        let manager = Arc::new(Manager::new(manage::Setup {
+            registry: registry.clone(),
+            maker,
+            fronts: fronts.clone(),
+            refused: refused.collect(),
+            first: count,
+            told: tell,
+        }));
+        if !seat.takes_over {
+            for deployed in manager.open(Duration::ZERO).map_err(StartError)? {
+                states.push(match deployed {
+                    Ok(entry) => State::Entry(entry),
+                    Err(state) => State::Refused(state),
+                });
+            }
+        }
         let admin_url = sockets.admin().map(|socket| socket.url());
+        let control_url = sockets.control().map(|socket| socket.url());
+        let version = build.first().map(|(_, version)| version.clone()).unwrap_or_default();
         let mut host = Self {
             registry,
             blanks,
             states,
             told,
+            late: VecDeque::new(),
             _watch: watch,
-            front,
-            spent: None,
+            fronts,
+            manager,
+            control: None,
+            control_setup: sockets.control().map(|socket| control::Setup { socket, token, version }),
             admin: None,
             admin_setup: admin_setup(&seat, build),
             is_second: seat.takes_over,
             aside,
             admin_url,
+            control_url,
             sockets,
             logger,
         };
         if !host.is_second {
             host.start_admin()
                 .map_err(|error| StartError(format!("cannot start the admin thread: {error}")))?;
+            host.start_control()
+                .map_err(|error| StartError(format!("cannot start the control thread: {error}")))?;
         }
         Ok(host)
     }
@@ -283,6 +316,13 @@ impl Host {
     fn start_admin(&mut self) -> std::io::Result<()> {
         if let Some(setup) = self.admin_setup.take() {
             self.admin = Some(Admin::start(setup, self.registry.clone(), self.logger.clone())?);
+        }
+        Ok(())
+    }
+
+    fn start_control(&mut self) -> std::io::Result<()> {
+        if let Some(setup) = self.control_setup.take() {
+            self.control = Some(Control::start(setup, self.manager.clone(), self.logger.clone())?);
         }
         Ok(())
     }
@@ -295,8 +335,10 @@ impl Host {
         let begun = Instant::now();
         let all = async {
             // Each app is told of once; what is left here would be told again by `next`.
-            let mut left = self.registry.all().len();
-            while left > 0 {
+            let all = self.registry.all();
+            let unsettled = all.iter().filter(|entry| !entry.is_paused()).map(|entry| entry.index);
+            let mut left: HashSet<usize> = unsettled.collect();
+            while !left.is_empty() {
                 let now = begun.elapsed();
                 if now >= LONGEST_WAIT || (now >= START_WAIT && serves()) {
                     break;
@@ -304,8 +346,8 @@ impl Host {
                 let wait = if now < START_WAIT { START_WAIT } else { LONGEST_WAIT } - now;
                 let Ok(told) = tokio::time::timeout(wait, self.told.recv()).await else { continue };
                 match told {
-                    Some(Told::App(_)) => left -= 1,
-                    Some(Told::Spent(spent)) => self.spent = Some(spent),
+                    Some(Told::App(index)) if left.remove(&index) => {}
+                    Some(other) => self.late.push_back(other),
                     None => break,
                 }
             }
@@ -330,20 +372,26 @@ impl Host {
         if let Err(error) = self.start_admin() {
             self.logger.host(Level::Error, format!("cannot start the admin thread: {error}"), []);
         }
+        self.manager.open_later();
+        if let Err(error) = self.start_control() {
+            self.logger.host(Level::Error, format!("cannot start the control thread: {error}"), []);
+        }
     }
 
     /// Waits for the next thing that happens after [`Host::started`]; for ever if nothing does.
     pub async fn next(&mut self) -> Happening {
-        if let Some(spent) = self.spent.take() {
-            return Happening::Spent(spent);
-        }
-        match self.told.recv().await {
+        let told = match self.late.pop_front() {
+            Some(told) => Some(told),
+            None => self.told.recv().await,
+        };
+        match told {
             Some(Told::App(index)) => match self.registry.entry(index) {
                 Some(entry) => Happening::App(self.state(&State::Entry(entry))),
                 // It is gone by now.
                 None => Box::pin(self.next()).await,
             },
             Some(Told::Spent(spent)) => Happening::Spent(spent),
+            Some(Told::Drain) => Happening::Drain,
             None => std::future::pending().await,
         }
     }
@@ -363,6 +411,9 @@ impl Host {
                     folder: app.folder.clone(),
                     main: app.main.clone(),
                     serving: match entry.outcome.get() {
+                        Some(Ok(_)) if entry.is_paused() => {
+                            Err(format!("it is stopped; `nexus start {}` starts it", app.name()))
+                        }
                         Some(Ok(_)) => Ok(entry.url()),
                         Some(Err(error)) => Err(error.clone()),
                         None => Err("it is still being loaded".into()),
@@ -379,16 +430,28 @@ impl Host {
         self.admin_url.as_deref()
     }
 
+    /// Where the API is served that manages apps.
+    pub fn control_url(&self) -> Option<&str> {
+        self.control_url.as_deref()
+    }
+
+    /// Whether apps may come by the API: there is something to do also if none is served now.
+    pub fn takes_apps(&self) -> bool {
+        self.manager.takes_apps()
+    }
+
     /// Stops: accepts no more, lets what is in flight finish for up to `grace`. Gives how many workers had not
     /// finished by then; the process is to end anyway.
     pub async fn stop(mut self, grace: Duration) -> usize {
         if let Some(admin) = &self.admin {
             admin.stopping();
         }
+        self.manager.close();
         let grace = self.end_front(FrontEnd::Stop, grace).await;
-        let workers = self.registry.stop(|| Control::Stop);
+        let workers = self.registry.stop(|| worker::Control::Stop);
         if !self.is_second {
             self.sockets.close();
+            self.manager.close_sockets();
         }
         self.blanks.end();
         let left = self.finish(workers, grace).await;
@@ -402,9 +465,16 @@ impl Host {
         if let Some(admin) = &mut self.admin {
             admin.hand_over();
         }
+        if let Some(control) = &mut self.control {
+            control.hand_over();
+        }
         drop(self.aside.take());
+        let manager = self.manager.clone();
+        // It waits for what is being deployed just now.
+        let handed_over = tokio::task::spawn_blocking(move || manager.hand_over());
+        let _ = tokio::time::timeout(grace, handed_over).await;
         let grace = self.end_front(FrontEnd::HandOver, grace).await;
-        let workers = self.registry.stop(|| Control::HandOver);
+        let workers = self.registry.stop(|| worker::Control::HandOver);
         self.blanks.end();
         self.finish(workers, grace).await
     }
@@ -412,12 +482,11 @@ impl Host {
     /// Has the shared ports' connections finish, as long as there are workers. Gives what is left of the time.
     async fn end_front(&mut self, how: FrontEnd, grace: Duration) -> Duration {
         let begun = Instant::now();
-        if let Some(front) = &mut self.front {
-            if how == FrontEnd::Stop && !self.is_second {
-                self.sockets.close();
-            }
-            let _ = tokio::time::timeout(grace, front.end(how)).await;
+        if how == FrontEnd::Stop && !self.is_second {
+            self.sockets.close();
+            self.manager.close_sockets();
         }
+        let _ = tokio::time::timeout(grace, self.fronts.end(how)).await;
         grace.saturating_sub(begun.elapsed())
     }
 
@@ -443,7 +512,7 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         // Whoever drops it without stopping it wants none of its workers any more.
-        self.registry.stop(|| Control::Stop);
+        self.registry.stop(|| worker::Control::Stop);
         self.blanks.end();
         self.registry.watchdog.end();
     }
@@ -458,54 +527,4 @@ fn admin_setup(seat: &Seat, build: Vec<(&'static str, String)>) -> Option<Setup>
     };
     let siblings = portion.map(|portion| portion.siblings.clone()).unwrap_or_default();
     Some(Setup { socket, number: seat.number().unwrap_or(1), siblings, build })
-}
-
-/// Starts what answers on shared ports, if there is one.
-fn start_front(
-    registry: &Registry,
-    config: &Arc<HostConfig>,
-    logger: &Logger,
-) -> std::io::Result<Option<Front>> {
-    let mut ports: Vec<(SharedPort, Router<Arc<Entry>>)> = Vec::new();
-    for entry in registry.all().into_iter().filter(|entry| entry.mail().is_some()) {
-        let (app, socket) = (entry.app(), entry.socket());
-        let at = ports.iter().position(|(port, _)| Arc::ptr_eq(&port.socket, &socket));
-        let at = at.unwrap_or_else(|| {
-            ports.push((SharedPort::new(socket), Router::default()));
-            ports.len() - 1
-        });
-        let (port, router) = &mut ports[at];
-        port.admit(&app.manifest.limits);
-        let http = &app.manifest.http;
-        // Those that are in conflict were refused before.
-        let _ = router.insert(Some(&http.hosts), Some(&http.paths), entry);
-    }
-    if ports.is_empty() {
-        return Ok(None);
-    }
-    let start = |(port, router): (SharedPort, Router<Arc<Entry>>)| {
-        port.shared.route(router);
-        port
-    };
-    let ports: Vec<SharedPort> = ports.into_iter().map(start).collect();
-    Front::start(&ports, config, logger).map(Some)
-}
-
-/// What runs the app's code; nothing for an app of static files only.
-pub(crate) fn engine_for(app: &App, engines: &[Arc<dyn Engine>]) -> Result<Option<Arc<dyn Engine>>, String> {
-    let Some(main) = &app.main else { return Ok(None) };
-    let engine = engines.iter().find(|engine| engine.runs(main));
-    Ok(Some(engine.ok_or_else(|| format!("no engine runs the main file `{main}`"))?.clone()))
-}
-
-/// The app's variables: those of the command line come before those of its manifest.
-pub(crate) fn variables(app: &App, env: &[(String, String)]) -> Vec<(String, String)> {
-    let mut variables = app.manifest.env.clone();
-    for (name, value) in env {
-        match variables.iter_mut().find(|(own, _)| own == name) {
-            Some(own) => own.1.clone_from(value),
-            None => variables.push((name.clone(), value.clone())),
-        }
-    }
-    variables
 }

@@ -3,20 +3,25 @@
 //! All sockets are bound before a host starts, and outlive it where a supervisor holds them, too: workers that accept
 //! on them come and go, and so do hosts.
 
+mod late;
+
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener};
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use listenfd::ListenFd;
 use nexus_core::{AdminAddress, App, HostConfig, ListenAddress};
+use rustix::fs::Mode;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+pub(crate) use self::late::Late;
 use crate::discover::Found;
 
 /// How many connections may wait to be accepted.
@@ -39,15 +44,17 @@ pub(crate) enum Bound {
 pub(crate) struct SocketFile {
     path: PathBuf,
     maker: u32,
+    /// Whether it was removed: another socket may have its path by now.
+    is_gone: AtomicBool,
 }
 
 impl SocketFile {
     fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), maker: std::process::id() }
+        Self { path: path.to_owned(), maker: std::process::id(), is_gone: AtomicBool::new(false) }
     }
 
     fn remove(&self) {
-        if self.maker == std::process::id() {
+        if self.maker == std::process::id() && !self.is_gone.swap(true, Ordering::Relaxed) {
             let _ = std::fs::remove_file(&self.path);
         }
     }
@@ -109,6 +116,14 @@ impl Bound {
         let _ = socket.shutdown(Shutdown::Both);
     }
 
+    /// Its port, if it has one.
+    pub(crate) fn port(&self) -> Option<u16> {
+        match self {
+            Bound::Tcp(listener) => listener.local_addr().ok().map(|address| address.port()),
+            Bound::Unix(..) => None,
+        }
+    }
+
     /// Where clients find it: `http://127.0.0.1:8080` or `unix:/run/app.sock`.
     pub(crate) fn url(&self) -> String {
         match self {
@@ -151,12 +166,14 @@ fn is_shut_down(listener: &impl AsFd) -> bool {
     polled.is_ok() && fds[0].revents().contains(PollFlags::HUP)
 }
 
-/// The sockets of a host, of its apps and of its admin address. Clones are the same sockets.
+/// The sockets of a host, of its apps and of its own addresses. Clones are the same sockets.
 #[derive(Debug, Clone)]
 pub struct Sockets {
     /// For each of the apps that were found; `None` for those that are not to be served.
     apps: Vec<Option<Result<Arc<Bound>, String>>>,
     admin: Option<Arc<Bound>>,
+    /// The socket of the API that manages apps.
+    control: Option<Arc<Bound>>,
     /// Whether the apps' sockets were passed by systemd, which keeps them for the next process.
     are_passed: bool,
 }
@@ -169,8 +186,11 @@ impl Sockets {
     /// socket is kept, and told by the host.
     pub fn bind(config: &HostConfig, apps: &[Found]) -> Result<Self, ListenError> {
         let admin = config.admin.as_ref().map(bind_admin).transpose()?.map(Arc::new);
+        let control = config.control_address().as_ref().map(bind_control).transpose()?.map(Arc::new);
         let servable: Vec<&App> = apps.iter().filter_map(|found| found.app.as_ref().ok()).collect();
         let mut binder = Binder::new(&config.listen.address, config.listen.port, &servable)?;
+        // More apps may come.
+        binder.several |= config.deploy.folder.is_some();
         let mut shared: HashMap<Option<u16>, Result<Arc<Bound>, String>> = HashMap::new();
         // Those first: the first port is theirs, however many apps there are.
         for app in servable.iter().filter(|app| app.manifest.http.is_shared()) {
@@ -186,7 +206,8 @@ impl Sockets {
             }
         };
         let apps = apps.iter().map(bind).collect();
-        Ok(Self { apps, admin, are_passed: matches!(config.listen.address, ListenAddress::Systemd) })
+        let are_passed = matches!(config.listen.address, ListenAddress::Systemd);
+        Ok(Self { apps, admin, control, are_passed })
     }
 
     /// The socket of the app at `index` among those that were found, or why it has none.
@@ -198,6 +219,11 @@ impl Sockets {
     /// The admin address's.
     pub(crate) fn admin(&self) -> Option<Arc<Bound>> {
         self.admin.clone()
+    }
+
+    /// That of the API that manages apps.
+    pub(crate) fn control(&self) -> Option<Arc<Bound>> {
+        self.control.clone()
     }
 
     /// Refuses new connections to all apps from now on, unless systemd keeps the sockets.
@@ -212,17 +238,18 @@ impl Sockets {
         }
     }
 
-    /// The same sockets, but of the apps only those at these places, and the admin address's only if it is wanted.
+    /// The same sockets, but of the apps only those at these places, and the others only if they are wanted.
     #[cfg(target_os = "linux")]
-    pub(crate) fn part(&self, places: &[usize], with_admin: bool) -> Self {
+    pub(crate) fn part(&self, places: &[usize], with_others: bool) -> Self {
         let mut apps = vec![None; self.apps.len()];
         for place in places {
             if let Some(app) = self.apps.get(*place) {
                 apps[*place].clone_from(app);
             }
         }
-        let admin = self.admin.clone().filter(|_| with_admin);
-        Self { apps, admin, are_passed: self.are_passed }
+        let [admin, control] =
+            [&self.admin, &self.control].map(|socket| socket.clone().filter(|_| with_others));
+        Self { apps, admin, control, are_passed: self.are_passed }
     }
 
     /// Has those of the sockets at these places listen again that a host has closed, for the next one, and says which
@@ -254,7 +281,13 @@ impl Sockets {
 
     /// Removes the files of Unix sockets that this process made, for one that ends without dropping anything.
     pub fn release(&self) {
-        self.apps.iter().flatten().flatten().chain(&self.admin).for_each(|socket| socket.release());
+        self.apps
+            .iter()
+            .flatten()
+            .flatten()
+            .chain(&self.admin)
+            .chain(&self.control)
+            .for_each(|socket| socket.release());
     }
 }
 
@@ -401,6 +434,26 @@ fn bind_admin(address: &AdminAddress) -> Result<Bound, ListenError> {
         }
         AdminAddress::Unix(path) => bind_unix(path),
     }
+}
+
+/// The socket of the API that manages apps: only this process's user may connect to one that is a file.
+fn bind_control(address: &AdminAddress) -> Result<Bound, ListenError> {
+    let AdminAddress::Unix(path) = address else { return bind_admin(address) };
+    // Within the data folder it is often the first file.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.exists()) {
+        let mut builder = std::fs::DirBuilder::new();
+        builder
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|error| ListenError(format!("cannot make the folder {}: {error}", folder.display())))?;
+    }
+    // There is no moment in which others could connect.
+    let mask = rustix::process::umask(Mode::RWXG | Mode::RWXO | Mode::XUSR);
+    let bound = bind_unix(path);
+    rustix::process::umask(mask);
+    bound
 }
 
 fn refused(ip: IpAddr, port: u16, error: &io::Error) -> ListenError {

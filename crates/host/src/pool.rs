@@ -164,17 +164,14 @@ impl Inner {
     }
 
     fn wait(&self, receiver: &Receiver<(Job, String)>) {
-        match receiver.recv() {
-            Ok((job, name)) => {
-                #[cfg(target_os = "linux")]
-                if let Ok(name) = std::ffi::CString::new(name) {
-                    // Only who looks at the process's threads sees it.
-                    let _ = rustix::thread::set_name(&name);
-                }
-                job();
+        // Without a job nobody wants it any more.
+        if let Ok((job, name)) = receiver.recv() {
+            #[cfg(target_os = "linux")]
+            if let Ok(name) = std::ffi::CString::new(name) {
+                // Only who looks at the process's threads sees it.
+                let _ = rustix::thread::set_name(&name);
             }
-            // Nobody wants it any more.
-            Err(_) => {}
+            job();
         }
         self.engine.discard();
     }

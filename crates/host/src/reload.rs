@@ -12,16 +12,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nexus_core::{App, HostConfig};
-use nexus_guest::{Engine, Level};
+use nexus_core::App;
+use nexus_guest::Level;
 use notify::event::{EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
-use crate::crew::{Change, Entry, Refused, Registry};
+use crate::crew::{Entry, Refused, Registry};
 use crate::discover;
-use crate::host::{engine_for, variables};
-use crate::log::Logger;
+use crate::make::Maker;
 
 /// A burst of changes has passed when nothing has changed for so long,
 const QUIET: Duration = Duration::from_millis(60);
@@ -31,10 +30,7 @@ const LONGEST: Duration = Duration::from_secs(2);
 /// What apps are loaded with.
 pub(crate) struct Reloader {
     pub(crate) registry: Arc<Registry>,
-    pub(crate) config: Arc<HostConfig>,
-    pub(crate) env: Vec<(String, String)>,
-    pub(crate) engines: Vec<Arc<dyn Engine>>,
-    pub(crate) logger: Logger,
+    pub(crate) maker: Arc<Maker>,
 }
 
 /// An app that is watched.
@@ -161,7 +157,7 @@ impl Reloader {
         let begun = Instant::now();
         let name = entry.app().name().to_string();
         let app = ("app", name.as_str().into());
-        let config = self.config.clone();
+        let config = self.maker.config.clone();
         // A large folder on a slow disk must not keep the host's event loop.
         let found = tokio::task::spawn_blocking(move || discover::again(&path, &config)).await;
         let outcome = match found {
@@ -172,12 +168,12 @@ impl Reloader {
         match outcome {
             Ok(()) => {
                 let message = format!("the changed app serves, after {} ms", begun.elapsed().as_millis());
-                self.logger.host(Level::Info, message, [app]);
+                self.maker.logger.host(Level::Info, message, [app]);
             }
             Err(Refused::Superseded) => {}
             Err(Refused::Because(why)) => {
                 let message = format!("the changed app is not served, the one before goes on: {why}");
-                self.logger.host(Level::Error, message, [app]);
+                self.maker.logger.host(Level::Error, message, [app]);
             }
         }
     }
@@ -194,9 +190,8 @@ impl Reloader {
         if app.manifest.http != before.manifest.http {
             return Err("its hosts or paths are others now; that takes a start of nexus".to_owned().into());
         }
-        let engine = engine_for(&app, &self.engines)?;
-        let env = variables(&app, &self.env);
-        match self.registry.change(entry, Change { app: Arc::new(app), engine, env }).await {
+        let change = self.maker.change(Arc::new(app), None)?;
+        match self.registry.change(entry, change).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Refused::Superseded),
         }

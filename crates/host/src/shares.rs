@@ -54,6 +54,17 @@ impl Shares {
     pub fn new(config: &HostConfig, apps: &[Found]) -> Result<Self, SharesError> {
         let groups = groups(apps);
         let count = groups.iter().flatten().max().map_or(0, |last| last + 1);
+        if config.control_address().is_some() {
+            // Whoever manages apps talks to one host, and the data folder is one host's.
+            return match config.process.hosts {
+                Hosts::Number(2..) => Err(SharesError(
+                    "several hosts cannot be managed, nor have apps deployed to them: ask for one host (`--hosts 1`), or \
+                     leave out `--data` and `--control`"
+                        .into(),
+                )),
+                _ => Ok(Self { hosts: NonZeroUsize::MIN, groups }),
+            };
+        }
         let memory = || config.process.memory.or_else(granted);
         let hosts = match config.process.hosts {
             Hosts::Auto => auto(count, memory),

@@ -32,7 +32,7 @@ fn spent(lab: &Lab) -> Vec<String> {
         .iter()
         .filter_map(|happening| match happening {
             Happening::Spent(why) => Some(why.clone()),
-            Happening::App(_) => None,
+            Happening::App(_) | Happening::Drain => None,
         })
         .collect()
 }

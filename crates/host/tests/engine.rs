@@ -164,6 +164,7 @@ fn start(temp: &Temp, engine: Arc<Parrot>) -> Host {
         logger: Logger::start(log, Box::new(std::io::sink())).unwrap(),
         build: Vec::new(),
         watch: false,
+        token: None,
     })
     .unwrap()
 }

@@ -11,7 +11,10 @@ use nexus_core::{
 };
 use nexus_guest::Level;
 use nexus_host::log::{Format, LogConfig, Logger};
-use nexus_host::{AppState, Found, Happening, Host, Options, Shares, Sockets, discover, refuse_conflicts};
+use nexus_host::store::Store;
+use nexus_host::{
+    AppState, Found, Happening, Host, Options, Shares, Sockets, Token, discover, refuse_conflicts,
+};
 
 use super::engines::engines;
 use super::supervised::{self, End, Place};
@@ -29,16 +32,21 @@ use crate::failure::{Failure, print};
 /// to it replaces the host without an interruption, and loads all apps anew. --no-supervisor leaves
 /// that to somebody else.
 ///
+/// With --data the host takes apps that come by `nexus deploy`, keeps them in that folder and serves
+/// them again when it starts; no PATH is needed then. It is managed at a Unix socket in the folder, or
+/// at --control.
+///
 ///   nexus serve apps/                     all apps in a folder, from port 8080 on
 ///   nexus serve shop --port 3000          one app, on port 3000
 ///   nexus serve shop --listen 0.0.0.0     for other machines, too
 ///   nexus serve shop --watch              changed files count at once
 ///   nexus serve shop --admin 127.0.0.1:9090 --access-log
+///   nexus serve --data nexus-data         what is deployed: nexus deploy shop
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Serve {
     /// Apps' folders or main files, folders of apps
-    #[arg(value_name = "PATH", required = true)]
+    #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
 
     /// Where to listen: an IP, unix:PATH, or systemd (sockets that it passes) [default: 127.0.0.1]
@@ -52,6 +60,18 @@ pub(crate) struct Serve {
     /// Where to serve /metrics, /health and /ready: IP:PORT or unix:PATH [default: nowhere]
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<AdminAddress>,
+
+    /// Keep apps that come by `nexus deploy` in this folder, and serve them [default: none can come]
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+
+    /// Where the API that manages apps is served: IP:PORT or unix:PATH [default: nexus.sock in --data]
+    #[arg(long, value_name = "ADDRESS")]
+    control: Option<AdminAddress>,
+
+    /// The token that clients of --control need at an IP:PORT [default: the variable NEXUS_TOKEN]
+    #[arg(long, value_name = "FILE")]
+    control_token_file: Option<PathBuf>,
 
     /// The most memory of all guests together, as 1GB [default: what the machine grants, less a reserve]
     #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
@@ -125,6 +145,11 @@ impl Serve {
         let mut config = configuration::read(self.config.as_ref())?;
         self.narrow(&mut config);
         let env = self.variables()?;
+        let token = token(&config)?;
+        if let Some(data) = &config.deploy.folder {
+            // What is wrong with it is told before anything is started.
+            Store::open(data).map_err(|error| Failure::usage(format!("--data: {error}")))?;
+        }
         let apps = self.apps(&config)?;
 
         let terminal = std::io::stdout().is_terminal();
@@ -168,6 +193,7 @@ impl Serve {
             apps,
             env,
             watch: self.watch,
+            token,
             engines: engines(),
             logger: logger.clone(),
             build: vec![
@@ -195,6 +221,15 @@ impl Serve {
         }
         if let Some(admin) = &self.admin {
             config.admin = Some(admin.clone());
+        }
+        if let Some(data) = &self.data {
+            config.deploy.folder = Some(data.clone());
+        }
+        if let Some(control) = &self.control {
+            config.control.address = Some(control.clone());
+        }
+        if let Some(file) = &self.control_token_file {
+            config.control.token_file = Some(file.clone());
         }
         if let Some(memory) = self.memory {
             config.process.memory = Some(memory);
@@ -254,11 +289,16 @@ impl Serve {
 
     fn apps(&self, config: &HostConfig) -> Result<Vec<Found>, Failure> {
         let mut apps = Vec::new();
+        if self.paths.is_empty() && config.deploy.folder.is_none() {
+            return Err(Failure::usage(
+                "nothing to serve: give the PATH of an app's folder, or a folder for deployed apps (`--data FOLDER`)",
+            ));
+        }
         for path in &self.paths {
             apps.extend(discover(path, config).map_err(|problems| Failure::usage(problems.to_string()))?);
         }
         refuse_conflicts(&mut apps);
-        if apps.iter().all(|found| found.app.is_err()) {
+        if config.deploy.folder.is_none() && apps.iter().all(|found| found.app.is_err()) {
             let problems: Vec<String> = apps
                 .iter()
                 .filter_map(|found| found.app.as_ref().err())
@@ -268,6 +308,23 @@ impl Serve {
         }
         Ok(apps)
     }
+}
+
+/// What clients of the API must send, where it has an IP address.
+fn token(config: &HostConfig) -> Result<Option<Token>, Failure> {
+    let Some(AdminAddress::Tcp(address)) = config.control_address() else { return Ok(None) };
+    let named = config.control.token_file.as_ref();
+    let from = named.map_or_else(|| "NEXUS_TOKEN".to_owned(), |file| file.display().to_string());
+    let text = match named {
+        Some(file) => configuration::read_text(file)?,
+        None => std::env::var("NEXUS_TOKEN").map_err(|_| {
+            Failure::usage(format!(
+                "whoever reaches {address} could manage the apps: give a token by --control-token-file or the variable \
+                 NEXUS_TOKEN, or have the API at a Unix socket (`--control unix:PATH`)"
+            ))
+        })?,
+    };
+    Token::parse(&text).map(Some).map_err(|error| Failure::usage(format!("{from}: {error}")))
 }
 
 fn level(level: LogLevel) -> Level {
@@ -298,8 +355,10 @@ async fn serve(options: Options, place: Place, grace: Duration, table: Option<bo
     let end = match states {
         None => End::Stop,
         Some(states) => {
-            announce(&logger, &states, host.admin_url(), table)?;
-            let serves_nothing = states.iter().all(|state| state.serving.is_err() && !state.is_aside);
+            announce(&logger, &states, &Addresses::of(&host), table)?;
+            let has_none = states.iter().all(|state| state.serving.is_err() && !state.is_aside);
+            // Apps may come.
+            let serves_nothing = has_none && !host.takes_apps();
             let is_guests_fault = states.iter().any(|state| state.has_worker);
             if serves_nothing && !may_serve_nothing {
                 host.stop(Duration::ZERO).await;
@@ -319,7 +378,11 @@ async fn serve(options: Options, place: Place, grace: Duration, table: Option<bo
                             if serves_nothing && late.serving.is_ok() {
                                 demands.serving();
                             }
-                            announce(&logger, &[late], None, table)?;
+                            announce(&logger, &[late], &Addresses::default(), table)?;
+                        }
+                        Happening::Drain => {
+                            logger.host(Level::Info, "the host was told to drain", []);
+                            break End::Stop;
                         }
                         Happening::Spent(reason) => {
                             let message = format!("the process should be replaced: {reason}");
@@ -351,15 +414,29 @@ async fn serve(options: Options, place: Place, grace: Duration, table: Option<bo
     }
 }
 
+/// The host's own addresses.
+#[derive(Default)]
+struct Addresses {
+    admin: Option<String>,
+    control: Option<String>,
+}
+
+impl Addresses {
+    fn of(host: &Host) -> Self {
+        Self { admin: host.admin_url().map(str::to_owned), control: host.control_url().map(str::to_owned) }
+    }
+}
+
 /// The start-up table, or a log line for each app.
 fn announce(
     logger: &Logger,
     states: &[AppState],
-    admin: Option<&str>,
+    addresses: &Addresses,
     table: Option<bool>,
 ) -> Result<(), Failure> {
     if let Some(color) = table {
-        return print(&table::render(states, admin, color));
+        let (admin, control) = (addresses.admin.as_deref(), addresses.control.as_deref());
+        return print(&table::render(states, admin, control, color));
     }
     for state in states {
         let main = state.main.clone().unwrap_or_default();
@@ -379,8 +456,11 @@ fn announce(
             }
         }
     }
-    if let Some(admin) = admin {
-        logger.host(Level::Info, "serving metrics and health", [("url", admin.into())]);
+    if let Some(admin) = &addresses.admin {
+        logger.host(Level::Info, "serving metrics and health", [("url", admin.as_str().into())]);
+    }
+    if let Some(control) = &addresses.control {
+        logger.host(Level::Info, "serving the control API", [("url", control.as_str().into())]);
     }
     Ok(())
 }

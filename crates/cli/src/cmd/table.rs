@@ -3,7 +3,7 @@
 use nexus_host::AppState;
 
 /// The apps that are served: name, URL, main file; then those that are not, with the reason.
-pub(crate) fn render(states: &[AppState], admin: Option<&str>, color: bool) -> String {
+pub(crate) fn render(states: &[AppState], admin: Option<&str>, control: Option<&str>, color: bool) -> String {
     let (bold, dim, red, plain) =
         if color { ("\x1b[1m", "\x1b[2m", "\x1b[1;31m", "\x1b[0m") } else { ("", "", "", "") };
     let served: Vec<(&str, &str, &str)> = states
@@ -37,6 +37,9 @@ pub(crate) fn render(states: &[AppState], admin: Option<&str>, color: bool) -> S
     if let Some(admin) = admin {
         out.push_str(&format!("\n  {dim}metrics and health{plain}   {admin}\n"));
     }
+    if let Some(control) = control {
+        out.push_str(&format!("\n  {dim}managed at{plain}   {control}\n"));
+    }
     out.push('\n');
     out
 }
@@ -56,7 +59,7 @@ mod tests {
             is_aside: false,
         };
         let states = [state("a-long-name", Ok("http://127.0.0.1:8080")), state("b", Err("no main file"))];
-        let text = render(&states, None, false);
+        let text = render(&states, None, None, false);
         assert_eq!(
             text,
             "\n  APP           URL                     MAIN\n  \

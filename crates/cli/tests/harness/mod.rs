@@ -7,6 +7,7 @@ mod client;
 mod command;
 mod folder;
 mod load;
+mod managed;
 mod nexus;
 
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ pub(crate) use client::{Client, Response, split_url, until_refused};
 pub(crate) use command::{Output, run};
 pub(crate) use folder::Folder;
 pub(crate) use load::{await_answers, under_load};
+pub(crate) use managed::Managed;
 pub(crate) use nexus::{Nexus, OWN_GROUP, Start, send_signal};
 
 /// How long anything may take that a test waits for. Far beyond what it takes, for machines under load.

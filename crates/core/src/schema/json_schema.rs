@@ -125,6 +125,8 @@ fn kind(kind: &Kind) -> Value {
             "items": { "type": "string", "examples": ["10.0.0.0/8", "::1"] },
         }),
         Kind::Folders => json!({ "type": "array", "items": { "type": "string", "minLength": 1 } }),
+        Kind::Path => json!({ "type": "string", "minLength": 1 }),
+        Kind::Permissions => json!({ "type": "array", "items": { "enum": ["read", "write"] } }),
         Kind::Hosts => json!({ "anyOf": [
             { "const": "auto" },
             { "type": "integer", "minimum": 1, "maximum": Hosts::MOST },
@@ -233,6 +235,7 @@ mod tests {
         assert_eq!(at(&json, "log.access")["default"], false);
         assert_eq!(at(&json, "process.hosts")["default"], "auto");
         assert_eq!(at(&json, "process.hosts")["anyOf"][1]["maximum"], 64);
+        assert_eq!(at(&json, "deploy.allow")["items"]["enum"], json!(["read", "write"]));
         assert_eq!(at(&json, "log.format")["enum"], json!(["pretty", "json"]));
     }
 

@@ -338,6 +338,54 @@ pub(crate) static HOST: Schema = Schema {
             }]),
         },
         Table {
+            path: "control",
+            doc: "The API that manages apps: it lists, deploys, stops and removes them.",
+            keys: Keys::Listed(&[
+                Key {
+                    name: "address",
+                    kind: Kind::AdminAddress,
+                    fallback: Fallback::Nothing(
+                        "`nexus.sock` in the folder of [deploy], or nowhere if there is none",
+                    ),
+                    doc: "Where the API is served; `--control` comes first. Only the host's user may open a Unix \
+                          socket; at an IP address whoever asks must have the token.",
+                    reason: "who manages apps is said, not guessed",
+                },
+                Key {
+                    name: "token_file",
+                    kind: Kind::Path,
+                    fallback: Fallback::Nothing(
+                        "the token is the variable `NEXUS_TOKEN` of the host's environment",
+                    ),
+                    doc: "The file with the token that clients at an IP address must send, 16 to 256 visible ASCII \
+                          characters; `--control-token-file` comes first.",
+                    reason: "a configuration is no place for secrets",
+                },
+            ]),
+        },
+        Table {
+            path: "deploy",
+            doc: "Apps that come by `nexus deploy`.",
+            keys: Keys::Listed(&[
+                Key {
+                    name: "folder",
+                    kind: Kind::Path,
+                    fallback: Fallback::Nothing("no app can be deployed"),
+                    doc: "The data folder, in which the host keeps deployed apps, and which it makes if it is not there; \
+                          `--data` comes first.",
+                    reason: "where a host writes is said, not guessed",
+                },
+                Key {
+                    name: "allow",
+                    kind: Kind::Permissions,
+                    fallback: Fallback::Value("[]"),
+                    doc: "Which of the [permissions] in their manifests deployed apps get: `read` and `write` are the \
+                          folders of these keys. What is not allowed is taken away, and the deployer is told.",
+                    reason: "whoever may deploy is not thereby trusted with the host's files",
+                },
+            ]),
+        },
+        Table {
             path: "defaults.limits",
             doc: "What an app gets whose manifest leaves the limit out.",
             keys: Keys::Listed(&LIMITS),

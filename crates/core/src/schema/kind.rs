@@ -48,6 +48,10 @@ pub(crate) enum Kind {
     Networks,
     /// An array of paths of folders, wherever they are.
     Folders,
+    /// The path of a file or folder of the host's, wherever it is.
+    Path,
+    /// An array of kinds of permissions.
+    Permissions,
     /// `auto`, or a number of processes.
     Hosts,
     /// An array of patterns of hosts.
@@ -105,7 +109,8 @@ impl Kind {
             Kind::Choice(words) => listed(words, '"', "or"),
             Kind::ListenAddress => "an IP address, \"unix:PATH\" or \"systemd\"".to_owned(),
             Kind::AdminAddress => "\"IP:PORT\" or \"unix:PATH\"".to_owned(),
-            Kind::Networks | Kind::Folders => {
+            Kind::Path => "a path, in quotes".to_owned(),
+            Kind::Networks | Kind::Folders | Kind::Permissions => {
                 let (what, example) = self.elements();
                 format!("an array of {what}, like {example}")
             }
@@ -123,6 +128,7 @@ impl Kind {
         match self {
             Kind::Networks => ("IP addresses and ranges", r#"["10.0.0.0/8", "::1"]"#),
             Kind::Folders => ("paths of folders", r#"["data", "/srv/shared"]"#),
+            Kind::Permissions => ("permissions, \"read\" or \"write\"", r#"["read", "write"]"#),
             Kind::HostPatterns => ("host names", r#"["shop.example", "*.shop.example"]"#),
             Kind::PathPatterns => ("paths that start with `/`", r#"["/api", "/users/:id"]"#),
             _ => ("values", "[]"),
@@ -166,6 +172,9 @@ impl Kind {
                 return self.array(name, items).map(Value::Networks);
             }
             (Kind::Folders, DeValue::Array(items)) => return self.array(name, items).map(Value::Folders),
+            (Kind::Permissions, DeValue::Array(items)) => {
+                return self.array(name, items).map(Value::Permissions);
+            }
             (Kind::HostPatterns, DeValue::Array(items)) => {
                 return self.array(name, items).map(Value::HostPatterns);
             }
@@ -187,6 +196,9 @@ impl Kind {
         match self {
             Kind::Text if text.contains('\0') => Err(Some("a variable holds no NUL".to_owned())),
             Kind::Text => Ok(Value::Text(text.to_owned())),
+            Kind::Path if text.is_empty() => Err(Some("a path is not empty".to_owned())),
+            Kind::Path if text.contains('\0') => Err(Some("a path holds no NUL".to_owned())),
+            Kind::Path => Ok(Value::Text(text.to_owned())),
             Kind::AppName => AppName::parse(text).map(Value::Name).ok_or(None),
             Kind::Version if is_version(text) => Ok(Value::Text(text.to_owned())),
             Kind::Choice(words) => {
@@ -210,7 +222,8 @@ impl Kind {
             Kind::PathPattern => parsed(text).map(Value::Path),
             Kind::Hosts if text == "auto" => Ok(Value::Hosts(Hosts::Auto)),
             Kind::Hosts | Kind::Version | Kind::Flag | Kind::Integer { .. } => Err(None),
-            Kind::Networks | Kind::Folders | Kind::HostPatterns | Kind::PathPatterns => Err(None),
+            Kind::Networks | Kind::Folders | Kind::Permissions => Err(None),
+            Kind::HostPatterns | Kind::PathPatterns => Err(None),
         }
     }
 
@@ -287,7 +300,7 @@ impl Kind {
                 words.contains(&text.as_str()).then(|| format!("put it in quotes: `{name} = \"{text}\"`"))
             }
             (
-                Kind::Networks | Kind::Folders | Kind::HostPatterns | Kind::PathPatterns,
+                Kind::Networks | Kind::Folders | Kind::Permissions | Kind::HostPatterns | Kind::PathPatterns,
                 DeValue::String(text),
             ) => {
                 let array = format!("[{text:?}]");

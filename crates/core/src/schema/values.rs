@@ -6,7 +6,8 @@ use toml::de::DeValue;
 
 use super::keys::{Fallback, Schema};
 use crate::{
-    AdminAddress, AppName, GrantedFolder, HostPattern, Hosts, IpNet, ListenAddress, PathPattern, Written,
+    AdminAddress, AppName, GrantedFolder, HostPattern, Hosts, IpNet, ListenAddress, PathPattern,
+    PermissionKind, Written,
 };
 
 /// A value, read.
@@ -25,6 +26,7 @@ pub(crate) enum Value {
     Admin(AdminAddress),
     Networks(Vec<IpNet>),
     Folders(Vec<GrantedFolder>),
+    Permissions(Vec<PermissionKind>),
     Hosts(Hosts),
     HostPatterns(Vec<HostPattern>),
     PathPatterns(Vec<PathPattern>),
@@ -107,6 +109,7 @@ getters! {
     admin: Admin -> AdminAddress;
     networks: Networks -> Vec<IpNet>;
     folders: Folders -> Vec<GrantedFolder>;
+    permissions: Permissions -> Vec<PermissionKind>;
     hosts: Hosts -> Hosts;
     idle: Idle -> Option<Duration>;
     host_patterns: HostPatterns -> Vec<HostPattern>;

@@ -1,6 +1,6 @@
 //! An app of the registry, and its workers.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::front::Mail;
 use crate::http::Inbox;
 use crate::listen::Bound;
 use crate::metrics::{AppStats, AppSum};
-use crate::worker::{Control, Event, Start, Worker};
+use crate::worker::{Control, Event, Files, Start, Worker};
 
 /// An app and all that serves it.
 pub(crate) struct Entry {
@@ -29,6 +29,10 @@ pub(crate) struct Entry {
     version: Mutex<Arc<Start>>,
     lot: Lot,
     crew: Mutex<Crew>,
+    /// Whether it was stopped, and has no worker until it is started again.
+    is_paused: AtomicBool,
+    /// Told when the outcome is set.
+    when_settled: Mutex<Option<oneshot::Sender<()>>>,
 }
 
 /// An app's workers.
@@ -46,8 +50,11 @@ pub(super) struct Crew {
     /// Since when it has as many workers as it has.
     pub(super) scaled: Option<Instant>,
     /// A version that waits until it may be loaded, and who is told how that went.
-    pub(super) next: Option<(Arc<Start>, oneshot::Sender<Result<(), Refused>>)>,
+    pub(super) next: Option<(Arc<Start>, Done)>,
 }
+
+/// Whoever is told how it went with a version.
+type Done = oneshot::Sender<Result<(), Refused>>;
 
 /// Who waits for somebody to connect to an app without a worker, if anybody has to: requests on a shared port tell by
 /// themselves.
@@ -59,6 +66,8 @@ pub(crate) struct Change {
     pub(crate) engine: Option<Arc<dyn Engine>>,
     /// The app's variables, those of the host's `--env-file` included.
     pub(crate) env: Vec<(String, String)>,
+    /// What keeps its files where they are.
+    pub(crate) files: Option<Files>,
 }
 
 /// Why a version does not take the place of the one that serves.
@@ -85,7 +94,7 @@ pub(super) struct Member {
     /// The worker that goes when this one serves.
     pub(super) relieves: Option<u32>,
     /// Set for the first of a new version: told how it went.
-    pub(super) done: Option<oneshot::Sender<Result<(), Refused>>>,
+    pub(super) done: Option<Done>,
     /// From when on it may be replaced for its memory.
     pub(super) may_be_relieved: Instant,
 }
@@ -153,7 +162,40 @@ impl Entry {
             version: Mutex::new(start),
             lot: Lot::default(),
             crew: Mutex::default(),
+            is_paused: AtomicBool::new(false),
+            when_settled: Mutex::default(),
         }
+    }
+
+    /// Resolves when the app is served for the first time, or has failed. For one caller, before its first worker is
+    /// started.
+    pub(crate) fn when_settled(&self) -> oneshot::Receiver<()> {
+        let (settle, settled) = oneshot::channel();
+        *self.when_settled.lock().unwrap_or_else(PoisonError::into_inner) = Some(settle);
+        settled
+    }
+
+    /// The outcome is set by now.
+    pub(super) fn settle(&self) {
+        if let Some(settle) = self.when_settled.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // Whoever waited may have gone.
+            let _ = settle.send(());
+        }
+    }
+
+    /// Whether it was stopped, and has no worker until it is started again.
+    pub(crate) fn is_paused(&self) -> bool {
+        // Relaxed: what depends on it is looked at with the crew's lock, or again later.
+        self.is_paused.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_paused(&self, is_paused: bool) {
+        self.is_paused.store(is_paused, Ordering::Relaxed);
+    }
+
+    /// Whether any of its workers has not ended.
+    pub(crate) fn has_workers(&self) -> bool {
+        !self.crew().members.is_empty()
     }
 
     pub(super) fn crew(&self) -> MutexGuard<'_, Crew> {
@@ -162,7 +204,7 @@ impl Entry {
     }
 
     /// What its next worker is started with.
-    pub(super) fn start(&self) -> Arc<Start> {
+    pub(crate) fn start(&self) -> Arc<Start> {
         self.version.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

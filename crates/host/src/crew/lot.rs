@@ -43,6 +43,14 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// So many have left. They may have been counted out before, all at once.
+    fn leave(&self, count: usize) {
+        let less = |there: usize| Some(there.saturating_sub(count));
+        let _ = self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+}
+
 impl Lot {
     /// Where connections are put; `wanted` is told whenever one needs a worker. Must be called within the host's event
     /// loop.
@@ -58,7 +66,7 @@ impl Lot {
     /// Those that need a worker; they are the caller's from now on.
     pub(super) fn take_ready(&self) -> Vec<Moving> {
         let ready = std::mem::take(&mut *self.inner.ready());
-        self.inner.count.fetch_sub(ready.len(), Ordering::Relaxed);
+        self.inner.leave(ready.len());
         ready
     }
 
@@ -70,6 +78,16 @@ impl Lot {
     /// How many connections are here.
     pub(super) fn count(&self) -> usize {
         self.inner.count.load(Ordering::Relaxed)
+    }
+
+    /// Closes those that are here now.
+    pub(super) fn empty(&self) {
+        let watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(watcher) = watcher {
+            watcher.abort();
+        }
+        drop(self.take_ready());
+        self.inner.count.store(0, Ordering::Relaxed);
     }
 
     /// Closes all of them, and those that come.
@@ -99,7 +117,7 @@ async fn watch(inbox: Inbox, inner: Arc<Inner>, wanted: impl Fn()) {
                 }
                 // Its client has gone, or sent nothing for too long.
                 Ok(None) | Err(_) => {
-                    inner.count.fetch_sub(1, Ordering::Relaxed);
+                    inner.leave(1);
                 }
             },
             moving = inbox.take() => match moving {

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use nexus_guest::Failure;
+
 use super::parcel::Parcel;
 
 /// An app's requests on their way to a worker.
@@ -57,6 +59,14 @@ impl Mail {
             taker.wake();
         }
         put
+    }
+
+    /// Fails all that wait.
+    pub(crate) fn fail_all(&self, failure: &Failure) {
+        let parcels = std::mem::take(&mut self.state().parcels);
+        for parcel in parcels {
+            parcel.fail(failure.clone());
+        }
     }
 
     /// Whether any waits.

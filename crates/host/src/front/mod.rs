@@ -12,6 +12,7 @@
 mod held;
 mod mail;
 mod parcel;
+mod ports;
 mod service;
 mod stream;
 mod thread;
@@ -19,5 +20,6 @@ mod thread;
 pub(crate) use held::Parcels;
 pub(crate) use mail::{Attendance, Mail};
 pub(crate) use parcel::{Parcel, SentReply};
+pub(crate) use ports::Fronts;
 pub(crate) use stream::SentBody;
-pub(crate) use thread::{Front, FrontEnd, SharedPort};
+pub(crate) use thread::FrontEnd;

@@ -133,7 +133,7 @@ impl Service for FrontService {
         };
         let limits = &entry.app().manifest.limits;
         let at_limit = |kind, limit| Err(Failure::at_limit(kind, limit, limits.get(limit)));
-        if let Some(Err(_)) = entry.outcome.get().filter(|_| !entry.may_serve()) {
+        if entry.is_paused() || (matches!(entry.outcome.get(), Some(Err(_))) && !entry.may_serve()) {
             responder.send(Err(FailureKind::Unavailable.into()));
             return Call::new(pending, self, u64::MAX);
         }

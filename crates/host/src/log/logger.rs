@@ -11,6 +11,7 @@ use nexus_guest::{Level, LogRecord, LogSink};
 use super::budget::Budget;
 use super::clock::now_millis;
 use super::companions::Companions;
+use super::recent::Recent;
 use super::record::{AccessRecord, Kind, Record, Source, Value, shorten};
 use super::writer::{Message, State, Writer};
 
@@ -143,6 +144,11 @@ impl Logger {
     /// Whether lines of this level are written.
     pub fn wants(&self, level: Level) -> bool {
         level >= self.shared.level
+    }
+
+    /// The last lines of each app, which are kept from the first call on.
+    pub(crate) fn recent(&self) -> Arc<Recent> {
+        self.shared.state.recent.get_or_init(|| Arc::new(Recent::new())).clone()
     }
 
     /// How many lines were dropped so far, because the queue was full or they could not be written.

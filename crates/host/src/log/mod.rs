@@ -10,11 +10,13 @@ mod companions;
 mod json;
 mod logger;
 mod pretty;
+mod recent;
 mod record;
 mod writer;
 
 pub use companions::Companions;
 pub use logger::{AppLog, Format, LogConfig, Logger};
+pub(crate) use recent::{Read, Recent};
 pub use record::{AccessRecord, Value};
 #[cfg(target_os = "linux")]
 pub(crate) use writer::host_line;

@@ -90,6 +90,17 @@ pub(super) enum Kind {
 }
 
 impl Record {
+    /// The app that it is about, if it is about one.
+    pub(super) fn app(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::App { source, .. } | Kind::Access { source, .. } => Some(&source.app),
+            Kind::Host { fields, .. } => fields.iter().find_map(|(key, value)| match value {
+                Value::Text(app) if *key == "app" => Some(app.as_str()),
+                _ => None,
+            }),
+        }
+    }
+
     /// The bytes that the record holds, about.
     pub(super) fn cost(&self) -> usize {
         let held = match &self.kind {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use nexus_guest::Level;
@@ -12,6 +12,7 @@ use super::budget::Budget;
 use super::clock::{Clock, now_millis};
 use super::companions::Companions;
 use super::logger::{Format, LogConfig};
+use super::recent::Recent;
 #[cfg(target_os = "linux")]
 use super::record::Value;
 use super::record::{Kind, Record};
@@ -29,6 +30,8 @@ pub(super) struct State {
     pub(super) apps: Budget,
     pub(super) dropped: AtomicU64,
     pub(super) closing: AtomicBool,
+    /// The last lines of each app, if they are kept.
+    pub(super) recent: OnceLock<Arc<Recent>>,
     done: Mutex<bool>,
     done_changed: Condvar,
 }
@@ -40,6 +43,7 @@ impl State {
             apps,
             dropped: AtomicU64::new(0),
             closing: AtomicBool::new(false),
+            recent: OnceLock::new(),
             done: Mutex::new(false),
             done_changed: Condvar::new(),
         }
@@ -197,6 +201,11 @@ impl Writer {
     fn format(&mut self, message: Message) {
         let Message::Line(record) = message else { return };
         self.format_record(&record);
+        if let (Some(recent), Some(app)) = (self.state.recent.get(), record.app()) {
+            let mut line = String::new();
+            json::write_line(&record, &mut self.clock, &mut line);
+            recent.keep(app, line.trim_end());
+        }
         self.lines += 1;
         self.state.give_back(&record);
     }

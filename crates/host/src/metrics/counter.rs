@@ -107,6 +107,24 @@ impl HistogramSnapshot {
         self.nanos += histogram.nanos.get();
     }
 
+    /// The time in seconds within which this part of the durations lies, about: within a bucket they are taken as evenly
+    /// spread. `None` if there were none; the last bucket counts as its lower bound.
+    pub(super) fn quantile(&self, part: f64) -> Option<f64> {
+        let count = self.count();
+        let rank = part * count as f64;
+        let (mut before, mut lower) = (0.0, 0.0);
+        for (at, &bucket) in self.buckets.iter().enumerate() {
+            let Some((upper, _)) = LATENCY_BOUNDS.get(at) else { break };
+            let upper = *upper as f64 / 1e9;
+            let within = bucket as f64;
+            if bucket > 0 && before + within >= rank {
+                return Some(lower + (upper - lower) * ((rank - before) / within).clamp(0.0, 1.0));
+            }
+            (before, lower) = (before + within, upper);
+        }
+        (count > 0).then_some(lower)
+    }
+
     /// How many durations there were.
     pub(super) fn count(&self) -> u64 {
         self.buckets.iter().sum()
@@ -128,6 +146,23 @@ mod tests {
         let HistogramSnapshot { buckets, nanos } = sum;
         assert_eq!((buckets[0], buckets[1], buckets[13], buckets[14]), (2, 1, 1, 1));
         assert_eq!(nanos, 20_001_002_000);
+    }
+
+    #[test]
+    fn a_quantile_lies_in_the_bucket_that_it_falls_into() {
+        assert_eq!(HistogramSnapshot::default().quantile(0.5), None);
+        let histogram = Histogram::default();
+        (0..99).for_each(|_| histogram.observe(Duration::from_micros(800)));
+        histogram.observe(Duration::from_millis(80));
+        let mut sum = HistogramSnapshot::default();
+        sum.add(&histogram);
+        let within = |part, from: f64, to: f64| (from..=to).contains(&sum.quantile(part).unwrap());
+        assert!(within(0.5, 0.0005, 0.001) && within(0.99, 0.0005, 0.001) && within(1.0, 0.05, 0.1));
+        let slow = Histogram::default();
+        slow.observe(Duration::from_secs(60));
+        let mut sum = HistogramSnapshot::default();
+        sum.add(&slow);
+        assert_eq!(sum.quantile(0.5), Some(10.0));
     }
 
     #[test]

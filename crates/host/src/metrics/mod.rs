@@ -18,4 +18,4 @@ pub(crate) use merge::Merge;
 pub(crate) use process::thread_cpu;
 pub(crate) use render::{CONTENT_TYPE, render};
 pub(crate) use stats::{AppStats, WorkerStats};
-pub(crate) use sum::{AppSum, HostSum};
+pub(crate) use sum::{AppSum, Figures, HostSum};

@@ -2,7 +2,7 @@
 
 use nexus_guest::Usage;
 
-use super::counter::HistogramSnapshot;
+use super::counter::{HistogramSnapshot, LATENCY_BOUNDS};
 use super::interventions::{Interventions, InterventionsSnapshot};
 use super::stats::{AppStats, REASONS, WorkerStats};
 
@@ -82,6 +82,49 @@ impl AppSum {
     /// What the host did about its workers.
     pub(crate) fn intervened(&mut self, interventions: &Interventions) {
         self.interventions = interventions.take();
+    }
+}
+
+/// An app's figures as its status tells them.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Figures {
+    pub(crate) workers: u64,
+    pub(crate) draining: u64,
+    pub(crate) is_asleep: bool,
+    /// Requests that were answered.
+    pub(crate) requests: u64,
+    /// Those of them that were answered with 5xx.
+    pub(crate) errors: u64,
+    pub(crate) in_flight: u64,
+    pub(crate) connections: u64,
+    pub(crate) cpu_seconds: f64,
+    /// What its guests hold, in bytes.
+    pub(crate) memory: u64,
+    /// In seconds; see [`HistogramSnapshot::quantile`].
+    pub(crate) p50: Option<f64>,
+    pub(crate) p99: Option<f64>,
+    /// For each bucket of the requests' durations its upper bound in seconds, if it has one, and how many fell into it.
+    pub(crate) durations: Vec<(Option<f64>, u64)>,
+}
+
+impl AppSum {
+    /// The app's figures as its status tells them.
+    pub(crate) fn figures(&self) -> Figures {
+        let bounds = LATENCY_BOUNDS.iter().map(|(nanos, _)| Some(*nanos as f64 / 1e9)).chain([None]);
+        Figures {
+            workers: self.workers,
+            draining: self.draining,
+            is_asleep: self.is_asleep,
+            requests: self.requests.iter().sum(),
+            errors: self.requests[4],
+            in_flight: self.in_flight,
+            connections: self.connections,
+            cpu_seconds: self.cpu_nanos as f64 / 1e9,
+            memory: self.memory,
+            p50: self.latency.quantile(0.5),
+            p99: self.latency.quantile(0.99),
+            durations: bounds.zip(self.latency.buckets).collect(),
+        }
     }
 }
 

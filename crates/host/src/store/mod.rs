@@ -195,6 +195,12 @@ impl Store {
         Turn::new(self.clone(), self.0.lines.wait(app))
     }
 
+    /// Has another process use the data folder from now on. Versions that somebody holds can still be read; nobody may
+    /// receive an upload or change an app by this store any more.
+    pub fn hand_over(&self) {
+        self.0.shelf.hand_over();
+    }
+
     /// Receives an upload and makes it the app's current version, for whoever need not try it before.
     ///
     /// # Errors

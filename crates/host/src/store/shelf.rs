@@ -28,8 +28,8 @@ pub(super) struct Shelf {
     /// Whether versions stay that nobody seems to need, because not all records could be read.
     keeps_all: AtomicBool,
     next: AtomicU64,
-    /// As long as it is open no other process uses these folders.
-    _lock: File,
+    /// As long as it is open and locked no other process uses these folders.
+    lock: File,
 }
 
 impl Shelf {
@@ -49,7 +49,7 @@ impl Shelf {
             needed: Mutex::default(),
             keeps_all: AtomicBool::new(false),
             next: AtomicU64::new(0),
-            _lock: lock,
+            lock,
         })
     }
 
@@ -144,9 +144,16 @@ impl Shelf {
         Some(Held { shelf: self.clone(), digest: *digest })
     }
 
+    /// Another process may use the folders from now on; this one changes nothing there any more.
+    pub(super) fn hand_over(&self) {
+        self.keep_all();
+        // The process's end gives the lock back in any case.
+        let _ = rustix::fs::flock(&self.lock, rustix::fs::FlockOperation::Unlock);
+    }
+
     /// Lets nothing go from now on.
     pub(super) fn keep_all(&self) {
-        // It is set before there is a second thread that could look.
+        // Relaxed: who lets go at this very moment may or may not see it, as if it had come before or after.
         self.keeps_all.store(true, Ordering::Relaxed);
     }
 

@@ -59,8 +59,9 @@ impl Orders {
 
     fn tell(&self, word: u8) {
         if let Some(stream) = &self.stream {
-            // A supervisor that is gone needs no telling, and the socket's buffer takes more words than a host says.
-            let _ = stream.try_write(&[word]);
+            // A supervisor that is gone needs no telling, and the socket's buffer takes more words than a host says. The
+            // event loop is not asked whether it does: it may not have looked yet, and the word would be lost.
+            let _ = socket2::SockRef::from(stream).send(&[word]);
         }
     }
 

@@ -30,6 +30,7 @@ use self::underway::Underway;
 pub(crate) use lost::lose;
 pub(crate) use serving::trust;
 
+use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -69,7 +70,12 @@ pub(crate) struct Start {
     pub(crate) interventions: Arc<Interventions>,
     /// Threads that stand ready.
     pub(crate) blanks: Pool,
+    /// What keeps the files of a deployed app's version where they are.
+    pub(crate) files: Option<Files>,
 }
+
+/// Whatever keeps a version's files, as long as anybody has it.
+pub(crate) type Files = Arc<dyn Any + Send + Sync>;
 
 /// Why a worker is started, and what becomes of it if the app cannot be loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

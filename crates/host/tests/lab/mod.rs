@@ -400,6 +400,7 @@ pub(crate) fn with_apps(
             logger: Logger::start(format, Box::new(log.clone())).unwrap(),
             build: Vec::new(),
             watch: false,
+            token: None,
         })
         .unwrap();
         let address = |url: &str| url.strip_prefix("http://").unwrap().to_owned();
