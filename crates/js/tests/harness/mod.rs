@@ -273,7 +273,7 @@ fn work(
     let mut services = services("", limits, watch.clone(), rounds(), events);
     (services.log, services.modules) = (log.clone(), Rc::new(Files(files)));
     runtime().block_on(async {
-        let guest = match JsEngine.load(app(), services).await {
+        let guest = match JsEngine::new().load(app(), services).await {
             Ok(guest) => guest,
             Err(error) => {
                 let _ = events.send(Event::Loaded(Err(error)));
