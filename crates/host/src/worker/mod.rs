@@ -14,6 +14,7 @@
 //! see `crate::crew`.
 
 mod deadlines;
+mod drive;
 mod hold;
 mod load;
 mod lost;
