@@ -46,6 +46,8 @@ pub(crate) struct JsGuest {
     pumped: Cell<Instant>,
 }
 
+type Module = v8::Global<v8::Module>;
+
 impl JsGuest {
     /// Makes an isolate on this thread, has `prepare` add to its context, loads the app's main module and waits for its
     /// evaluation.
@@ -84,11 +86,7 @@ impl JsGuest {
             busy: Cell::new(false),
             pumped: Cell::new(Instant::now()),
         };
-        let module = guest.evaluate(&main).await?;
-        let mut routed = Vec::new();
-        for path in guest.routes.modules()? {
-            routed.push((path.to_string(), guest.evaluate(&path).await?));
-        }
+        let (module, routed) = guest.evaluate_all(&main).await?;
         let started = guest.turn(ScopeKey::GUEST, |scope| start(scope, &module, &routed, &guest.state));
         if let Some(error) = guest.state.load_error() {
             return Err(error);
@@ -103,8 +101,27 @@ impl JsGuest {
         Ok(guest)
     }
 
+    /// Evaluates the app's main module and those of its routes. What they wait for may take as long as a request.
+    async fn evaluate_all(&self, main: &ModulePath) -> Result<(Module, Vec<(String, Module)>), LoadError> {
+        let all = async {
+            let module = self.evaluate(main).await?;
+            let mut routed = Vec::new();
+            for path in self.routes.modules()? {
+                routed.push((path.to_string(), self.evaluate(&path).await?));
+            }
+            Ok((module, routed))
+        };
+        let limits = &self.state.services.limits;
+        tokio::time::timeout(limits.time(Limit::Wall), all).await.unwrap_or_else(|_| {
+            let wall = limits.show(Limit::Wall);
+            Err(LoadError::new(format!(
+                "the app's top-level await has not settled in time (limit: wall {wall})"
+            )))
+        })
+    }
+
     /// Loads a module with all that it imports, and waits for its evaluation.
-    async fn evaluate(&self, path: &ModulePath) -> Result<v8::Global<v8::Module>, LoadError> {
+    async fn evaluate(&self, path: &ModulePath) -> Result<Module, LoadError> {
         let (module, evaluated) = self
             .turn(ScopeKey::GUEST, |scope| {
                 let (module, evaluated) = modules::load_main(scope, path)?;

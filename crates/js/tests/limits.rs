@@ -222,7 +222,7 @@ fn what_is_given_back_is_made_in_small_pages_again() {
         left
     };
     // Other tests of this process may be just about to say so.
-    let is_clean = (0..50).any(|_| {
+    let is_clean = (0..500).any(|_| {
         left() == 0 || {
             std::thread::sleep(std::time::Duration::from_millis(20));
             false
