@@ -362,3 +362,51 @@ fn a_deployed_guest_finds_the_folders_that_the_host_allows_and_no_others() {
         assert!(found.contains(finds), "{policy}: {found}");
     }
 }
+
+#[test]
+fn an_app_that_takes_long_to_load_holds_no_other_one_up() {
+    let slow = "await new Promise((resolve) => setTimeout(resolve, 3600e3)); export default { fetch() {} };";
+    let manifest = |path: &str| format!("[http]\npaths = [\"{path}\"]\n[limits]\nwall = \"4 s\"\n");
+    let mut files: Vec<(String, String)> = Vec::new();
+    for n in 0..5 {
+        files.push((format!("slow{n}/index.js"), slow.to_owned()));
+        files.push((format!("slow{n}/nexus.toml"), manifest(&format!("/slow{n}"))));
+    }
+    files.push(("shop/index.js".into(), app("shop")));
+    files.push(("shop/nexus.toml".into(), manifest("/shop")));
+    files.push(("thief/index.js".into(), app("thief")));
+    files.push(("thief/nexus.toml".into(), manifest("/slow0")));
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let host = Managed::new(&files);
+    let names: Vec<String> = (0..5).map(|n| format!("slow{n}")).collect();
+    std::thread::scope(|scope| {
+        let slow: Vec<_> = names
+            .iter()
+            .map(|name| {
+                let host = &host;
+                scope.spawn(move || host.refused(&["deploy", name], 1))
+            })
+            .collect();
+        until("all to be loaded", || {
+            let apps = host.json(&["ps"])["apps"].clone();
+            (apps.as_array().map(Vec::len) == Some(5)).then_some(())
+        });
+        host.done(&["deploy", "shop"]);
+        let mut client = Client::connect(&host.address("shop"));
+        assert_eq!(client.get("/shop").text(), "shop");
+        assert!(slow.iter().all(|slow| !slow.is_finished()), "the others are still being loaded");
+        // What one that is loaded will have is nobody else's, and not its own yet.
+        assert_eq!(client.get("/slow0").status, 404);
+        let refused = host.refused(&["deploy", "thief"], 2);
+        assert!(refused.contains("`slow0`"), "{refused}");
+        for slow in slow {
+            let refused = slow.join().unwrap();
+            assert!(
+                refused.contains("top-level await has not settled in time (limit: wall 4 s)"),
+                "{refused}"
+            );
+        }
+        host.done(&["deploy", "thief"]);
+        assert_eq!(client.get("/slow0").text(), "thief");
+    });
+}

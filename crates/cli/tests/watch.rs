@@ -3,7 +3,7 @@
 
 mod harness;
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -177,9 +177,86 @@ fn what_a_reload_cannot_change_is_said() {
     folder.write("app/nexus.toml", "[project]\nname = \"other\"\n");
     nexus.message("its name is `other` now; that takes a start of nexus");
     folder.write("app/nexus.toml", "[http]\nport = 4711\n");
-    nexus.message("its port is another one now; that takes a start of nexus");
+    nexus.message("the app `app` would be served at another port, or begin or cease to share one: that takes a start of nexus");
+    assert_eq!(nexus.get("app", "/").text(), "first");
     folder.write("app/nexus.toml", "[env]\nA = \"1\"\n");
     folder.write("app/index.js", "export default { fetch: (request, env) => new Response(env.A) };");
     await_answer(&nexus, "app", "1");
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
+fn hosts_and_paths_that_change_count_and_conflicts_are_refused() {
+    let http = |text: &str| format!("[http]\n{text}\n");
+    let folder = Folder::new(&[
+        ("a/index.js", &app("a")),
+        ("a/nexus.toml", &http("paths = [\"/a\"]")),
+        ("b/index.js", &app("b")),
+        ("b/nexus.toml", &http("paths = [\"/b\"]")),
+    ]);
+    let mut nexus = watch(&folder);
+    let mut client = nexus.client("a");
+    let mut ask = |path: &str| {
+        let response = client.get(path);
+        (response.status, response.text())
+    };
+    assert_eq!((ask("/a"), ask("/b"), ask("/c").0), ((200, "a".into()), (200, "b".into()), 404));
+    folder.write("a/nexus.toml", http("paths = [\"/b\"]"));
+    let refused = nexus.message("the changed app is not served, the one before goes on");
+    let message = refused["message"].as_str().unwrap();
+    assert!(message.contains("nexus.toml:2") && message.contains("`b`"), "{message}");
+    assert_eq!((ask("/a"), ask("/b")), ((200, "a".into()), (200, "b".into())));
+    folder.write("a/nexus.toml", http("paths = [\"/c\"]"));
+    until("/c to be its own", || (ask("/c").0 == 200).then_some(()));
+    assert_eq!((ask("/a").0, ask("/b"), ask("/c")), (404, (200, "b".into()), (200, "a".into())));
+    // What it has left is free.
+    folder.write("b/nexus.toml", http("paths = [\"/a\", \"/b\"]"));
+    until("/a to be the other's", || (ask("/a").0 == 200).then_some(()));
+    assert_eq!((ask("/a"), ask("/b")), ((200, "b".into()), (200, "b".into())));
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
+fn an_app_whose_manifest_is_wrong_from_the_start_is_served_once_it_is_mended() {
+    let folder = Folder::new(&[
+        ("app/index.js", &app("mended")),
+        ("app/nexus.toml", "[limits]\nmemroy = \"1 GB\"\n"),
+        ("other/index.js", &app("other")),
+    ]);
+    let mut nexus = watch(&folder);
+    assert_eq!(nexus.get("other", "/").text(), "other");
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    folder.write("app/nexus.toml", format!("[http]\nport = {port}\n[limits]\nmemroy = \"1 GB\"\n"));
+    nexus.message("the changed app is not served: ");
+    folder.write("app/nexus.toml", format!("[http]\nport = {port}\n"));
+    nexus.message("the changed app serves");
+    let ask = move || Client::connect(&format!("127.0.0.1:{port}")).get("/").text();
+    assert_eq!(ask(), "mended");
+    folder.write("app/index.js", app("changed"));
+    until("the next version", || (ask() == "changed").then_some(()));
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
+fn a_host_that_replaces_another_one_serves_apps_as_they_are_now() {
+    let text = |text: &str| format!("[env]\nTEXT = \"{text}\"\n");
+    let folder = Folder::new(&[
+        ("app/index.js", "export default { fetch: (request, env) => new Response(env.TEXT) };"),
+        ("app/nexus.toml", &text("first")),
+        ("late/index.js", &app("late")),
+        ("late/nexus.toml", "[http]\nprot = 1\n"),
+    ]);
+    let mut nexus = watch(&folder);
+    folder.write("app/nexus.toml", text("second"));
+    await_answer(&nexus, "app", "second");
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    folder.write("late/nexus.toml", format!("[http]\nport = {port}\n"));
+    nexus.message("the changed app serves");
+    let address = format!("127.0.0.1:{port}");
+    let late = || TcpStream::connect(&address).ok().map(|_| Client::connect(&address).get("/").text());
+    until("the late one", || (late().as_deref() == Some("late")).then_some(()));
+    nexus.kill_host("KILL");
+    await_answer(&nexus, "app", "second");
+    until("the late one again", || (late().as_deref() == Some("late")).then_some(()));
     assert_eq!(nexus.stop(), Some(0));
 }

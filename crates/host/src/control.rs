@@ -212,11 +212,16 @@ impl Shared {
             }
             To::Logs => self.logs(name, &query),
             To::Deploy => {
-                let permit = Permit::take(&self, |shared| &shared.uploads, MAX_UPLOADS).ok_or_else(busy)?;
+                let permit = self.permit()?;
+                let receiving =
+                    Permit::take(&self, |shared| &shared.uploads, MAX_UPLOADS).ok_or_else(busy)?;
                 let (upload, pass) = upload::upload(body);
                 tokio::task::spawn_local(pass);
                 self.changed(permit, move || {
-                    let deployment = manager.deploy(&app, upload)?;
+                    let received = manager.receive(&app, upload)?;
+                    // To load it may take long, and is nothing that another upload waits for.
+                    drop(receiving);
+                    let deployment = manager.deploy(&app, received)?;
                     Ok(deployed(&manager, &app, &deployment))
                 })
                 .await

@@ -12,10 +12,12 @@
 //! All workers of an app accept from the same socket, so no connection is refused meanwhile. A worker that drains leaves
 //! its open connections to one that serves, or to the app's lot where there is none (see [`lot`]).
 
+mod change;
 mod entry;
 mod losses;
 mod lot;
 mod pause;
+mod scale;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,12 +28,12 @@ use std::time::{Duration, Instant};
 use nexus_guest::{Level, Stop};
 use tokio::sync::{mpsc, oneshot};
 
-use self::entry::{Asleep, Crew, Member, Role};
 pub(crate) use self::entry::{Change, Entry, Refused};
-use crate::host::Told;
+use self::entry::{Crew, Member, Role};
 use crate::log::Logger;
 use crate::metrics::Replaced;
 use crate::seat::Seat;
+use crate::told::Told;
 use crate::watchdog::Watchdog;
 use crate::worker::{self, Birth, Control, Event, Start};
 
@@ -43,8 +45,6 @@ const NO_RELIEF: Duration = Duration::from_secs(30);
 const NO_THREAD: Duration = Duration::from_secs(1);
 /// So many workers of an app may drain before a further version waits.
 const MAX_DRAINING: usize = 6;
-/// A worker that helps is let go so long after the last change at the soonest.
-const STEADY: Duration = Duration::from_secs(10);
 
 /// The registry of all apps that got as far as a worker.
 pub(crate) struct Registry {
@@ -252,123 +252,6 @@ impl Registry {
         self.start_next(entry, crew);
     }
 
-    /// A part of the open connections goes to a worker that came to help.
-    fn share(&self, crew: &Crew, number: u32) {
-        let serving = crew.count(Role::Serving).max(2);
-        let Some(helper) = crew.members.iter().find(|member| member.worker.number == number) else { return };
-        for member in &crew.members {
-            if member.role == Role::Serving && member.worker.number != number {
-                let count = member.worker.connections.load(Ordering::Relaxed) / serving;
-                member.worker.command(Control::Share(helper.worker.inbox.clone(), count));
-            }
-        }
-    }
-
-    /// Starts a worker more if there are fewer than the app is always to have.
-    fn keep_some(&self, entry: &Entry, crew: &mut Crew) {
-        let serving = crew.count(Role::Serving);
-        if serving > 0 && serving < entry.scale().min_workers && !crew.has(Role::Coming) {
-            self.start_extra(entry, crew);
-        }
-    }
-
-    fn start_extra(&self, entry: &Entry, crew: &mut Crew) {
-        let now = Instant::now();
-        if crew.no_help_before.is_some_and(|time| now < time) {
-            return;
-        }
-        if let Err(error) = self.start_worker(entry, crew, Birth::Extra) {
-            crew.no_help_before = Some(now + NO_RELIEF);
-            self.tell(entry, Level::Error, format!("cannot start a worker's thread: {error}"));
-        }
-    }
-
-    /// A worker has more to do than it can: another one helps.
-    fn help(&self, entry: &Entry) {
-        let mut crew = entry.crew();
-        let most = entry.scale().workers;
-        if crew.is_stopping || crew.has(Role::Coming) || crew.count(Role::Serving) >= most {
-            return;
-        }
-        if crew.has(Role::Serving) {
-            self.start_extra(entry, &mut crew);
-        }
-    }
-
-    /// A worker has little to do: the youngest one goes.
-    fn spare(&self, entry: &Entry, number: u32) {
-        let mut crew = entry.crew();
-        let least = entry.scale().min_workers.max(1);
-        let is_steady = crew.scaled.is_none_or(|time| time.elapsed() >= STEADY);
-        if crew.is_stopping || !is_steady || crew.has(Role::Coming) || crew.count(Role::Serving) <= least {
-            return;
-        }
-        let youngest = crew.youngest_but(0).map(|member| member.worker.number);
-        let Some(youngest) = youngest.filter(|_| crew.find(number).is_some()) else { return };
-        let Some(other) = crew.youngest_but(youngest).map(|member| member.worker.inbox.clone()) else {
-            return;
-        };
-        crew.retire(youngest, &other);
-        crew.scaled = Some(Instant::now());
-    }
-
-    /// A worker had no request for the app's `idle` time, or shortly if the process is short of memory: it goes.
-    fn idle(&self, entry: &Entry, number: u32, pressed: bool) {
-        let mut crew = entry.crew();
-        let crew = &mut *crew;
-        let is_serving = crew.find(number).is_some_and(|member| member.role == Role::Serving);
-        if crew.is_stopping || !is_serving {
-            return;
-        }
-        let serving = crew.count(Role::Serving);
-        let has_mail = entry.mail().is_some_and(|mail| mail.has_some());
-        let is_asked_for = crew.has(Role::Coming) || entry.lot().has_ready() || has_mail;
-        if serving <= entry.scale().min_workers || is_asked_for {
-            if pressed && let Some(member) = crew.find(number) {
-                member.worker.command(Control::Yield { even_if_busy: false });
-            }
-            return;
-        }
-        let to = crew.youngest_but(number).map(|member| member.worker.inbox.clone());
-        crew.retire(number, to.as_ref().unwrap_or_else(|| entry.lot_inbox()));
-        if to.is_none() {
-            self.falls_asleep(entry, crew);
-        }
-    }
-
-    /// The app has no worker from now on, until somebody connects.
-    fn falls_asleep(&self, entry: &Entry, crew: &mut Crew) {
-        let start = entry.start();
-        let watcher = start.mail.is_none().then(|| {
-            let (socket, events, app) = (start.socket.clone(), start.events.clone(), entry.index);
-            let watcher = tokio::spawn(async move {
-                lot::somebody(socket).await;
-                let _ = events.send(Event::Wanted { app });
-            });
-            watcher.abort_handle()
-        });
-        crew.asleep = Some(Asleep(watcher));
-        start.interventions.slept();
-    }
-
-    /// Somebody connects to an app that has no worker, or one of its connections sends a request.
-    fn wanted(&self, entry: &Entry) {
-        let mut crew = entry.crew();
-        if entry.is_paused() {
-            // They came when no worker took requests any more.
-            entry.refuse_mail();
-        }
-        if crew.is_stopping {
-            return;
-        }
-        if let Some(serving) = crew.youngest_but(0).map(|member| member.worker.inbox.clone()) {
-            entry.lot().take_ready().into_iter().for_each(|moving| serving.put(moving));
-        } else if !crew.has(Role::Coming) {
-            crew.wakes();
-            self.succeed(entry, &mut crew, Duration::ZERO);
-        }
-    }
-
     /// A fresh worker is to take over from this one.
     fn replace(&self, entry: &Entry, number: u32, why: Replaced) {
         let mut crew = entry.crew();
@@ -391,48 +274,6 @@ impl Registry {
                 self.tell(entry, Level::Info, message);
             }
             Err(error) => self.tell(entry, Level::Error, format!("cannot start a worker's thread: {error}")),
-        }
-    }
-
-    /// This version of the app is to take the place of the one that serves, as soon as it is loaded. Until then, and if
-    /// it cannot be, all stays as it is. Of several the last one counts. Gives who is told how it went.
-    pub(crate) fn change(&self, entry: &Entry, change: Change) -> oneshot::Receiver<Result<(), Refused>> {
-        let (done, outcome) = oneshot::channel();
-        let Change { app, engine, env, files } = change;
-        let start = Arc::new(Start { app, engine, env, files, ..(*entry.start()).clone() });
-        let mut crew = entry.crew();
-        if crew.is_stopping {
-            let _ = done.send(Err("the host stops".to_owned().into()));
-            return outcome;
-        }
-        if let Some((_, done)) = crew.next.take() {
-            let _ = done.send(Err(Refused::Superseded));
-        }
-        for member in &mut crew.members {
-            if member.role == Role::Coming && member.worker.birth != Birth::First {
-                if let Some(done) = member.done.take() {
-                    let _ = done.send(Err(Refused::Superseded));
-                }
-                member.role = Role::Draining;
-                member.worker.command(Control::Stop);
-            }
-        }
-        crew.next = Some((start, done));
-        self.start_next(entry, &mut crew);
-        outcome
-    }
-
-    /// Starts the version that waits, if it may.
-    fn start_next(&self, entry: &Entry, crew: &mut Crew) {
-        if crew.count(Role::Draining) >= MAX_DRAINING || crew.has(Role::Coming) {
-            return;
-        }
-        let Some((start, done)) = crew.next.take() else { return };
-        match self.start_version(entry, crew, Birth::Version, start) {
-            Ok(member) => member.done = Some(done),
-            Err(error) => {
-                let _ = done.send(Err(format!("cannot start a worker's thread: {error}").into()));
-            }
         }
     }
 

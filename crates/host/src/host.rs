@@ -1,8 +1,6 @@
 //! The host: apps, their sockets, their workers, from start to stop.
 
 use std::collections::{HashSet, VecDeque};
-use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,13 +15,14 @@ use crate::crew::{Entry, Registry};
 use crate::discover::Found;
 use crate::front::{FrontEnd, Fronts};
 use crate::ledger::Ledger;
-use crate::listen::{ListenError, Sockets};
+use crate::listen::Sockets;
 use crate::log::Logger;
 use crate::make::Maker;
 use crate::manage::{self, Manager};
 use crate::pool::Pool;
 use crate::reload::{Reloader, Watch, Watched};
 use crate::seat::{SET_ASIDE, Seat};
+use crate::told::{AppState, Happening, StartError, Told};
 use crate::watchdog::Watchdog;
 use crate::worker;
 
@@ -50,63 +49,6 @@ pub struct Options {
     pub watch: bool,
     /// What clients of the API must send at an IP address.
     pub token: Option<Token>,
-}
-
-/// Why a host could not start at all.
-#[derive(Debug)]
-pub struct StartError(String);
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for StartError {}
-
-impl From<ListenError> for StartError {
-    fn from(error: ListenError) -> Self {
-        Self(error.to_string())
-    }
-}
-
-/// How an app fares, for the start-up table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AppState {
-    /// The app's name, or its folder's where the manifest gives none.
-    pub name: String,
-    /// The app's folder.
-    pub folder: PathBuf,
-    /// The main file, relative to the folder.
-    pub main: Option<String>,
-    /// Where it is served, or why it is not.
-    pub serving: Result<String, String>,
-    /// Whether its manifest is right and its address was to be had: if it is not served, its code is why.
-    pub has_worker: bool,
-    /// Whether it is set aside: its requests are answered by the host, with 503.
-    pub is_aside: bool,
-}
-
-/// What a running host tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Happening {
-    /// This app serves, or has failed, after [`Host::started`].
-    App(AppState),
-    /// Lost workers hold so much that the process should be replaced by a fresh one; the text says how much. Told once.
-    Spent(String),
-    /// Somebody who manages it wants the host to stop.
-    Drain,
-}
-
-/// What the host's own parts tell it.
-#[derive(Debug)]
-pub(crate) enum Told {
-    /// This app serves, or has failed.
-    App(usize),
-    /// See [`Happening::Spent`].
-    Spent(String),
-    /// See [`Happening::Drain`].
-    Drain,
 }
 
 /// A running host.
@@ -193,28 +135,17 @@ impl Host {
                     let name = folder
                         .file_name()
                         .map_or_else(|| folder.display().to_string(), |n| n.to_string_lossy().into());
-                    let serving = Err(problems.to_string());
-                    states.push(State::Refused(AppState {
-                        name,
-                        folder,
-                        main: None,
-                        serving,
-                        has_worker: false,
-                        is_aside: false,
-                    }));
+                    watched.push(Watched::refused(folder.clone()));
+                    let state = AppState::refused(name, folder, None, problems.to_string());
+                    states.push(State::Refused(state));
                     continue;
                 }
             };
             if seat.aside.contains(&place) {
                 aside.extend(sockets.app(place));
-                states.push(State::Refused(AppState {
-                    name: app.name().to_string(),
-                    folder,
-                    main: app.main.clone(),
-                    serving: Err(format!("it is set aside: {SET_ASIDE}")),
-                    has_worker: false,
-                    is_aside: true,
-                }));
+                let why = format!("it is set aside: {SET_ASIDE}");
+                let state = AppState::refused(app.name().to_string(), folder, app.main.clone(), why);
+                states.push(State::Refused(AppState { is_aside: true, ..state }));
                 continue;
             }
             let started = sockets.app(place).and_then(|socket| {
@@ -227,7 +158,7 @@ impl Host {
             match started {
                 Ok(entry) => {
                     states.push(State::Entry(entry.clone()));
-                    watched.push(Watched { folder: app.folder.clone(), entry: entry.clone(), path: folder });
+                    watched.push(Watched::served(folder, entry.clone()));
                     registry.add(entry);
                 }
                 Err(error) => {
@@ -235,14 +166,9 @@ impl Host {
                         // No host will accept from it.
                         sockets.close_one(&socket);
                     }
-                    states.push(State::Refused(AppState {
-                        name: app.name().to_string(),
-                        folder,
-                        main: app.main.clone(),
-                        serving: Err(error),
-                        has_worker: false,
-                        is_aside: false,
-                    }));
+                    watched.push(Watched::refused(folder.clone()));
+                    let state = AppState::refused(app.name().to_string(), folder, app.main.clone(), error);
+                    states.push(State::Refused(state));
                 }
             }
         }
@@ -253,11 +179,6 @@ impl Host {
         let registry = Arc::new(registry);
         let (tell, told) = mpsc::unbounded_channel();
         tokio::spawn(registry.clone().tend(events, tell.clone()));
-        let watch = watch.then(|| {
-            let reloader = Reloader { registry: registry.clone(), maker: maker.clone() };
-            Watch::start(Arc::new(reloader), watched)
-        });
-        let watch = watch.transpose().map_err(StartError)?;
         let fronts = Fronts::start(&registry, &config, &logger)
             .map_err(|error| StartError(format!("cannot start the threads of shared ports: {error}")))?;
         let fronts = Arc::new(fronts);
@@ -267,12 +188,17 @@ impl Host {
         });
         let manager = Arc::new(Manager::new(manage::Setup {
             registry: registry.clone(),
-            maker,
+            maker: maker.clone(),
             fronts: fronts.clone(),
             refused: refused.collect(),
             first: count,
             told: tell,
         }));
+        let watch = watch.then(|| {
+            let reloader = Reloader { manager: manager.clone(), maker };
+            Watch::start(Arc::new(reloader), watched)
+        });
+        let watch = watch.transpose().map_err(StartError)?;
         if !seat.takes_over {
             for deployed in manager.open(Duration::ZERO).map_err(StartError)? {
                 states.push(match deployed {

@@ -28,12 +28,14 @@ mod shares;
 mod siblings;
 pub mod store;
 pub mod supervisor;
+mod told;
 mod watchdog;
 mod worker;
 
 pub use control::{Token, TokenError};
 pub use discover::{Found, MANIFEST, discover, refuse_conflicts};
-pub use host::{AppState, Happening, Host, Options, StartError};
+pub use host::{Host, Options};
 pub use listen::{ListenError, Sockets};
 pub use seat::Seat;
 pub use shares::{Shares, SharesError};
+pub use told::{AppState, Happening, StartError};

@@ -16,7 +16,7 @@ mod places;
 mod status;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
@@ -31,10 +31,10 @@ use self::places::{Place, Places};
 use crate::aside::{self, Aside};
 use crate::crew::{Entry, Registry};
 use crate::front::Fronts;
-use crate::host::{AppState, Told};
 use crate::listen::Late;
 use crate::make::Maker;
 use crate::store::{Deployed, Store};
+use crate::told::{AppState, Told};
 
 /// How long workers of an app that was removed are listened to. They end sooner: requests have their limits.
 const LAST_WORDS: Duration = Duration::from_secs(3600);
@@ -53,9 +53,10 @@ pub(crate) struct Manager {
     /// Deployed apps that cannot be served, and why.
     failed: Mutex<BTreeMap<AppName, String>>,
     /// Apps that were given as paths and cannot be served.
-    refused: Vec<AppState>,
-    /// Entries from this index on are deployed.
+    refused: Mutex<Vec<AppState>>,
+    /// Apps from this index on came later: their sockets are this host's own.
     first: usize,
+    /// The index of the next app that comes.
     next: AtomicUsize,
     /// Who answers for apps that are stopped and have a port of their own, by their index.
     aside: Mutex<HashMap<usize, Aside>>,
@@ -99,7 +100,7 @@ impl Manager {
             registry,
             maker,
             fronts,
-            refused,
+            refused: Mutex::new(refused),
             first,
             told,
         }
@@ -122,18 +123,32 @@ impl Manager {
         self.placing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The app of this name that was given as a path and cannot be served.
+    fn refused(&self, name: &str) -> Option<AppState> {
+        self.all_refused().into_iter().find(|state| state.name == name)
+    }
+
+    fn all_refused(&self) -> Vec<AppState> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn no_longer_refused(&self, path: &Path) {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).retain(|state| state.folder != path);
+    }
+
     fn entry(&self, name: &str) -> Option<Arc<Entry>> {
         self.registry.all().into_iter().find(|entry| entry.app().name().as_str() == name)
     }
 
     /// Whether there is an app of this name, be it served or not.
     pub(crate) fn knows(&self, name: &str) -> bool {
-        let is_refused = || self.refused.iter().any(|state| state.name == name);
-        self.entry(name).is_some() || is_refused() || self.failed().keys().any(|app| app.as_str() == name)
+        self.entry(name).is_some()
+            || self.refused(name).is_some()
+            || self.failed().keys().any(|app| app.as_str() == name)
     }
 
     fn is_deployed(&self, entry: &Entry) -> bool {
-        entry.index >= self.first
+        entry.start().files.is_some()
     }
 
     /// What the store knows of an app.
@@ -174,9 +189,7 @@ impl Manager {
     fn is_no_folder_app(&self, name: &str, what: &str) -> Result<(), ManageError> {
         let folder =
             self.entry(name).filter(|entry| !self.is_deployed(entry)).map(|entry| entry.app().folder.clone());
-        let refused =
-            || self.refused.iter().find(|state| state.name == name).map(|state| state.folder.clone());
-        match folder.or_else(refused) {
+        match folder.or_else(|| Some(self.refused(name)?.folder)) {
             Some(folder) => Err(ManageError::Conflict(format!(
                 "the app `{name}` is served from the folder {}, not deployed: it cannot be {what}; change it there, or \
                  deploy under another name",
@@ -271,10 +284,10 @@ impl Manager {
         self.is_closing.store(true, Ordering::Relaxed);
     }
 
-    /// Refuses new connections to all deployed apps.
+    /// Refuses new connections to all apps that came later.
     pub(crate) fn close_sockets(&self) {
-        for entry in self.registry.all().iter().filter(|entry| self.is_deployed(entry)) {
-            if !self.is_a_folder_apps(entry) {
+        for entry in self.registry.all().iter().filter(|entry| self.came_later(entry)) {
+            if !self.is_another_ones(entry) {
                 let socket = entry.socket();
                 socket.close();
                 // The next host has another socket at its path.
@@ -284,10 +297,15 @@ impl Manager {
         self.aside.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Whether an app that was given as a path has the same socket.
-    fn is_a_folder_apps(&self, entry: &Entry) -> bool {
+    /// Whether the app has a socket of this host's own, or one that another such app came with.
+    fn came_later(&self, entry: &Entry) -> bool {
+        entry.index >= self.first
+    }
+
+    /// Whether an app that was there at the start has the same socket.
+    fn is_another_ones(&self, entry: &Entry) -> bool {
         let socket = entry.socket();
-        let is_it = |other: &Arc<Entry>| !self.is_deployed(other) && Arc::ptr_eq(&other.socket(), &socket);
+        let is_it = |other: &Arc<Entry>| !self.came_later(other) && Arc::ptr_eq(&other.socket(), &socket);
         entry.mail().is_some() && self.registry.all().iter().any(is_it)
     }
 

@@ -1,15 +1,18 @@
 //! `--watch`: an app whose files change is loaded anew, and takes the place of the one that serves once it is.
 //!
 //! ```text
-//! notify's thread ── paths ─► the watch's task: which app, and has the burst passed? ─► discover ─► Registry::change
+//! notify's thread ── paths ─► the watch's task: which app, and has the burst passed? ─► discover ─► Manager::replace
 //! ```
 //!
 //! Editors write a file in several steps, or write another one and rename it; builds write many files. So an app is
 //! loaded when nothing of it has changed for a moment. Folders are watched, not files: what is renamed into one counts.
+//!
+//! What a host that replaces another one was given is what its supervisor found once: apps that have changed since are
+//! loaded anew when the watch begins.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nexus_core::App;
@@ -18,28 +21,52 @@ use notify::event::{EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
-use crate::crew::{Entry, Refused, Registry};
+use crate::crew::Entry;
 use crate::discover;
 use crate::make::Maker;
+use crate::manage::{ManageError, Manager};
 
 /// A burst of changes has passed when nothing has changed for so long,
 const QUIET: Duration = Duration::from_millis(60);
 /// or goes on for so long: something that is written all the time must not keep the app from being loaded.
 const LONGEST: Duration = Duration::from_secs(2);
+/// How often, and how long, a host that takes over tries to have a port that came later to the host before it.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What apps are loaded with.
 pub(crate) struct Reloader {
-    pub(crate) registry: Arc<Registry>,
+    pub(crate) manager: Arc<Manager>,
     pub(crate) maker: Arc<Maker>,
 }
 
 /// An app that is watched.
 pub(crate) struct Watched {
-    pub(crate) entry: Arc<Entry>,
+    /// None as long as it cannot be served for what its manifest says.
+    entry: Mutex<Option<Arc<Entry>>>,
     /// The app's folder or main file, as it was found.
-    pub(crate) path: PathBuf,
+    path: PathBuf,
     /// The app's folder, absolute and without links.
-    pub(crate) folder: PathBuf,
+    folder: PathBuf,
+}
+
+impl Watched {
+    /// The app that was found at this path.
+    pub(crate) fn served(path: PathBuf, entry: Arc<Entry>) -> Self {
+        let folder = entry.app().folder.clone();
+        Self { entry: Mutex::new(Some(entry)), path, folder }
+    }
+
+    /// What was found at this path, which is not served so far.
+    pub(crate) fn refused(path: PathBuf) -> Self {
+        let folder = if path.is_file() { path.parent().unwrap_or(&path) } else { &path };
+        let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        Self { entry: Mutex::default(), path, folder }
+    }
+
+    fn entry(&self) -> Option<Arc<Entry>> {
+        self.entry.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// Watches until it is dropped.
@@ -72,6 +99,7 @@ impl Watch {
     /// # Errors
     /// When the system refuses to tell of changes; what to do is in the text.
     pub(crate) fn start(reloader: Arc<Reloader>, apps: Vec<Watched>) -> Result<Self, String> {
+        let apps: Vec<Arc<Watched>> = apps.into_iter().map(Arc::new).collect();
         let (changed, changes) = mpsc::unbounded_channel();
         let tell = move |event: notify::Result<notify::Event>| {
             let paths = match event {
@@ -91,6 +119,10 @@ impl Watch {
                     "cannot watch {folder}: {error}; on Linux, fs.inotify.max_user_watches may be too low"
                 )
             })?;
+        }
+        for app in &apps {
+            let (reloader, app) = (reloader.clone(), app.clone());
+            tokio::task::spawn_blocking(move || reloader.catch_up(&app));
         }
         let task = tokio::spawn(watch(reloader, apps, changes)).abort_handle();
         Ok(Self { _watcher: watcher, task })
@@ -115,7 +147,7 @@ fn is_of(folder: &Path, path: &Path) -> bool {
 
 async fn watch(
     reloader: Arc<Reloader>,
-    apps: Vec<Watched>,
+    apps: Vec<Arc<Watched>>,
     mut changes: mpsc::UnboundedReceiver<Vec<PathBuf>>,
 ) {
     let mut bursts: HashMap<usize, Burst> = HashMap::new();
@@ -143,8 +175,9 @@ async fn watch(
                 bursts = goes_on;
                 let passed: HashMap<usize, Burst> = passed;
                 for app in passed.keys().filter_map(|index| apps.get(*index)) {
-                    let (reloader, entry, path) = (reloader.clone(), app.entry.clone(), app.path.clone());
-                    tokio::spawn(async move { reloader.reload(&entry, path).await });
+                    // It waits for the disk, and for the app to be loaded.
+                    let (reloader, app) = (reloader.clone(), app.clone());
+                    tokio::task::spawn_blocking(move || reloader.reload(&app));
                 }
             }
         }
@@ -153,48 +186,68 @@ async fn watch(
 
 impl Reloader {
     /// Loads an app anew from its files, and tells how that went.
-    async fn reload(&self, entry: &Entry, path: PathBuf) {
+    fn reload(&self, watched: &Watched) {
         let begun = Instant::now();
-        let name = entry.app().name().to_string();
-        let app = ("app", name.as_str().into());
-        let config = self.maker.config.clone();
-        // A large folder on a slow disk must not keep the host's event loop.
-        let found = tokio::task::spawn_blocking(move || discover::again(&path, &config)).await;
-        let outcome = match found {
-            Ok(Ok(app)) => self.change(entry, app).await,
-            Ok(Err(problems)) => Err(problems.to_string().into()),
-            Err(_) => Err("its files could not be read".to_owned().into()),
+        let found = discover::again(&watched.path, &self.maker.config);
+        let changed = match found {
+            Ok(app) => self.change(watched, app),
+            Err(problems) => Err(ManageError::Wrong(problems.to_string())),
         };
-        match outcome {
-            Ok(()) => {
-                let message = format!("the changed app serves, after {} ms", begun.elapsed().as_millis());
-                self.maker.logger.host(Level::Info, message, [app]);
+        let serves_another = watched.entry().is_some();
+        let (level, message) = match &changed {
+            Err(ManageError::Superseded) => return,
+            Ok(entry) if entry.is_paused() => {
+                (Level::Info, "the app has changed; it is stopped, and starts as it is now".to_owned())
             }
-            Err(Refused::Superseded) => {}
-            Err(Refused::Because(why)) => {
-                let message = format!("the changed app is not served, the one before goes on: {why}");
-                self.maker.logger.host(Level::Error, message, [app]);
+            Ok(_) => {
+                (Level::Info, format!("the changed app serves, after {} ms", begun.elapsed().as_millis()))
+            }
+            Err(error) if serves_another => {
+                let why = error.text();
+                (Level::Error, format!("the changed app is not served, the one before goes on: {why}"))
+            }
+            Err(error) => (Level::Error, format!("the changed app is not served: {}", error.text())),
+        };
+        let name = match watched.entry() {
+            Some(entry) => entry.app().name().to_string(),
+            None => watched.folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        };
+        self.maker.logger.host(level, message, [("app", name.into())]);
+    }
+
+    /// Loads an app anew if it is not as it was when the host was given it.
+    fn catch_up(&self, watched: &Watched) {
+        let Ok(now) = discover::again(&watched.path, &self.maker.config) else { return };
+        match watched.entry() {
+            Some(entry) if *entry.app() == now => {}
+            Some(_) => self.reload(watched),
+            None => {
+                // Where it was served before, the host before this one may still have its port.
+                let begun = Instant::now();
+                while self.change(watched, now.clone()).is_err() && begun.elapsed() < PATIENCE {
+                    std::thread::sleep(LOOK_AGAIN);
+                }
             }
         }
     }
 
-    /// Has this version take the place of the one that serves.
-    async fn change(&self, entry: &Entry, app: App) -> Result<(), Refused> {
-        let before = entry.app();
-        if app.name() != before.name() {
-            return Err(format!("its name is `{}` now; that takes a start of nexus", app.name()).into());
+    /// Has this version take the place of the one that serves, if there is one.
+    fn change(&self, watched: &Watched, app: App) -> Result<Arc<Entry>, ManageError> {
+        // Two changes of an app that is not served yet are not to add it twice.
+        let mut slot = watched.entry.lock().unwrap_or_else(PoisonError::into_inner);
+        let served = match &*slot {
+            Some(entry) => entry.clone(),
+            None => {
+                let added = self.manager.adopt(&watched.path, app)?;
+                return Ok(slot.insert(added).clone());
+            }
+        };
+        drop(slot);
+        if app.name() != served.app().name() {
+            let text = format!("its name is `{}` now; that takes a start of nexus", app.name());
+            return Err(ManageError::Conflict(text));
         }
-        if app.manifest.http.port != before.manifest.http.port {
-            return Err("its port is another one now; that takes a start of nexus".to_owned().into());
-        }
-        if app.manifest.http != before.manifest.http {
-            return Err("its hosts or paths are others now; that takes a start of nexus".to_owned().into());
-        }
-        let change = self.maker.change(Arc::new(app), None)?;
-        match self.registry.change(entry, change).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(Refused::Superseded),
-        }
+        self.manager.replace(&served, app, None, || Ok(served.clone()))
     }
 }
 

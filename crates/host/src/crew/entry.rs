@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use nexus_core::{App, Scale};
+use nexus_core::{App, HttpSection, Scale};
 use nexus_guest::Engine;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
@@ -31,6 +31,10 @@ pub(crate) struct Entry {
     crew: Mutex<Crew>,
     /// Whether it was stopped, and has no worker until it is started again.
     is_paused: AtomicBool,
+    /// Whether its shared port is to lead to it, once it does so at all.
+    is_routed: AtomicBool,
+    /// What it will claim on its shared port beside what it has, if the version that is being loaded comes to serve.
+    claim: Mutex<Option<Arc<HttpSection>>>,
     /// Told when the outcome is set.
     when_settled: Mutex<Option<oneshot::Sender<()>>>,
 }
@@ -82,6 +86,21 @@ pub(crate) enum Refused {
 impl From<String> for Refused {
     fn from(why: String) -> Self {
         Self::Because(why)
+    }
+}
+
+/// Hosts and paths on a shared port that nobody else can have while it is there.
+pub(crate) struct Claim<'a> {
+    entry: &'a Entry,
+    http: Arc<HttpSection>,
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        let mut claim = self.entry.claim.lock().unwrap_or_else(PoisonError::into_inner);
+        if claim.as_ref().is_some_and(|claim| Arc::ptr_eq(claim, &self.http)) {
+            *claim = None;
+        }
     }
 }
 
@@ -163,6 +182,8 @@ impl Entry {
             lot: Lot::default(),
             crew: Mutex::default(),
             is_paused: AtomicBool::new(false),
+            is_routed: AtomicBool::new(true),
+            claim: Mutex::default(),
             when_settled: Mutex::default(),
         }
     }
@@ -191,6 +212,28 @@ impl Entry {
 
     pub(super) fn set_paused(&self, is_paused: bool) {
         self.is_paused.store(is_paused, Ordering::Relaxed);
+    }
+
+    /// Whether requests on its shared port are to come to it.
+    pub(crate) fn is_routed(&self) -> bool {
+        self.is_routed.load(Ordering::Relaxed)
+    }
+
+    /// Whether requests on its shared port are to come to it from the port's next router on.
+    pub(crate) fn set_routed(&self, is_routed: bool) {
+        self.is_routed.store(is_routed, Ordering::Relaxed);
+    }
+
+    /// Keeps hosts and paths for a version of this app, until the claim is dropped or another one is made.
+    pub(crate) fn claim(&self, http: &HttpSection) -> Claim<'_> {
+        let http = Arc::new(http.clone());
+        *self.claim.lock().unwrap_or_else(PoisonError::into_inner) = Some(http.clone());
+        Claim { entry: self, http }
+    }
+
+    /// What is kept for a version that does not serve.
+    pub(crate) fn claimed(&self) -> Option<Arc<HttpSection>> {
+        self.claim.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether any of its workers has not ended.

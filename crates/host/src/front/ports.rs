@@ -91,8 +91,11 @@ impl Fronts {
     ) -> Result<(), String> {
         let mut router: Router<AppName> = Router::default();
         for entry in on(registry, socket).filter(|entry| Some(entry.index) != but) {
-            let (app, http) = (entry.app(), entry.app().manifest.http.clone());
-            let _ = router.insert(Some(&http.hosts), Some(&http.paths), app.name().clone());
+            let app = entry.app();
+            let claimed = entry.claimed();
+            for http in [Some(&app.manifest.http), claimed.as_deref()].into_iter().flatten() {
+                let _ = router.insert(Some(&http.hosts), Some(&http.paths), app.name().clone());
+            }
         }
         let http = &app.manifest.http;
         let key = if http.paths.is_empty() { "http.hosts" } else { "http.paths" };
@@ -156,7 +159,7 @@ fn on(registry: &Registry, socket: &Arc<Bound>) -> impl Iterator<Item = Arc<Entr
 
 fn router(registry: &Registry, socket: &Arc<Bound>) -> Router<Arc<Entry>> {
     let mut router = Router::default();
-    for entry in on(registry, socket) {
+    for entry in on(registry, socket).filter(|entry| entry.is_routed()) {
         let http = entry.app().manifest.http.clone();
         // Those that are in conflict were refused before.
         let _ = router.insert(Some(&http.hosts), Some(&http.paths), entry);

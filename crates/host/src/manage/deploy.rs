@@ -14,7 +14,7 @@ use crate::crew::{Entry, Refused};
 use crate::discover;
 use crate::front::Fronts;
 use crate::listen::Bound;
-use crate::store::{StoreError, UploadLimits, Version};
+use crate::store::{Received, StoreError, UploadLimits, Version};
 use crate::worker::Files;
 
 /// How often it is looked whether the workers of an app that was removed have ended.
@@ -31,13 +31,22 @@ pub(crate) struct Deployment {
 }
 
 impl Manager {
-    /// Serves what is uploaded under this name from now on, and keeps it.
+    /// Receives what is to be served under this name.
     ///
     /// # Errors
-    /// What is wrong with the upload or the app; what served before goes on then.
-    pub(crate) fn deploy(&self, name: &AppName, upload: impl Read) -> Result<Deployment, ManageError> {
+    /// What is wrong with the upload, or why there cannot be any under this name.
+    pub(crate) fn receive(&self, name: &AppName, upload: impl Read) -> Result<Received, ManageError> {
         self.is_no_folder_app(name.as_str(), "deployed over")?;
-        let received = Arc::new(self.to_receive()?.receive(upload, &UploadLimits::default())?);
+        Ok(self.to_receive()?.receive(upload, &UploadLimits::default())?)
+    }
+
+    /// Serves what was received for this name from now on, and keeps it.
+    ///
+    /// # Errors
+    /// What is wrong with the app; what served before goes on then.
+    pub(crate) fn deploy(&self, name: &AppName, received: Received) -> Result<Deployment, ManageError> {
+        self.is_no_folder_app(name.as_str(), "deployed over")?;
+        let received = Arc::new(received);
         let (_open, store) = self.opened()?;
         let turn = store.turn(name);
         self.is_open()?;
@@ -143,28 +152,30 @@ impl Manager {
             return Err(ManageError::Conflict(text));
         }
         match before {
-            Some(entry) if entry.may_serve() => self.replace(&entry, app, files, record),
+            Some(entry) if entry.may_serve() => self.replace(&entry, app, Some(files), record),
             failed => {
                 if let Some(entry) = failed {
                     self.withdraw(&entry);
                 }
-                self.add(app, files, record)
+                self.add(app, Some(files), |_| record())
             }
         }
     }
 
     /// Serves an app that was not served before.
-    fn add(
+    pub(super) fn add<T>(
         &self,
         app: App,
-        files: Files,
-        record: impl FnOnce() -> Result<Version, ManageError>,
-    ) -> Result<Version, ManageError> {
-        let _placing = self.placing();
+        files: Option<Files>,
+        record: impl FnOnce(&Arc<Entry>) -> Result<T, ManageError>,
+    ) -> Result<T, ManageError> {
+        let placing = self.placing();
         let entry = self.place(app, files)?;
-        let settled = entry.when_settled();
-        // What its worker tells is for an app that is known.
+        // Others must find what it claims, while it is loaded: that may take long, and nobody waits for it.
+        entry.set_routed(false);
         self.registry.add(entry.clone());
+        drop(placing);
+        let settled = entry.when_settled();
         let loaded = match self.registry.start_first(&entry) {
             Err(error) => Err(ManageError::Host(format!("cannot start a worker's thread: {error}"))),
             Ok(()) => {
@@ -176,17 +187,15 @@ impl Manager {
                 }
             }
         };
+        entry.set_routed(true);
         let routed = loaded.and_then(|()| match entry.mail() {
-            Some(_) => {
-                let routed = self.fronts.route(&self.registry, &entry.socket());
-                routed.map_err(|error| ManageError::Host(format!("cannot start threads: {error}")))
-            }
+            Some(_) => self.route(&entry),
             None => Ok(()),
         });
-        match routed.and_then(|()| record()) {
-            Ok(version) => {
+        match routed.and_then(|()| record(&entry)) {
+            Ok(recorded) => {
                 self.remember(&entry);
-                Ok(version)
+                Ok(recorded)
             }
             Err(error) => {
                 self.withdraw(&entry);
@@ -195,50 +204,84 @@ impl Manager {
         }
     }
 
-    /// Has a version take the place of the one that serves.
-    fn replace(
+    /// Has a version take the place of the one that serves, and then records it.
+    pub(crate) fn replace<T>(
         &self,
-        entry: &Arc<Entry>,
+        entry: &Entry,
         app: App,
-        files: Files,
-        record: impl FnOnce() -> Result<Version, ManageError>,
-    ) -> Result<Version, ManageError> {
+        files: Option<Files>,
+        record: impl FnOnce() -> Result<T, ManageError>,
+    ) -> Result<T, ManageError> {
         let before = entry.start();
         let (is, was) = (&app.manifest.http, &before.app.manifest.http);
         if is.port != was.port || is.is_shared() != was.is_shared() {
-            let name = app.name();
-            return Err(ManageError::Conflict(format!(
-                "the app `{name}` would be served at another port, or begin or cease to share one: remove it first \
-                 (`nexus rm {name}`), or keep its `port` and have `hosts` or `paths` as before"
-            )));
+            return Err(self.other_port(entry));
         }
         let moves = is != was;
-        let _placing = moves.then(|| self.placing());
+        let mut claim = None;
         if moves {
+            let _placing = self.placing();
             Fronts::fits(&self.registry, &entry.socket(), &app, Some(entry.index))
                 .map_err(ManageError::Conflict)?;
+            claim = Some(entry.claim(is));
         }
-        self.change(entry, Arc::new(app), Some(files))?;
+        self.change(entry, Arc::new(app), files)?;
         if moves {
-            let routed = self.fronts.route(&self.registry, &entry.socket());
-            routed.map_err(|error| ManageError::Host(format!("cannot start threads: {error}")))?;
+            // It may have to go back.
+            claim = Some(entry.claim(was));
+            self.route(entry)?;
         }
         let recorded = record();
         if recorded.is_err() {
             // What serves is to be what a host that starts again finds.
-            let back = self.change(entry, before.app.clone(), before.files.clone());
-            if let Err(error) = back {
-                self.tell(
-                    entry,
-                    Level::Error,
-                    format!("a version serves that is not kept: {}", error.text()),
-                );
+            if let Err(error) = self.change(entry, before.app.clone(), before.files.clone()) {
+                let message = format!("a version serves that is not kept: {}", error.text());
+                self.tell(entry, Level::Error, message);
             }
             if moves {
-                let _ = self.fronts.route(&self.registry, &entry.socket());
+                let _ = self.route(entry);
             }
         }
+        drop(claim);
         recorded
+    }
+
+    /// Serves an app of a folder that was given as a path and could not be served so far.
+    ///
+    /// # Errors
+    /// Why it cannot be served now.
+    pub(crate) fn adopt(&self, path: &Path, app: App) -> Result<Arc<Entry>, ManageError> {
+        self.is_open()?;
+        let name = app.name();
+        if self.entry(name.as_str()).is_some() || self.failed().contains_key(name) {
+            return Err(ManageError::Conflict(format!(
+                "there is another app `{name}`; rename one of the two"
+            )));
+        }
+        let entry = self.add(app, None, |entry| Ok(entry.clone()))?;
+        self.no_longer_refused(path);
+        Ok(entry)
+    }
+
+    /// That a version cannot be served where the one before is.
+    fn other_port(&self, entry: &Entry) -> ManageError {
+        let app = entry.app();
+        let name = app.name();
+        let what =
+            format!("the app `{name}` would be served at another port, or begin or cease to share one");
+        ManageError::Conflict(if self.is_deployed(entry) {
+            format!(
+                "{what}: remove it first (`nexus rm {name}`), or keep its `port` and have `hosts` or `paths` as before"
+            )
+        } else {
+            format!("{what}: that takes a start of nexus")
+        })
+    }
+
+    /// Has the app's shared port lead to its apps as they are now.
+    pub(super) fn route(&self, entry: &Entry) -> Result<(), ManageError> {
+        let routed = self.fronts.route(&self.registry, &entry.socket());
+        routed.map_err(|error| ManageError::Host(format!("cannot start a shared port's threads: {error}")))
     }
 
     fn change(&self, entry: &Entry, app: Arc<App>, files: Option<Files>) -> Result<(), ManageError> {
@@ -246,21 +289,18 @@ impl Manager {
         match self.registry.change(entry, change).blocking_recv() {
             Ok(Ok(())) => Ok(()),
             Ok(Err(Refused::Because(why))) => Err(ManageError::Code(why)),
-            Ok(Err(Refused::Superseded)) | Err(_) => {
-                let text = "another version came before this one was loaded, or the app was stopped";
-                Err(ManageError::Conflict(text.into()))
-            }
+            Ok(Err(Refused::Superseded)) | Err(_) => Err(ManageError::Superseded),
         }
     }
 
     /// Gives a new app its socket; it has no worker yet. Whoever calls it is placing.
-    pub(super) fn place(&self, app: App, files: Files) -> Result<Arc<Entry>, ManageError> {
+    pub(super) fn place(&self, app: App, files: Option<Files>) -> Result<Arc<Entry>, ManageError> {
         let socket = self.socket(&app)?;
         if app.manifest.http.is_shared() {
             Fronts::fits(&self.registry, &socket, &app, None).map_err(ManageError::Conflict)?;
         }
         let index = self.next.fetch_add(1, Ordering::Relaxed);
-        self.maker.entry(Arc::new(app), index, socket, Some(files)).map_err(ManageError::Wrong)
+        self.maker.entry(Arc::new(app), index, socket, files).map_err(ManageError::Wrong)
     }
 
     fn socket(&self, app: &App) -> Result<Arc<Bound>, ManageError> {

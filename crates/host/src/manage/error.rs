@@ -11,6 +11,8 @@ pub(crate) enum ManageError {
     Missing(String),
     /// The app is not one with which that can be done, or not in a state for it.
     Conflict(String),
+    /// Another version came before this one was loaded, or the app was stopped.
+    Superseded,
     /// What was sent is too much.
     TooMuch(String),
     /// The app's code cannot be loaded.
@@ -27,7 +29,7 @@ impl ManageError {
         match self {
             ManageError::Wrong(_) => 400,
             ManageError::Missing(_) => 404,
-            ManageError::Conflict(_) => 409,
+            ManageError::Conflict(_) | ManageError::Superseded => 409,
             ManageError::TooMuch(_) => 413,
             ManageError::Code(_) => 422,
             ManageError::Unavailable(_) => 503,
@@ -37,14 +39,18 @@ impl ManageError {
 
     /// The text.
     pub(crate) fn text(&self) -> &str {
-        let (ManageError::Wrong(text)
-        | ManageError::Missing(text)
-        | ManageError::Conflict(text)
-        | ManageError::TooMuch(text)
-        | ManageError::Code(text)
-        | ManageError::Unavailable(text)
-        | ManageError::Host(text)) = self;
-        text.trim_end()
+        match self {
+            ManageError::Wrong(text)
+            | ManageError::Missing(text)
+            | ManageError::Conflict(text)
+            | ManageError::TooMuch(text)
+            | ManageError::Code(text)
+            | ManageError::Unavailable(text)
+            | ManageError::Host(text) => text.trim_end(),
+            ManageError::Superseded => {
+                "another version came before this one was loaded, or the app was stopped"
+            }
+        }
     }
 }
 

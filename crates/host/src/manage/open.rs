@@ -9,8 +9,8 @@ use nexus_guest::Level;
 use super::{Manager, Places};
 use crate::crew::Entry;
 use crate::discover;
-use crate::host::AppState;
 use crate::store::{Store, StoreError};
+use crate::told::AppState;
 
 /// How often a host that takes over looks whether the one before it has left the data folder.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -45,10 +45,10 @@ impl Manager {
                     let name = deployed.app();
                     self.open_app(&store, name).map_err(|why| {
                         self.failed().insert(name.clone(), why.clone());
-                        not_served(name.as_str(), data.clone(), why)
+                        AppState::refused(name.to_string(), data.clone(), None, why)
                     })
                 }
-                Err(error) => Err(not_served("?", data.clone(), error.to_string())),
+                Err(error) => Err(AppState::refused("?".to_owned(), data.clone(), None, error.to_string())),
             });
         }
         *self.store.write().unwrap_or_else(PoisonError::into_inner) = Some(store);
@@ -90,7 +90,7 @@ impl Manager {
             .map_err(|problems| problems.to_string())?;
         let _placing = self.placing();
         let place = self.places().get(name);
-        let entry = self.place(app, Arc::new(held)).map_err(|error| error.text().to_owned())?;
+        let entry = self.place(app, Some(Arc::new(held))).map_err(|error| error.text().to_owned())?;
         self.registry.add(entry.clone());
         let started = if place.is_stopped {
             // It counts as served so far: nobody is to wait for it.
@@ -102,10 +102,7 @@ impl Manager {
             started.map_err(|error| format!("cannot start a worker's thread: {error}"))
         };
         let started = started.and_then(|()| match entry.mail() {
-            Some(_) => {
-                let routed = self.fronts.route(&self.registry, &entry.socket());
-                routed.map_err(|error| format!("cannot start a shared port's threads: {error}"))
-            }
+            Some(_) => self.route(&entry).map_err(|error| error.text().to_owned()),
             None => Ok(()),
         });
         if let Err(error) = started {
@@ -114,16 +111,5 @@ impl Manager {
         }
         self.remember(&entry);
         Ok(entry)
-    }
-}
-
-fn not_served(name: &str, folder: std::path::PathBuf, why: String) -> AppState {
-    AppState {
-        name: name.to_owned(),
-        folder,
-        main: None,
-        serving: Err(why),
-        has_worker: false,
-        is_aside: false,
     }
 }

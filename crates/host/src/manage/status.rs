@@ -7,15 +7,15 @@ use serde_json::{Map, Value, json};
 
 use super::{ManageError, Manager};
 use crate::crew::Entry;
-use crate::host::AppState;
 use crate::metrics::Figures;
 use crate::store::Deployed;
+use crate::told::AppState;
 
 impl Manager {
     /// All apps by name: those that are served, those that cannot be, and those that are stopped.
     pub(crate) fn statuses(&self) -> Vec<Value> {
         let mut all: Vec<Value> = self.registry.all().iter().map(|entry| self.status_of(entry)).collect();
-        all.extend(self.refused.iter().map(|state| {
+        all.extend(self.all_refused().iter().map(|state| {
             let why = state.serving.as_ref().err().map(|why| why.trim_end());
             self.status_without_entry(&state.name, Some(state), why.unwrap_or_default())
         }));
