@@ -4,6 +4,7 @@
 //! own, closed to others. Files are named by the content that they were compiled from and by all that decides what
 //! comes out of the compiler, and are moved into place when they are complete. They may be removed at any time: who
 //! has one open keeps it.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)] // The folder is the host's; no guest names a file in it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
