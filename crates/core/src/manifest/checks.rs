@@ -86,23 +86,10 @@ mod tests {
     use std::collections::BTreeSet;
     use std::time::Duration;
 
+    use crate::manifest::tests::{error, errors, parse};
     use crate::source::assert_within;
     use crate::{Isolation, Manifest, Routes, Scale};
     use proptest::prelude::*;
-
-    fn parse(text: &str) -> Manifest {
-        Manifest::parse(text, "nexus.toml", "shop").unwrap_or_else(|e| panic!("{e}"))
-    }
-
-    fn error(text: &str) -> String {
-        Manifest::parse(text, "nexus.toml", "shop").unwrap_err().to_string()
-    }
-
-    /// The first lines of the problems, without the file's name.
-    fn errors(text: &str) -> Vec<String> {
-        let problems = Manifest::parse(text, "nexus.toml", "shop").unwrap_err();
-        problems.iter().map(|d| format!("{}:{}: {}", d.line, d.column, d.message)).collect()
-    }
 
     const FULL: &str = r#"
 [project]

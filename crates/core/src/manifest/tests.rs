@@ -5,16 +5,16 @@ use crate::source::assert_within;
 use crate::{GrantedFolder, Limit, LimitUnit, WasiVersion, WasmCompiler};
 use proptest::prelude::*;
 
-fn parse(text: &str) -> Manifest {
+pub(super) fn parse(text: &str) -> Manifest {
     Manifest::parse(text, "nexus.toml", "shop").unwrap_or_else(|e| panic!("{e}"))
 }
 
-fn error(text: &str) -> String {
+pub(super) fn error(text: &str) -> String {
     Manifest::parse(text, "nexus.toml", "shop").unwrap_err().to_string()
 }
 
 /// The first lines of the problems, without the file's name.
-fn errors(text: &str) -> Vec<String> {
+pub(super) fn errors(text: &str) -> Vec<String> {
     let problems = Manifest::parse(text, "nexus.toml", "shop").unwrap_err();
     problems.iter().map(|d| format!("{}:{}: {}", d.line, d.column, d.message)).collect()
 }
