@@ -13,7 +13,7 @@ use serde_json::Value;
 
 pub(super) use self::http::Reply;
 pub(super) use self::show::{Style, bytes, columns, plain, since};
-use crate::failure::Failure;
+use crate::failure::{Failure, print};
 
 /// The socket of a host that was started here by `nexus serve --data nexus-data`.
 const DEFAULT_HOST: &str = "unix:nexus-data/nexus.sock";
@@ -38,6 +38,35 @@ pub(crate) struct Target {
 pub(super) fn app_name(text: &str) -> Result<AppName, String> {
     AppName::parse(text)
         .ok_or_else(|| "a name is 1 to 63 of `a-z 0-9 - _ .`, the first a letter or digit".into())
+}
+
+/// An app of a host that something is done with.
+#[derive(Debug, Args)]
+pub(crate) struct Act {
+    /// The app
+    #[arg(value_name = "APP", value_parser = app_name)]
+    app: AppName,
+
+    /// Print what the host answers, as JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    target: Target,
+}
+
+impl Act {
+    /// Does it, by this method and this path below the app's, and says that the app is `done`.
+    ///
+    /// # Errors
+    /// As with [`Host::get`].
+    pub(super) fn run(&self, method: &str, path: &str, done: &str) -> Result<(), Failure> {
+        let answer = self.target.open()?.act(method, &format!("/v1/apps/{}{path}", self.app))?;
+        print(&match self.json {
+            true => format!("{answer:#}\n"),
+            false => format!("{}: {done}\n", self.app),
+        })
+    }
 }
 
 /// A host, to be asked.

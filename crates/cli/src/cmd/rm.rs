@@ -1,10 +1,9 @@
 //! `nexus rm`.
 
 use clap::Args;
-use nexus_core::AppName;
 
-use super::control::{Target, app_name};
-use crate::failure::{Failure, print};
+use super::control::Act;
+use crate::failure::Failure;
 
 /// Remove a deployed app from a host, with all its versions.
 ///
@@ -15,25 +14,12 @@ use crate::failure::{Failure, print};
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Rm {
-    /// The app
-    #[arg(value_name = "APP", value_parser = app_name)]
-    app: AppName,
-
-    /// Print what the host answers, as JSON
-    #[arg(long)]
-    json: bool,
-
     #[command(flatten)]
-    target: Target,
+    act: Act,
 }
 
 impl Rm {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let host = self.target.open()?;
-        let answer = host.act("DELETE", &format!("/v1/apps/{}", self.app))?;
-        print(&match self.json {
-            true => format!("{answer:#}\n"),
-            false => format!("{}: removed\n", self.app),
-        })
+        self.act.run("DELETE", "", "removed")
     }
 }

@@ -25,7 +25,8 @@ use crate::failure::{Failure, print};
 ///
 /// Each path is an app's folder or its main file (.js, .mjs, .wasm), or a folder of apps. Every app
 /// has its own port: the one in its nexus.toml, or the next free one from --port. Apps that name hosts
-/// or paths there share one. Ctrl-C or SIGTERM ends it: what is in flight finishes first, for up to --grace; a second Ctrl-C ends it at once.
+/// or paths there share one. Ctrl-C or SIGTERM ends it: what is in flight finishes first, for up to
+/// --grace; a second Ctrl-C ends it at once.
 ///
 /// A small process of its own, the supervisor, holds the sockets. It starts the host again if that
 /// dies, and says in the log which apps were executing; no connection is refused meanwhile. SIGUSR2
@@ -442,8 +443,16 @@ fn announce(
         let main = state.main.clone().unwrap_or_default();
         match &state.serving {
             Ok(url) => {
-                let fields =
-                    [("app", state.name.clone().into()), ("url", url.clone().into()), ("main", main.into())];
+                let mut fields = vec![
+                    ("app", state.name.clone().into()),
+                    ("url", url.clone().into()),
+                    ("main", main.into()),
+                ];
+                for (name, list) in [("hosts", &state.hosts), ("paths", &state.paths)] {
+                    if !list.is_empty() {
+                        fields.push((name, list.join(",").into()));
+                    }
+                }
                 logger.host(Level::Info, "serving", fields);
             }
             Err(reason) => {
