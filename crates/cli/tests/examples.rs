@@ -65,6 +65,22 @@ fn api_keeps_notes() {
 }
 
 #[test]
+fn routes_leads_from_its_host_and_paths_to_modules() {
+    let nexus = serve();
+    let ask = |host: &str, path: &str| {
+        let response = nexus.client("routes").get_of(host, path);
+        (response.status, response.text())
+    };
+    let host = "routes.localhost";
+    assert_eq!(ask(host, "/"), (200, r#"["dune","solaris"]"#.into()));
+    assert_eq!(ask(host, "/books/dune"), (200, r#"{"title":"Dune","author":"Frank Herbert"}"#.into()));
+    assert_eq!(ask(host, "/books/%3Cb%3E"), (404, r#"{"error":"there is no book <b>"}"#.into()));
+    assert_eq!(ask(host, "/files/a/b%2Fc"), (200, "you asked for a/b%2Fc\n".into()));
+    assert_eq!(ask(host, "/other").0, 404);
+    assert_eq!(ask("other.localhost", "/").0, 421);
+}
+
+#[test]
 fn stream_ticks_while_it_is_read_and_stops_when_its_client_leaves() {
     let nexus = serve();
     let mut client = nexus.client("stream");

@@ -4,7 +4,7 @@
 mod harness;
 
 use bytes::Bytes;
-use harness::{Client, Folder, Nexus, Response, Start, run, until};
+use harness::{Client, Folder, Nexus, Start, run, until};
 use http_body_util::{BodyExt, Empty};
 use hyper::Request;
 use hyper::client::conn::http2::handshake;
@@ -31,11 +31,6 @@ fn folder(apps: &[(&str, &str)]) -> Folder {
         folder.write(&format!("{name}/nexus.toml"), manifest);
     }
     folder
-}
-
-fn ask(client: &mut Client, host: &str, path: &str) -> Response {
-    client.send(format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n"));
-    client.response()
 }
 
 const SHARED: [(&str, &str); 5] = [
@@ -66,7 +61,7 @@ fn requests_of_one_connection_go_to_their_apps_by_host_and_path() {
         ("a.shop.example", "/", (404, "no app of this host is served at this path\n")),
         ("other.example", "/", (421, "no app is served under this host\n")),
     ] {
-        let response = ask(&mut client, host, path);
+        let response = client.get_of(host, path);
         let text = response.text();
         // The guest sees the path as the URL standard has it.
         let expected = answer.1.replace("/x/../api", "/api");
@@ -91,7 +86,7 @@ fn bodies_stream_both_ways_across_the_shared_port() {
         assert_eq!(response.status, 200);
         assert!(response.body == body, "it comes back as it went");
     }
-    assert_eq!(ask(&mut client, "shop.example", "/stream").text(), "part part part part part ");
+    assert_eq!(client.get_of("shop.example", "/stream").text(), "part part part part part ");
     client.send("POST / HTTP/1.1\r\nhost: shop.example\r\ncontent-length: 4000000\r\n\r\n");
     assert_eq!(client.response().status, 413, "the app's own limit holds");
     nexus.await_nothing_held("shop");
@@ -123,11 +118,11 @@ fn a_guest_that_hangs_keeps_nobody_else_on_the_same_port_and_connection_waiting(
     spinning.send("GET /spin HTTP/1.1\r\nhost: shop.example\r\n\r\n");
     let mut other = Client::connect(&address);
     for _ in 0..50 {
-        assert_eq!(ask(&mut other, "blog.example", "/").text(), "blog /");
+        assert_eq!(other.get_of("blog.example", "/").text(), "blog /");
     }
     assert_eq!(spinning.response().status, 503);
     // The connection is the host's: it stays.
-    assert_eq!(ask(&mut spinning, "shop.example", "/").text(), "shop /");
+    assert_eq!(spinning.get_of("shop.example", "/").text(), "shop /");
     assert_eq!(nexus.stop(), Some(0));
 }
 
@@ -138,14 +133,14 @@ fn an_app_on_a_shared_port_sleeps_and_wakes_and_is_replaced_under_its_connection
     let mut nexus = Start::in_folder(folder.path()).args(&["--watch"]).start();
     let mut client = Client::connect(&nexus.address("shop"));
     for _ in 0..3 {
-        assert_eq!(ask(&mut client, "shop.example", "/").text(), "shop /");
+        assert_eq!(client.get_of("shop.example", "/").text(), "shop /");
         nexus.await_metric("nexus_app_asleep{app=\"shop\"}", 1.0);
     }
     folder.write("shop/index.js", "export default { fetch: () => new Response('second') };");
-    until("the second version", || (ask(&mut client, "shop.example", "/").text() == "second").then_some(()));
+    until("the second version", || (client.get_of("shop.example", "/").text() == "second").then_some(()));
     folder.write("shop/nexus.toml", "[http]\nhosts = [\"other.example\"]\n");
     nexus.message("its hosts or paths are others now");
-    assert_eq!(ask(&mut client, "shop.example", "/").text(), "second");
+    assert_eq!(client.get_of("shop.example", "/").text(), "second");
     assert_eq!(nexus.stop(), Some(0));
 }
 

@@ -344,6 +344,8 @@ impl Host {
                         Some(Err(error)) => Err(error.clone()),
                         None => Err("it is still being loaded".into()),
                     },
+                    hosts: app.manifest.http.hosts.iter().map(ToString::to_string).collect(),
+                    paths: app.manifest.http.paths.iter().map(ToString::to_string).collect(),
                     has_worker: true,
                     is_aside: false,
                 }

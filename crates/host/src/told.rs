@@ -34,6 +34,10 @@ pub struct AppState {
     pub main: Option<String>,
     /// Where it is served, or why it is not.
     pub serving: Result<String, String>,
+    /// The hosts that it is served under, on a port that apps share; any, if there are none.
+    pub hosts: Vec<String>,
+    /// The paths that it is served under, on a port that apps share; any, if there are none.
+    pub paths: Vec<String>,
     /// Whether its manifest is right and its address was to be had: if it is not served, its code is why.
     pub has_worker: bool,
     /// Whether it is set aside: its requests are answered by the host, with 503.
@@ -43,7 +47,8 @@ pub struct AppState {
 impl AppState {
     /// An app without a worker, and why.
     pub(crate) fn refused(name: String, folder: PathBuf, main: Option<String>, why: String) -> Self {
-        Self { name, folder, main, serving: Err(why), has_worker: false, is_aside: false }
+        let (hosts, paths) = (Vec::new(), Vec::new());
+        Self { name, folder, main, serving: Err(why), hosts, paths, has_worker: false, is_aside: false }
     }
 }
 

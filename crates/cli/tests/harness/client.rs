@@ -140,6 +140,13 @@ impl Client {
         self.request("GET", path, &[], b"")
     }
 
+    /// A GET for another host than the one that the client has connected to.
+    #[track_caller]
+    pub(crate) fn get_of(&mut self, host: &str, path: &str) -> Response {
+        self.send(format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n"));
+        self.response()
+    }
+
     /// Reads a response's head; the body is left where it is.
     #[track_caller]
     pub(crate) fn head(&mut self) -> Response {
