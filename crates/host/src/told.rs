@@ -55,7 +55,7 @@ impl AppState {
 /// What a running host tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Happening {
-    /// This app serves, or has failed, after [`Host::started`].
+    /// This app serves, or has failed, after [`Host::started`](crate::Host::started).
     App(AppState),
     /// Lost workers hold so much that the process should be replaced by a fresh one; the text says how much. Told once.
     Spent(String),

@@ -20,8 +20,8 @@ use crate::progress::Progress;
 /// is sent is its next version: it takes over when it is loaded, and no request is lost; if it
 /// cannot be loaded, the one before goes on. The host keeps the last five.
 ///
-/// Files and folders whose names start with a dot stay here. What the app asks for under
-/// [permissions] is granted as the host's `allow` under [deploy] says, by default nothing.
+/// Files and folders whose names start with a dot stay here. What permissions the app asks for are
+/// granted as `deploy.allow` of the host's configuration says, by default none.
 ///
 ///   nexus deploy shop
 ///   nexus deploy . --name shop --host 10.0.0.5:9091 --token-file ~/.nexus-token

@@ -21,7 +21,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// one table, of one second.
 ///
 ///   nexus top
-///   nexus top --once --json | jq '.apps[0].name'
+///   nexus top --once --json | jq .apps
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Top {
