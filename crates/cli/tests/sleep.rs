@@ -155,3 +155,23 @@ fn a_sleeping_app_is_served_by_the_host_that_takes_over_and_stops_with_it() {
     asleep(&nexus, "app");
     assert_eq!(nexus.stop(), Some(0));
 }
+
+#[test]
+fn open_connections_of_a_sleeping_app_may_send_another_request_to_a_host_that_is_replaced() {
+    let folder =
+        Folder::new(&[("app/index.js", COUNTER), ("app/nexus.toml", "[scale]\nidle = \"100 ms\"\n")]);
+    let mut nexus = Start::in_folder(folder.path()).start();
+    let mut clients: Vec<Client> = (0..3).map(|_| nexus.client("app")).collect();
+    for client in &mut clients {
+        assert_eq!(client.get("/").status, 200);
+    }
+    asleep(&nexus, "app");
+    nexus.signal("USR2");
+    nexus.message("a fresh host has taken over");
+    for client in &mut clients {
+        sleep(Duration::from_millis(300));
+        assert_eq!(client.get("/").status, 200);
+    }
+    assert_eq!(nexus.get("app", "/").status, 200);
+    assert_eq!(nexus.stop(), Some(0));
+}

@@ -130,20 +130,23 @@ impl Registry {
 
     /// Has all workers end; gives for each who resolves once it has, or is lost.
     pub(crate) fn stop(&self, control: impl Fn() -> Control) -> Vec<oneshot::Receiver<()>> {
-        let mut over = Vec::new();
-        for entry in self.all().into_iter().chain(self.all_leaving()) {
-            let mut crew = entry.crew();
-            crew.is_stopping = true;
-            crew.wakes();
-            crew.next = None;
-            for member in &crew.members {
-                member.worker.inbox.close();
-                member.worker.command(control());
-                over.extend(member.worker.when_over());
-            }
-            drop(crew);
-            entry.lot().close();
+        let all = self.all().into_iter().chain(self.all_leaving());
+        all.flat_map(|entry| stop(&entry, &control)).collect()
+    }
+
+    /// Like [`Registry::stop`], while another process accepts from the same sockets: clients that have a connection to
+    /// an app without a worker may send a request for so long, too, which wakes the app.
+    pub(crate) async fn hand_over(&self, patience: Duration) -> Vec<oneshot::Receiver<()>> {
+        let all = self.all().into_iter().chain(self.all_leaving());
+        let (waiting, others): (Vec<_>, Vec<_>) = all.partition(|entry| entry.lot().count() > 0);
+        let mut over: Vec<_> = others.iter().flat_map(|entry| stop(entry, || Control::HandOver)).collect();
+        for entry in &waiting {
+            entry.crew().ignores_who_connects();
         }
+        if !waiting.is_empty() {
+            tokio::time::sleep(patience).await;
+        }
+        over.extend(waiting.iter().flat_map(|entry| stop(entry, || Control::HandOver)));
         over
     }
 
@@ -354,6 +357,27 @@ impl Registry {
     fn tell(&self, entry: &Entry, level: Level, message: String) {
         self.logger.host(level, message, [("app", entry.app().name().as_str().into())]);
     }
+}
+
+/// Has all workers of an app end; gives for each who resolves once it has, or is lost.
+fn stop(entry: &Entry, control: impl Fn() -> Control) -> Vec<oneshot::Receiver<()>> {
+    let mut over = Vec::new();
+    let mut crew = entry.crew();
+    crew.is_stopping = true;
+    crew.wakes();
+    crew.next = None;
+    for member in &crew.members {
+        let control = control();
+        // A worker that hands over still serves what is on its way to it.
+        if !matches!(control, Control::HandOver) {
+            member.worker.inbox.close();
+        }
+        member.worker.command(control);
+        over.extend(member.worker.when_over());
+    }
+    drop(crew);
+    entry.lot().close();
+    over
 }
 
 /// The process is to be replaced; that is told once.

@@ -14,6 +14,7 @@ use crate::control::{self, Control, Token};
 use crate::crew::{Entry, Registry};
 use crate::discover::Found;
 use crate::front::{FrontEnd, Fronts};
+use crate::http::PATIENCE;
 use crate::ledger::Ledger;
 use crate::listen::Sockets;
 use crate::log::Logger;
@@ -402,9 +403,10 @@ impl Host {
         let handed_over = tokio::task::spawn_blocking(move || manager.hand_over());
         let _ = tokio::time::timeout(grace, handed_over).await;
         let grace = self.end_front(FrontEnd::HandOver, grace).await;
-        let workers = self.registry.stop(|| worker::Control::HandOver);
+        let begun = Instant::now();
+        let workers = self.registry.hand_over(PATIENCE.min(grace)).await;
         self.blanks.end();
-        self.finish(workers, grace).await
+        self.finish(workers, grace.saturating_sub(begun.elapsed())).await
     }
 
     /// Has the shared ports' connections finish, as long as there are workers. Gives what is left of the time.

@@ -164,6 +164,15 @@ impl Crew {
         Some(member)
     }
 
+    /// Who connects from now on is another host's.
+    pub(super) fn ignores_who_connects(&mut self) {
+        if let Some(Asleep(watcher)) = &mut self.asleep
+            && let Some(watcher) = watcher.take()
+        {
+            watcher.abort();
+        }
+    }
+
     /// Nobody need wait for somebody to connect any more.
     pub(super) fn wakes(&mut self) {
         if let Some(Asleep(Some(watcher))) = self.asleep.take() {

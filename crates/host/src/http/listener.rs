@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 
@@ -106,6 +107,13 @@ pub(crate) async fn serve(listener: Listener<'_>, server: Server) -> io::Result<
     let mut back_off = MIN_BACK_OFF;
     let descriptors = server.config.descriptors;
     let listening = Listening::new(&server.connections, descriptors.share());
+    let arrive = |moving: Moving, connections: &mut JoinSet<()>| {
+        let Moving { stream, past } = moving;
+        if let Ok(stream) = stream.attach() {
+            let socket = Socket::new(stream, &server.connections, Counted::new(&server.open, descriptors));
+            connections.spawn_local(connection(socket, past, server.clone(), scratch.clone()));
+        }
+    };
     loop {
         let is_below_limit = connections.len() < server.config.max_connections;
         let has_room = is_below_limit && descriptors.may_open(server.open.load(Ordering::Relaxed));
@@ -115,13 +123,7 @@ pub(crate) async fn serve(listener: Listener<'_>, server: Server) -> io::Result<
             // A connection that panicked has said so by itself; the others go on.
             Some(_) = connections.join_next() => while connections.try_join_next().is_some() {},
             // One that another thread has accepted has a place already.
-            Some(moving) = server.inbox.take() => {
-                let Moving { stream, past } = moving;
-                if let Ok(stream) = stream.attach() {
-                    let socket = Socket::new(stream, &server.connections, Counted::new(&server.open, descriptors));
-                    connections.spawn_local(connection(socket, past, server.clone(), scratch.clone()));
-                }
-            }
+            Some(moving) = server.inbox.take() => arrive(moving, &mut connections),
             // Other threads' connections make room, too, and tell nobody.
             () = tokio::time::sleep(SHARE_WAIT), if is_below_limit && !has_room => {}
             accepted = listener.accept(), if has_room => match accepted {
@@ -149,6 +151,9 @@ pub(crate) async fn serve(listener: Listener<'_>, server: Server) -> io::Result<
     }
     drop(listener);
     drop(listening);
+    while let Some(Some(moving)) = server.inbox.take().now_or_never() {
+        arrive(moving, &mut connections);
+    }
     while connections.join_next().await.is_some() {}
     Ok(())
 }

@@ -41,5 +41,5 @@ use refusal::Refusal;
 pub(crate) use refusal::{Refused, RequestLine};
 pub(crate) use service::{BodyLimit, Call, CallOwner, Outcome, Service};
 pub(crate) use shared_id::SharedId;
-pub(crate) use shutdown::Shutdown;
+pub(crate) use shutdown::{PATIENCE, Shutdown};
 pub(crate) use target::path_of;

@@ -17,7 +17,7 @@ use super::moving::Inbox;
 use super::timer::within;
 
 /// How long idle connections may still send a request where somebody else goes on accepting.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A signal to all connections of a worker. Clones are the same signal.
 #[derive(Clone, Default)]
