@@ -113,7 +113,7 @@ impl Host {
         let registry = Registry::new(watchdog.clone(), seat.clone(), watch, logger.clone());
         let blanks = {
             let watchdog = watchdog.clone();
-            Pool::new(&engines, move || watchdog.ledger().admits_a_guest())
+            Pool::new(&engines, config.defaults, move || watchdog.ledger().admits_a_guest())
         };
         let maker = Arc::new(Maker {
             config: config.clone(),

@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,9 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    ready: Vec<SyncSender<(Job, String)>>,
+    ready: Vec<(u64, SyncSender<(Job, String)>)>,
+    /// How many there have been.
+    made: u64,
     /// How many are being made.
     coming: usize,
     /// When the last ones were taken, or missed.
@@ -54,14 +56,15 @@ struct State {
 }
 
 impl Pool {
-    /// Blank workers for the first of these engines that has anything to make ready, for apps with the usual limits. None
-    /// is made while `has_room` says no.
+    /// Blank workers for the first of these engines that has anything to make ready, for apps with these limits. None is
+    /// made while `has_room` says no.
     pub(crate) fn new(
         engines: &[Arc<dyn Engine>],
+        limits: Limits,
         has_room: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Self {
         let inner = engines.iter().find(|engine| engine.prepares()).map(|engine| {
-            let (engine, limits, state) = (engine.clone(), Limits::default(), Mutex::default());
+            let (engine, limits, state) = (engine.clone(), limits, Mutex::default());
             Arc::new(Inner { engine, limits, has_room: Box::new(has_room), state })
         });
         Self(inner)
@@ -122,7 +125,7 @@ impl Inner {
         let now = Instant::now();
         state.forget(now);
         state.taken.push_back(now);
-        let blank = state.ready.pop();
+        let blank = state.ready.pop().map(|(_, blank)| blank);
         drop(state);
         self.refill(LATER);
         blank
@@ -154,18 +157,40 @@ impl Inner {
         let (sender, receiver) = sync_channel(1);
         let mut state = self.state();
         state.coming -= 1;
+        state.made += 1;
+        let number = state.made;
         if is_prepared && !state.is_over {
-            state.ready.push(sender);
+            state.ready.push((number, sender));
         }
         drop(state);
         if is_prepared {
-            self.wait(&receiver);
+            self.wait(number, &receiver);
         }
     }
 
-    fn wait(&self, receiver: &Receiver<(Job, String)>) {
-        // Without a job nobody wants it any more.
-        if let Ok((job, name)) = receiver.recv() {
+    /// Waits for a job, as long as this blank worker is wanted.
+    fn next(&self, number: u64, receiver: &Receiver<(Job, String)>) -> Option<(Job, String)> {
+        loop {
+            match receiver.recv_timeout(RECENT) {
+                Ok(job) => return Some(job),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let mut state = self.state();
+            state.forget(Instant::now());
+            if state.ready.len() > state.wanted() {
+                // One that was taken just now has its job on the way.
+                state.ready.retain(|(other, _)| *other != number);
+            } else if state.ready.len() <= LEAST {
+                drop(state);
+                // Those that come later leave before it.
+                return receiver.recv().ok();
+            }
+        }
+    }
+
+    fn wait(&self, number: u64, receiver: &Receiver<(Job, String)>) {
+        if let Some((job, name)) = self.next(number, receiver) {
             #[cfg(target_os = "linux")]
             if let Ok(name) = std::ffi::CString::new(name) {
                 // Only who looks at the process's threads sees it.
@@ -187,5 +212,76 @@ impl State {
     /// How many should be ready.
     fn wanted(&self) -> usize {
         self.taken.len().clamp(LEAST, MOST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::channel;
+
+    use futures_util::future::LocalBoxFuture;
+    use nexus_core::App;
+    use nexus_guest::{Guest, LoadError, Services};
+
+    use super::*;
+
+    /// Counts what is ready.
+    #[derive(Default)]
+    struct Counting(AtomicUsize);
+
+    impl Engine for Counting {
+        fn name(&self) -> &'static str {
+            "counting"
+        }
+        fn runs(&self, _: &str) -> bool {
+            true
+        }
+        fn prepares(&self) -> bool {
+            true
+        }
+        fn prepare(&self, _: &Limits) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+        fn discard(&self) {
+            self.0.fetch_sub(1, Ordering::Relaxed);
+        }
+        fn load(
+            &self,
+            _: Arc<App>,
+            _: Services,
+        ) -> LocalBoxFuture<'static, Result<Rc<dyn Guest>, LoadError>> {
+            Box::pin(async { Err(LoadError::new("it loads nothing")) })
+        }
+    }
+
+    #[test]
+    fn more_are_ready_after_many_starts_and_one_in_quiet_times() {
+        let counting = Arc::new(Counting::default());
+        let engine: Arc<dyn Engine> = counting.clone();
+        let pool = Pool::new(&[engine.clone()], Limits::default(), || true);
+        let ready = |are_there: fn(usize) -> bool| {
+            let begun = Instant::now();
+            while !are_there(counting.0.load(Ordering::Relaxed)) {
+                assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", counting.0);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        pool.fill();
+        ready(|count| count == 1);
+        let (done, named) = channel();
+        for _ in 0..5 {
+            let done = done.clone();
+            let job = move || {
+                let _ = done.send(std::thread::current().id());
+            };
+            pool.run("app", Some(&engine), &Limits::default(), Box::new(job)).unwrap();
+        }
+        assert_eq!(named.iter().take(5).count(), 5);
+        ready(|count| count > 1);
+        ready(|count| count == 1);
+        pool.end();
+        ready(|count| count == 0);
     }
 }
