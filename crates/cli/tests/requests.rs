@@ -209,3 +209,30 @@ fn an_app_with_all_the_connections_in_the_world_leaves_some_to_its_neighbours() 
     drop(clients);
     nexus.await_metric(open, 0.0);
 }
+
+#[test]
+fn connections_of_an_app_that_sleeps_leave_some_to_its_neighbours() {
+    let folder = Folder::new(&[
+        ("greedy/index.js", APP),
+        ("greedy/nexus.toml", "[scale]\nidle = \"50 ms\"\n"),
+        ("quiet/index.js", APP),
+    ]);
+    let nexus = Start::in_folder(folder.path()).start_by(&["sh", "-c", "ulimit -n 256; exec \"$@\"", "sh"]);
+    let mut clients: Vec<Client> = Vec::new();
+    for _ in 0..10 {
+        // They connect, ask, and leave the app to its sleep with their connections open.
+        clients.extend((0..40).map(|_| nexus.client("greedy")));
+        let newest = clients.len() - 40;
+        for client in &mut clients[newest..] {
+            client.try_send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(300));
+    }
+    let mut quiet = Vec::new();
+    for number in 0..40 {
+        let mut client = nexus.client("quiet");
+        assert_eq!(client.get("/").text(), "ok", "{number}");
+        quiet.push(client);
+    }
+    assert!(nexus.messages("cannot accept").is_empty(), "{:?}", nexus.messages("cannot accept"));
+}

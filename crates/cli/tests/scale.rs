@@ -5,7 +5,7 @@ mod harness;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use harness::{Client, Folder, Nexus, until};
+use harness::{Client, Folder, Nexus, Start, until};
 
 const APP: &str = r#"
 let id = Math.random().toString(36);
@@ -101,5 +101,44 @@ fn an_app_of_one_worker_stays_one_and_one_that_keeps_two_has_two_from_the_start(
     under(&address, "/burn", 4, || std::thread::sleep(std::time::Duration::from_secs(2)));
     assert_eq!(workers(&nexus), 1.0);
     assert_eq!(nexus.metric("nexus_app_workers{app=\"two\"}"), 2.0);
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
+fn requests_that_wait_on_a_shared_port_bring_another_worker_too() {
+    let folder = Folder::new(&[
+        ("app/index.js", APP),
+        (
+            "app/nexus.toml",
+            "[http]\npaths = [\"/\"]\n[scale]\nworkers = 2\n[limits]\nrequests = 2\nqueue = 100\n",
+        ),
+    ]);
+    let mut nexus = Nexus::serve(folder.path());
+    let address = nexus.address("app");
+    under(&address, "/wait", 12, || {
+        until("two workers", || (workers(&nexus) == 2.0).then_some(()));
+    });
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
+fn idle_connections_of_an_app_that_got_a_helper_outlast_a_replacement() {
+    let folder = Folder::new(&[("app/index.js", APP), ("app/nexus.toml", "[scale]\nworkers = 2\n")]);
+    let mut nexus = Start::in_folder(folder.path()).start();
+    let address = nexus.address("app");
+    let mut idle: Vec<Client> = (0..60).map(|_| nexus.client("app")).collect();
+    for client in &mut idle {
+        assert_eq!(client.get("/").status, 200);
+    }
+    // Half of all connections are to go to the helper, and most have no request at whose end they could.
+    under(&address, "/burn", 4, || {
+        until("two workers", || (workers(&nexus) == 2.0).then_some(()));
+    });
+    nexus.signal("USR2");
+    nexus.message("a fresh host has taken over");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    for (number, client) in idle.iter_mut().enumerate() {
+        assert_eq!(client.get("/").status, 200, "{number}");
+    }
     assert_eq!(nexus.stop(), Some(0));
 }

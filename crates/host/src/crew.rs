@@ -128,16 +128,20 @@ impl Registry {
         Ok(&mut crew.members[last])
     }
 
-    /// Has all workers end; gives for each who resolves once it has, or is lost.
-    pub(crate) fn stop(&self, control: impl Fn() -> Control) -> Vec<oneshot::Receiver<()>> {
+    /// Has all workers of these apps end; gives for each who resolves once it has, or is lost.
+    pub(crate) fn stop(
+        &self,
+        of: impl Fn(&Entry) -> bool,
+        control: impl Fn() -> Control,
+    ) -> Vec<oneshot::Receiver<()>> {
         let all = self.all().into_iter().chain(self.all_leaving());
-        all.flat_map(|entry| stop(&entry, &control)).collect()
+        all.filter(|entry| of(entry)).flat_map(|entry| stop(&entry, &control)).collect()
     }
 
-    /// Like [`Registry::stop`], while another process accepts from the same sockets: clients that have a connection to
-    /// an app without a worker may send a request for so long, too, which wakes the app.
+    /// Has all workers of apps with a port of their own end, while another process accepts from the same sockets. Clients
+    /// that have a connection to an app without a worker may send a request for so long, too, which wakes the app.
     pub(crate) async fn hand_over(&self, patience: Duration) -> Vec<oneshot::Receiver<()>> {
-        let all = self.all().into_iter().chain(self.all_leaving());
+        let all = self.all().into_iter().chain(self.all_leaving()).filter(|entry| entry.mail().is_none());
         let (waiting, others): (Vec<_>, Vec<_>) = all.partition(|entry| entry.lot().count() > 0);
         let mut over: Vec<_> = others.iter().flat_map(|entry| stop(entry, || Control::HandOver)).collect();
         for entry in &waiting {
@@ -192,8 +196,10 @@ impl Registry {
             Event::Spent { why, .. } => spent(why, told, is_spent),
             Event::Ended { worker, error, .. } => {
                 self.ended(entry, worker, error.as_deref());
-                if let Some(error) = error {
-                    self.outcome(entry, Err(error), told);
+                match error {
+                    Some(error) => self.outcome(entry, Err(error), told),
+                    // It was told to end before it had loaded the app.
+                    None => entry.settle(),
                 }
                 self.ensure(entry);
             }
@@ -210,9 +216,17 @@ impl Registry {
                 // Nobody will accept from it any more.
                 self.seat.sockets().close_one(&entry.socket());
             }
+            if self.has_failed(entry) {
+                entry.refuse_mail();
+            }
             entry.settle();
             let _ = told.send(Told::App(entry.index));
         }
+    }
+
+    /// Whether the app could not be loaded, and nobody will try it again.
+    fn has_failed(&self, entry: &Entry) -> bool {
+        matches!(entry.outcome.get(), Some(Err(_))) && !self.keeps_failed
     }
 
     /// A worker serves: those drain that it takes over from.

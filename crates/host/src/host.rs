@@ -31,6 +31,10 @@ use crate::worker;
 /// a large WebAssembly component takes that long.
 const START_WAIT: Duration = Duration::from_secs(10);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// How long a host that hands over waits for what is being deployed before it goes on with that.
+const SOON: Duration = Duration::from_secs(1);
+/// How long a worker without anything to do may take to end.
+const AT_ONCE: Duration = Duration::from_millis(300);
 
 /// What a host is started with.
 pub struct Options {
@@ -371,19 +375,19 @@ impl Host {
 
     /// Stops: accepts no more, lets what is in flight finish for up to `grace`. Gives how many workers had not
     /// finished by then; the process is to end anyway.
-    pub async fn stop(mut self, grace: Duration) -> usize {
+    pub async fn stop(self, grace: Duration) -> usize {
+        let deadline = Instant::now() + grace;
         if let Some(admin) = &self.admin {
             admin.stopping();
         }
         self.manager.close();
-        let grace = self.end_front(FrontEnd::Stop, grace).await;
-        let workers = self.registry.stop(|| worker::Control::Stop);
         if !self.is_second {
             self.sockets.close();
             self.manager.close_sockets();
         }
         self.blanks.end();
-        let left = self.finish(workers, grace).await;
+        let workers = self.registry.stop(|entry| entry.mail().is_none(), || worker::Control::Stop);
+        let left = self.finish(FrontEnd::Stop, async { workers }, deadline).await;
         self.sockets.release();
         left
     }
@@ -391,6 +395,7 @@ impl Host {
     /// Stops like [`Host::stop`], while another process accepts from the same sockets: connections that are idle may
     /// send one more request for a while, and no new one is refused.
     pub async fn hand_over(mut self, grace: Duration) -> usize {
+        let deadline = Instant::now() + grace;
         if let Some(admin) = &mut self.admin {
             admin.hand_over();
         }
@@ -399,33 +404,36 @@ impl Host {
         }
         drop(self.aside.take());
         let manager = self.manager.clone();
-        // It waits for what is being deployed just now.
+        // It waits for what is being deployed just now, for which nothing else is to wait for long.
         let handed_over = tokio::task::spawn_blocking(move || manager.hand_over());
-        let _ = tokio::time::timeout(grace, handed_over).await;
-        let grace = self.end_front(FrontEnd::HandOver, grace).await;
-        let begun = Instant::now();
-        let workers = self.registry.hand_over(PATIENCE.min(grace)).await;
+        let _ = tokio::time::timeout(SOON.min(grace), handed_over).await;
         self.blanks.end();
-        self.finish(workers, grace.saturating_sub(begun.elapsed())).await
+        let workers = self.registry.hand_over(PATIENCE.min(grace));
+        self.finish(FrontEnd::HandOver, workers, deadline).await
     }
 
-    /// Has the shared ports' connections finish, as long as there are workers. Gives what is left of the time.
-    async fn end_front(&mut self, how: FrontEnd, grace: Duration) -> Duration {
-        let begun = Instant::now();
-        if how == FrontEnd::Stop && !self.is_second {
-            self.sockets.close();
-            self.manager.close_sockets();
-        }
-        let _ = tokio::time::timeout(grace, self.fronts.end(how)).await;
-        grace.saturating_sub(begun.elapsed())
-    }
-
-    /// Waits for the workers, gives how many had not finished in time.
-    async fn finish(&self, workers: Vec<oneshot::Receiver<()>>, grace: Duration) -> usize {
-        let deadline = tokio::time::Instant::now() + grace;
+    /// Has the shared ports' connections finish, as long as there are workers, and then those workers; waits for them and
+    /// for the `others`, who end meanwhile. Gives how many had not finished in time.
+    async fn finish(
+        &self,
+        how: FrontEnd,
+        others: impl Future<Output = Vec<oneshot::Receiver<()>>>,
+        deadline: Instant,
+    ) -> usize {
+        let control = || match how {
+            FrontEnd::Stop => worker::Control::Stop,
+            FrontEnd::HandOver => worker::Control::HandOver,
+        };
+        let fronts = async {
+            let _ = tokio::time::timeout_at(deadline.into(), self.fronts.end(how)).await;
+            self.registry.stop(|entry| entry.mail().is_some(), control)
+        };
+        let (others, sharing) = tokio::join!(others, fronts);
+        // Those that have nothing to do end at once, however late they are told.
+        let deadline = deadline.max(Instant::now() + AT_ONCE);
         let mut left = 0;
-        for over in workers {
-            if tokio::time::timeout_at(deadline, over).await.is_err() {
+        for over in others.into_iter().chain(sharing) {
+            if tokio::time::timeout_at(deadline.into(), over).await.is_err() {
                 left += 1;
             }
         }
@@ -442,7 +450,7 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         // Whoever drops it without stopping it wants none of its workers any more.
-        self.registry.stop(|| worker::Control::Stop);
+        self.registry.stop(|_| true, || worker::Control::Stop);
         self.blanks.end();
         self.registry.watchdog.end();
     }

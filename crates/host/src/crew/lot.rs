@@ -13,11 +13,14 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::task::{AbortHandle, JoinSet};
 
+use crate::descriptors::Descriptors;
 use crate::http::{Inbox, Moving};
 use crate::listen::Bound;
 
 /// An idle connection is kept for so long, as a worker keeps it.
 const IDLE: Duration = Duration::from_secs(75);
+/// One that has sent nothing so far is kept for so long.
+const FIRST_BYTE: Duration = Duration::from_secs(10);
 /// Where the system has no room to tell of a socket, it is asked again this often.
 const ASK: Duration = Duration::from_millis(20);
 
@@ -107,8 +110,14 @@ impl Drop for Lot {
 }
 
 async fn watch(inbox: Inbox, inner: Arc<Inner>, wanted: impl Fn()) {
+    let descriptors = Descriptors::of_process();
     let mut waiting = JoinSet::new();
+    // Who has connections without a worker shares the process's descriptors like who serves some.
+    let mut sharer = None;
     loop {
+        if waiting.is_empty() {
+            sharer = None;
+        }
         tokio::select! {
             Some(waited) = waiting.join_next() => match waited {
                 Ok(Some(moving)) => {
@@ -121,7 +130,10 @@ async fn watch(inbox: Inbox, inner: Arc<Inner>, wanted: impl Fn()) {
                 }
             },
             moving = inbox.take() => match moving {
+                // It is closed where others are to have room.
+                Some(_) if !descriptors.may_open(waiting.len()) => {}
                 Some(moving) => {
+                    sharer.get_or_insert_with(|| descriptors.share());
                     inner.count.fetch_add(1, Ordering::Relaxed);
                     waiting.spawn(until_it_sends(moving));
                 }
@@ -136,7 +148,7 @@ async fn until_it_sends(moving: Moving) -> Option<Moving> {
     if !moving.is_idle() {
         return Some(moving);
     }
-    let until = moving.idle_since() + IDLE;
+    let until = moving.idle_since() + if moving.is_new() { FIRST_BYTE } else { IDLE };
     let moving = tokio::time::timeout_at(until.into(), readable(moving)).await.ok()?;
     if moving.is_closed() { None } else { Some(moving) }
 }

@@ -115,11 +115,12 @@ impl Registry {
     /// Somebody connects to an app that has no worker, or one of its connections sends a request.
     pub(super) fn wanted(&self, entry: &Entry) {
         let mut crew = entry.crew();
-        if entry.is_paused() {
+        let has_failed = self.has_failed(entry);
+        if entry.is_paused() || has_failed {
             // They came when no worker took requests any more.
             entry.refuse_mail();
         }
-        if crew.is_stopping {
+        if crew.is_stopping || has_failed {
             return;
         }
         if let Some(serving) = crew.youngest_but(0).map(|member| member.worker.inbox.clone()) {

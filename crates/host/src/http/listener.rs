@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 
@@ -108,7 +107,7 @@ pub(crate) async fn serve(listener: Listener<'_>, server: Server) -> io::Result<
     let descriptors = server.config.descriptors;
     let listening = Listening::new(&server.connections, descriptors.share());
     let arrive = |moving: Moving, connections: &mut JoinSet<()>| {
-        let Moving { stream, past } = moving;
+        let Moving { stream, past, .. } = moving;
         if let Ok(stream) = stream.attach() {
             let socket = Socket::new(stream, &server.connections, Counted::new(&server.open, descriptors));
             connections.spawn_local(connection(socket, past, server.clone(), scratch.clone()));
@@ -151,10 +150,14 @@ pub(crate) async fn serve(listener: Listener<'_>, server: Server) -> io::Result<
     }
     drop(listener);
     drop(listening);
-    while let Some(Some(moving)) = server.inbox.take().now_or_never() {
-        arrive(moving, &mut connections);
+    // What other threads send here is still served.
+    loop {
+        tokio::select! {
+            biased;
+            Some(moving) = server.inbox.take() => arrive(moving, &mut connections),
+            done = connections.join_next() => if done.is_none() { break },
+        }
     }
-    while connections.join_next().await.is_some() {}
     Ok(())
 }
 

@@ -21,11 +21,31 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use crate::descriptors::Descriptors;
+
 /// A connection that belongs to no thread.
 #[derive(Debug)]
 pub(crate) struct Moving {
     pub(super) stream: Detached,
     pub(super) past: Past,
+    _descriptor: Descriptor,
+}
+
+/// A descriptor that no listening loop counts.
+#[derive(Debug)]
+struct Descriptor;
+
+impl Descriptor {
+    fn new() -> Self {
+        Descriptors::of_process().opened();
+        Self
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        Descriptors::of_process().closed();
+    }
 }
 
 /// How far a connection has come.
@@ -65,6 +85,15 @@ impl AsFd for Moving {
 }
 
 impl Moving {
+    pub(super) fn new(stream: Detached, past: Past) -> Self {
+        Self { stream, past, _descriptor: Descriptor::new() }
+    }
+
+    /// Whether no request has come so far.
+    pub(crate) fn is_new(&self) -> bool {
+        self.past.is_new
+    }
+
     /// When its last response was out, or it was opened.
     pub(crate) fn idle_since(&self) -> Instant {
         self.past.idle_since
@@ -208,7 +237,7 @@ mod tests {
         let (here, there) = unix::UnixStream::pair().unwrap();
         here.set_nonblocking(true).unwrap();
         let stream = Detached::Unix(here);
-        (Moving { stream, past: Past::none() }, there)
+        (Moving::new(stream, Past::none()), there)
     }
 
     fn take(inbox: &Inbox) -> Option<Option<Moving>> {

@@ -57,7 +57,8 @@ impl Shutdown {
     pub(crate) fn move_to(&self, inbox: Inbox) {
         if !self.has_begun() {
             self.moves(inbox, usize::MAX);
-            self.drain();
+            self.signal.idle_until.set(Some(within(PATIENCE)));
+            self.give();
         }
     }
 
@@ -105,9 +106,16 @@ impl Shutdown {
 
     /// Gives the signal. It cannot be taken back.
     pub(crate) fn begin(&self) {
-        if self.signal.begun.replace(true) {
-            return;
+        if !self.has_begun() {
+            // Whoever was to have a part of the connections ends, too.
+            self.signal.target.borrow_mut().take();
+            self.signal.moves.set(false);
+            self.give();
         }
+    }
+
+    fn give(&self) {
+        self.signal.begun.set(true);
         let wakers: Vec<Waker> = self.signal.waiting.borrow().iter().flatten().cloned().collect();
         for waker in wakers {
             waker.wake();

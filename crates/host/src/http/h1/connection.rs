@@ -195,7 +195,7 @@ impl Connection {
             head_deadline: head_deadline.map(Instant::into_std),
         };
         match self.socket.detach() {
-            Ok(stream) => End::Moves(inbox, Moving { stream, past }),
+            Ok(stream) => End::Moves(inbox, Moving::new(stream, past)),
             // The system has lost it.
             Err(_) => End::Closed,
         }
