@@ -3,8 +3,10 @@
 
 mod harness;
 
+use std::net::{TcpListener, TcpStream};
+
 use bytes::Bytes;
-use harness::{Client, Folder, Nexus, Start, run, until};
+use harness::{Client, Folder, Nexus, Start, await_answers, run, under_load, until};
 use http_body_util::{BodyExt, Empty};
 use hyper::Request;
 use hyper::client::conn::http2::handshake;
@@ -139,8 +141,9 @@ fn an_app_on_a_shared_port_sleeps_and_wakes_and_is_replaced_under_its_connection
     folder.write("shop/index.js", "export default { fetch: () => new Response('second') };");
     until("the second version", || (client.get_of("shop.example", "/").text() == "second").then_some(()));
     folder.write("shop/nexus.toml", "[http]\nhosts = [\"other.example\"]\n");
-    nexus.message("its hosts or paths are others now");
-    assert_eq!(client.get_of("shop.example", "/").text(), "second");
+    until("the other host", || (client.get_of("other.example", "/").status == 200).then_some(()));
+    assert_eq!(client.get_of("other.example", "/").text(), "second");
+    assert_eq!(client.get_of("shop.example", "/").status, 404);
     assert_eq!(nexus.stop(), Some(0));
 }
 
@@ -241,4 +244,119 @@ fn routes_lead_from_paths_to_modules() {
     let output = run(folder.path(), &["check", "app"]);
     let text = output.stdout + &output.stderr;
     assert!(text.contains("the module `admin.js` is not there") && text.contains("nexus.toml:5"), "{text}");
+}
+
+const OK: &str = "export default { fetch: () => new Response('ok') };";
+
+/// An app on the shared port, with these lines in its manifest.
+fn shared(name: &str, more: &str) -> String {
+    format!("[http]\nhosts = [\"{name}.example\"]\n{more}")
+}
+
+/// Sends a request and does not wait for its answer.
+fn ask(nexus: &Nexus, app: &str, path: &str) -> Client {
+    let mut client = nexus.client(app);
+    client.send(format!("GET {path} HTTP/1.1\r\nhost: {app}.example\r\n\r\n"));
+    client
+}
+
+#[test]
+fn requests_for_an_app_that_cannot_be_loaded_are_answered() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let at = |name: &str| shared(name, &format!("port = {port}\n"));
+    let folder = Folder::new(&[
+        ("bad/index.js", "await new Promise((resolve) => setTimeout(resolve, 1500)); throw new Error('no');"),
+        ("bad/nexus.toml", &at("bad")),
+        ("good/index.js", &app("good")),
+        ("good/nexus.toml", &at("good")),
+    ]);
+    let mut nexus = Start::in_folder(folder.path()).start();
+    let address = format!("127.0.0.1:{port}");
+    until("the port", || TcpStream::connect(&address).ok());
+    let mut client = Client::connect(&address);
+    assert_eq!(client.get_of("bad.example", "/").status, 503, "it waits until the app has failed");
+    nexus.message("not served");
+    assert_eq!(client.get_of("bad.example", "/").status, 503);
+    assert_eq!(client.get_of("good.example", "/").status, 200);
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
+fn requests_that_no_worker_takes_in_time_are_refused() {
+    let handler = "export default { async fetch(request) {
+        if (new URL(request.url).pathname === '/slow') {
+          console.log('slow begins');
+          await new Promise((resolve) => setTimeout(resolve, 4000));
+        }
+        return new Response('done');
+      } };";
+    let limits = "[limits]\nrequests = 1\nqueue_wait = \"300 ms\"\n[scale]\nworkers = 1\n";
+    let folder = Folder::new(&[("busy/index.js", handler), ("busy/nexus.toml", &shared("busy", limits))]);
+    let nexus = Nexus::serve(folder.path());
+    let mut slow = ask(&nexus, "busy", "/slow");
+    nexus.message("slow begins");
+    let refused = ask(&nexus, "busy", "/").response();
+    assert_eq!(refused.status, 503);
+    assert!(refused.text().contains("limit: queue_wait 300 ms"), "{}", refused.text());
+    assert_eq!(slow.response().text(), "done", "it was not disturbed");
+    assert_eq!(nexus.metric("nexus_unserved_requests_total{app=\"busy\"}"), 1.0);
+    assert_eq!(ask(&nexus, "busy", "/").response().text(), "done");
+}
+
+#[test]
+fn each_app_on_a_shared_port_has_its_own_limits_of_heads_and_urls() {
+    let folder = Folder::new(&[
+        ("small/index.js", &app("small")),
+        ("small/nexus.toml", &shared("small", "[limits]\nheaders = \"4 KB\"\nurl = \"1 KB\"\n")),
+        ("large/index.js", &app("large")),
+        ("large/nexus.toml", &shared("large", "[limits]\nheaders = \"200 KB\"\nurl = \"100 KB\"\n")),
+    ]);
+    let nexus = Nexus::serve(folder.path());
+    let head = |app: &str, url: usize, field: usize| {
+        let mut client = nexus.client(app);
+        let (url, field) = ("u".repeat(url), "f".repeat(field));
+        client.send(format!("GET /{url} HTTP/1.1\r\nhost: {app}.example\r\nx: {field}\r\n\r\n"));
+        let response = client.response();
+        (response.status, response.text())
+    };
+    assert_eq!(head("small", 900, 1000).0, 200);
+    assert_eq!(head("small", 1100, 10), (414, "the request's URL is too long (limit: url 1 KB)\n".into()));
+    assert_eq!(
+        head("small", 10, 5000),
+        (431, "the request's head is too large (limit: headers 4 KB)\n".into())
+    );
+    assert_eq!(head("large", 90_000, 90_000).0, 200);
+    assert_eq!(head("large", 110_000, 10).0, 414);
+    assert_eq!(head("large", 10, 210_000).0, 431);
+}
+
+#[test]
+fn a_stream_on_a_shared_port_takes_nothing_from_those_on_other_ports_when_the_host_is_replaced() {
+    let stream = "export default { fetch() {
+        return new Response(new ReadableStream({
+          async pull(controller) {
+            await new Promise((resolve) => setTimeout(resolve, 50));
+            controller.enqueue(new TextEncoder().encode('tick'));
+          },
+        }));
+      } };";
+    let folder = Folder::new(&[
+        ("stream/index.js", stream),
+        ("stream/nexus.toml", &shared("stream", "")),
+        ("own/index.js", OK),
+        ("other/index.js", OK),
+    ]);
+    let mut nexus = Start::in_folder(folder.path()).args(&["--grace", "3s"]).start();
+    let mut streaming = ask(&nexus, "stream", "/");
+    assert_eq!(streaming.head().status, 200);
+    under_load(&nexus, &["own", "other"], false, |answered| {
+        nexus.signal("USR2");
+        nexus.message("a fresh host has taken over");
+        nexus.message("workers were still busy after the grace period");
+        await_answers(answered);
+    });
+    let told = nexus.messages("workers were still busy after the grace period");
+    assert!(told[0]["message"].as_str().unwrap().starts_with("1 workers"), "{told:?}");
+    drop(streaming);
+    assert_eq!(nexus.stop(), Some(0));
 }

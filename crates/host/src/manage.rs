@@ -62,6 +62,8 @@ pub(crate) struct Manager {
     aside: Mutex<HashMap<usize, Aside>>,
     /// Whoever gives an app its place, on a socket and beside others, holds this.
     placing: Mutex<()>,
+    /// Whoever stops, starts or removes an app holds this.
+    switching: Mutex<()>,
     /// Whether the host is about to end.
     is_closing: AtomicBool,
     told: mpsc::UnboundedSender<Told>,
@@ -95,6 +97,7 @@ impl Manager {
             failed: Mutex::default(),
             aside: Mutex::default(),
             placing: Mutex::default(),
+            switching: Mutex::default(),
             is_closing: AtomicBool::new(false),
             next: AtomicUsize::new(first),
             registry,
@@ -117,6 +120,10 @@ impl Manager {
 
     fn failed(&self) -> MutexGuard<'_, BTreeMap<AppName, String>> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn switching(&self) -> MutexGuard<'_, ()> {
+        self.switching.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn placing(&self) -> MutexGuard<'_, ()> {
@@ -205,6 +212,7 @@ impl Manager {
     /// When there is no such app, or it has never been served.
     pub(crate) fn stop(&self, name: &str) -> Result<(), ManageError> {
         self.is_open()?;
+        let _switching = self.switching();
         let entry = self.known(name)?;
         if entry.is_paused() {
             return Ok(());
@@ -244,6 +252,7 @@ impl Manager {
     /// When there is no such app, or no thread for it.
     pub(crate) fn start(&self, name: &str) -> Result<(), ManageError> {
         self.is_open()?;
+        let _switching = self.switching();
         let entry = self.known(name)?;
         if !entry.is_paused() {
             return match entry.outcome.get() {

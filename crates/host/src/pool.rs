@@ -10,6 +10,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -150,10 +151,15 @@ impl Inner {
     /// A blank worker's thread.
     fn blank(self: Arc<Self>, wait: Duration) {
         std::thread::sleep(wait);
-        let is_prepared = (self.has_room)();
-        if is_prepared {
-            self.engine.prepare(&self.limits);
-        }
+        let prepare = || {
+            let has_room = (self.has_room)();
+            if has_room {
+                self.engine.prepare(&self.limits);
+            }
+            has_room
+        };
+        // A panic is told by the process's hook; what counts here is that nobody waits for this one.
+        let is_prepared = catch_unwind(AssertUnwindSafe(prepare)).unwrap_or(false);
         let (sender, receiver) = sync_channel(1);
         let mut state = self.state();
         state.coming -= 1;

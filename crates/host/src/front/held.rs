@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nexus_guest::{Failure, RequestId};
+use nexus_guest::{Failure, FailureKind, RequestId};
 use slab::Slab;
 
 use super::mail::Attendance;
@@ -29,9 +29,9 @@ impl Parcels {
         self.state().attendance = Some(attendance);
     }
 
-    /// The worker has this parcel until the guard is dropped.
+    /// The worker has this parcel until the guard is dropped, which fails it if it has no answer by then.
     pub(crate) fn hold(&self, parcel: Arc<Parcel>) -> Held<'_> {
-        Held { key: self.state().open.insert(parcel), parcels: self }
+        Held { key: self.state().open.insert(parcel.clone()), parcels: self, parcel }
     }
 
     /// The worker is lost: its requests get `failure`. Gives those that had no answer, and whether it leaves parcels
@@ -49,10 +49,13 @@ impl Parcels {
 pub(crate) struct Held<'a> {
     parcels: &'a Parcels,
     key: usize,
+    parcel: Arc<Parcel>,
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         let _parcel = self.parcels.state().open.try_remove(self.key);
+        // Whoever had it may have come to an untimely end. The first answer counts.
+        self.parcel.answer(Err(FailureKind::Stopped.into()));
     }
 }

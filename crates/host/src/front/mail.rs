@@ -4,7 +4,7 @@
 //! it, and outlasts any of them.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -14,15 +14,40 @@ use super::parcel::Parcel;
 
 /// An app's requests on their way to a worker.
 #[derive(Debug, Default)]
-pub(crate) struct Mail(Mutex<State>);
+pub(crate) struct Mail {
+    state: Mutex<State>,
+    /// How many parcels there are, for looks without the lock.
+    length: AtomicUsize,
+}
 
 #[derive(Debug, Default)]
 struct State {
     parcels: VecDeque<Arc<Parcel>>,
-    /// The workers that wait for one.
-    takers: VecDeque<(u32, Waker)>,
+    /// The workers that want one. They may be busy with what they have.
+    takers: VecDeque<Taker>,
     /// How many workers take parcels.
     workers: usize,
+}
+
+#[derive(Debug)]
+struct Taker {
+    worker: u32,
+    is_awake: Arc<AtomicBool>,
+    waker: Waker,
+}
+
+impl State {
+    /// How many wait for something to do.
+    fn idle(&self) -> usize {
+        self.takers.iter().filter(|taker| !taker.is_awake.load(Ordering::Relaxed)).count()
+    }
+
+    /// Who is to take the next parcel: one that waits for something to do, before one that has something.
+    fn next_taker(&mut self) -> Option<Taker> {
+        // Relaxed: a look that comes a little late has another one wait, as without it.
+        let idle = self.takers.iter().position(|taker| !taker.is_awake.load(Ordering::Relaxed));
+        self.takers.remove(idle.unwrap_or(0))
+    }
 }
 
 /// What became of a parcel.
@@ -39,7 +64,7 @@ pub(super) enum Put {
 impl Mail {
     fn state(&self) -> MutexGuard<'_, State> {
         // Each change leaves it whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a parcel, where `most` wait already at most.
@@ -52,21 +77,34 @@ impl Mail {
             }
         }
         state.parcels.push_back(parcel);
-        let taker = state.takers.pop_front();
+        self.counted(&state);
+        let taker = state.next_taker();
         let put = if state.workers > 0 { Put::Done } else { Put::Wanted };
         drop(state);
-        if let Some((_, taker)) = taker {
-            taker.wake();
+        if let Some(taker) = taker {
+            taker.waker.wake();
         }
         put
     }
 
     /// Fails all that wait.
     pub(crate) fn fail_all(&self, failure: &Failure) {
-        let parcels = std::mem::take(&mut self.state().parcels);
+        let mut state = self.state();
+        let parcels = std::mem::take(&mut state.parcels);
+        self.counted(&state);
+        drop(state);
         for parcel in parcels {
             parcel.fail(failure.clone());
         }
+    }
+
+    /// How many wait, or did a moment ago.
+    pub(crate) fn length(&self) -> usize {
+        self.length.load(Ordering::Relaxed)
+    }
+
+    fn counted(&self, state: &State) {
+        self.length.store(state.parcels.len(), Ordering::Relaxed);
     }
 
     /// Whether any waits.
@@ -74,17 +112,17 @@ impl Mail {
         !self.state().parcels.is_empty()
     }
 
-    /// From now on this worker takes parcels, until it leaves.
-    pub(crate) fn attend(self: &Arc<Self>, worker: u32) -> Arc<Attendance> {
+    /// From now on this worker takes parcels, until it leaves. Its event loop waits while it is not awake.
+    pub(crate) fn attend(self: &Arc<Self>, worker: u32, is_awake: Arc<AtomicBool>) -> Arc<Attendance> {
         self.state().workers += 1;
-        Arc::new(Attendance { mail: self.clone(), worker, has_left: AtomicBool::new(false) })
+        Arc::new(Attendance { mail: self.clone(), worker, is_awake, has_left: AtomicBool::new(false) })
     }
 
     fn wake_one(mut state: MutexGuard<'_, State>) {
-        let taker = if state.parcels.is_empty() { None } else { state.takers.pop_front() };
+        let taker = if state.parcels.is_empty() { None } else { state.next_taker() };
         drop(state);
-        if let Some((_, taker)) = taker {
-            taker.wake();
+        if let Some(taker) = taker {
+            taker.waker.wake();
         }
     }
 }
@@ -94,6 +132,7 @@ impl Mail {
 pub(crate) struct Attendance {
     mail: Arc<Mail>,
     worker: u32,
+    is_awake: Arc<AtomicBool>,
     /// Relaxed: set once, within the mail's lock.
     has_left: AtomicBool,
 }
@@ -102,13 +141,16 @@ impl Attendance {
     /// Takes up to `most` parcels; waits for one if there is none.
     pub(crate) fn poll_take(&self, most: usize, taken: &mut Vec<Arc<Parcel>>, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.mail.state();
-        state.takers.retain(|(worker, _)| *worker != self.worker);
+        state.takers.retain(|taker| taker.worker != self.worker);
         if state.parcels.is_empty() {
-            state.takers.push_back((self.worker, cx.waker().clone()));
+            let (worker, is_awake, waker) = (self.worker, self.is_awake.clone(), cx.waker().clone());
+            state.takers.push_back(Taker { worker, is_awake, waker });
             return Poll::Pending;
         }
-        let count = state.parcels.len().min(most);
+        // Those that have nothing to do have their part.
+        let count = state.parcels.len().div_ceil(state.idle() + 1).min(most);
         taken.extend(state.parcels.drain(..count));
+        self.mail.counted(&state);
         // What is left is for another one.
         Mail::wake_one(state);
         Poll::Ready(())
@@ -123,7 +165,7 @@ impl Attendance {
             return false;
         }
         state.workers = state.workers.saturating_sub(1);
-        state.takers.retain(|(worker, _)| *worker != self.worker);
+        state.takers.retain(|taker| taker.worker != self.worker);
         let is_missed = state.workers == 0 && !state.parcels.is_empty();
         // It may have been woken for one that it did not take.
         Mail::wake_one(state);

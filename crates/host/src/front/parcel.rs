@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use nexus_guest::{ClientAddress, Failure, FailureKind, HeaderList, Method, Reply, Request, RequestId};
+use nexus_guest::{ClientAddress, Failure, HeaderList, Method, Reply, Request, RequestId};
 
 use super::stream::{Aborter, SentBody};
 
@@ -89,7 +89,7 @@ impl Returns {
     }
 }
 
-/// A request on its way, and who waits for its answer. Dropped without one, it fails the request.
+/// A request on its way, and who waits for its answer: the I/O thread has it, too, and looks at its deadlines.
 #[derive(Debug)]
 pub(crate) struct Parcel {
     /// The I/O thread's name for it.
@@ -153,6 +153,16 @@ impl Parcel {
         false
     }
 
+    /// Whether no worker has taken it so far.
+    pub(super) fn waits(&self) -> bool {
+        self.state().request.is_some()
+    }
+
+    /// Whether it has an answer.
+    pub(super) fn is_answered(&self) -> bool {
+        self.is_answered.load(Ordering::Relaxed)
+    }
+
     /// The request's id.
     pub(crate) fn id(&self) -> RequestId {
         self.id
@@ -183,11 +193,5 @@ impl Parcel {
         if let Some(waker) = waker {
             waker.wake();
         }
-    }
-}
-
-impl Drop for Parcel {
-    fn drop(&mut self) {
-        self.answer(Err(FailureKind::Stopped.into()));
     }
 }

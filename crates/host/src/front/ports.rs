@@ -43,18 +43,13 @@ impl Fronts {
         let mut inner = fronts.inner();
         for entry in registry.all().iter().filter(|entry| entry.mail().is_some()) {
             let socket = entry.socket();
-            let known = inner.ports.iter_mut().find(|known| Arc::ptr_eq(&known.port.socket, &socket));
-            match known {
-                Some(known) => known.port.admit(&entry.app().manifest.limits),
-                None => {
-                    let port = fronts.port(entry);
-                    inner.ports.push(Port { port, own: None });
-                }
+            if !inner.ports.iter().any(|known| Arc::ptr_eq(&known.port.socket, &socket)) {
+                inner.ports.push(Port { port: SharedPort::new(socket), own: None });
             }
         }
         let ports: Vec<SharedPort> = inner.ports.iter().map(|port| port.port.clone()).collect();
         for port in &ports {
-            port.shared.route(router(registry, &port.socket));
+            route(registry, port);
         }
         if !ports.is_empty() {
             inner.first = Some(Front::start(&ports, config, logger)?);
@@ -66,17 +61,6 @@ impl Fronts {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         // Each change leaves it whole.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The port of this app, which takes what the host's defaults allow even if the app is content with less: others may
-    /// join it.
-    fn port(&self, entry: &Entry) -> SharedPort {
-        let mut port = SharedPort::new(entry.socket());
-        port.admit(&entry.app().manifest.limits);
-        if self.config.deploy.folder.is_some() {
-            port.admit(&self.config.defaults);
-        }
-        port
     }
 
     /// Whether an app can be served beside those on this socket; `but` is the one whose place it takes, if there is one.
@@ -116,20 +100,19 @@ impl Fronts {
             return Ok(());
         }
         let at = inner.ports.iter().position(|known| Arc::ptr_eq(&known.port.socket, socket));
-        let router = router(registry, socket);
         match (at, on(registry, socket).next()) {
             (Some(at), None) => {
                 let mut gone = inner.ports.swap_remove(at);
-                gone.port.shared.route(router);
+                route(registry, &gone.port);
                 if let Some(own) = &mut gone.own {
                     // They finish what they have; nobody waits for them.
                     drop(own.end(FrontEnd::Stop));
                 }
             }
-            (Some(at), Some(_)) => inner.ports[at].port.shared.route(router),
-            (None, Some(entry)) => {
-                let port = self.port(&entry);
-                port.shared.route(router);
+            (Some(at), Some(_)) => route(registry, &inner.ports[at].port),
+            (None, Some(_)) => {
+                let port = SharedPort::new(socket.clone());
+                route(registry, &port);
                 let own = Front::start(std::slice::from_ref(&port), &self.config, &self.logger)?;
                 inner.ports.push(Port { port, own: Some(own) });
             }
@@ -157,12 +140,15 @@ fn on(registry: &Registry, socket: &Arc<Bound>) -> impl Iterator<Item = Arc<Entr
     registry.all().into_iter().filter(is_there).collect::<Vec<_>>().into_iter()
 }
 
-fn router(registry: &Registry, socket: &Arc<Bound>) -> Router<Arc<Entry>> {
+/// Has a port lead to the apps that are served there now, and take what the largest of their limits allow.
+fn route(registry: &Registry, port: &SharedPort) {
     let mut router = Router::default();
-    for entry in on(registry, socket).filter(|entry| entry.is_routed()) {
-        let http = entry.app().manifest.http.clone();
+    for entry in on(registry, &port.socket).filter(|entry| entry.is_routed()) {
+        let app = entry.app();
+        port.admit(&app.manifest.limits);
+        let http = &app.manifest.http;
         // Those that are in conflict were refused before.
         let _ = router.insert(Some(&http.hosts), Some(&http.paths), entry);
     }
-    router
+    port.shared.route(router);
 }

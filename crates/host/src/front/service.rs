@@ -1,23 +1,31 @@
 //! What answers the requests of a shared port on one I/O thread: it finds the app, and passes request and answer on.
 
 use std::cell::{Cell, RefCell};
+use std::fmt::Display;
 use std::io;
 use std::rc::Rc;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
-use nexus_core::{Limit, NoRoute, Router};
+use nexus_core::{Limit, Limits, NoRoute, Router};
 use nexus_guest::{
     Body, Failure, FailureKind, HeaderList, Level, Reply, Request, RequestId, Responder, exchange,
 };
 use slab::Slab;
+use tokio::sync::Notify;
 
 use super::mail::Put;
 use super::parcel::{Answer, Parcel, Returns, SentRequest};
 use super::stream::SentBody;
 use crate::crew::Entry;
-use crate::http::{BodyLimit, Call, CallOwner, Outcome, Refused, RequestIds, Service};
+use crate::http::{BodyLimit, Call, CallOwner, Outcome, Refusal, Refused, RequestIds, Service};
 use crate::log::Logger;
 use crate::worker::Event;
+
+/// How often it is looked whether requests have waited for too long.
+const LOOK: Duration = Duration::from_millis(100);
+/// A request that its worker has not failed so long after its wall limit is failed without it.
+const LATER: Duration = Duration::from_millis(500);
 
 /// The apps of a shared port.
 #[derive(Default)]
@@ -40,13 +48,36 @@ impl Shared {
 struct Waiting {
     responder: Responder,
     parcel: Arc<Parcel>,
+    deadlines: Deadlines,
+    entry: Arc<Entry>,
     /// Distinguishes it from an earlier one with the same key.
     serial: u32,
+}
+
+/// Until when a request may wait, in its app's limits.
+struct Deadlines {
+    since: Instant,
+    queue_wait: u64,
+    wall: u64,
+}
+
+impl Deadlines {
+    /// How the request fails by now, if it does.
+    fn failure(&self, now: Instant, waits: bool) -> Option<Failure> {
+        if waits && now >= self.since + Duration::from_millis(self.queue_wait) {
+            return Some(Failure::at_limit(FailureKind::Overloaded, Limit::QueueWait, self.queue_wait));
+        }
+        // A worker looks at it itself, from when it was given the request.
+        let is_late = now >= self.since + Duration::from_millis(self.wall) + LATER;
+        is_late.then(|| Failure::at_limit(FailureKind::TimedOut, Limit::Wall, self.wall))
+    }
 }
 
 pub(super) struct FrontService {
     shared: Arc<Shared>,
     waiting: RefCell<Slab<Waiting>>,
+    /// Told when one is there.
+    some_wait: Notify,
     serial: Cell<u32>,
     returns: Arc<Returns>,
     ids: RequestIds,
@@ -58,6 +89,7 @@ impl FrontService {
         Ok(Self {
             shared,
             waiting: RefCell::default(),
+            some_wait: Notify::new(),
             serial: Cell::new(0),
             returns: Arc::default(),
             ids: RequestIds::new()?,
@@ -75,6 +107,29 @@ impl FrontService {
             }
             // The connections have their turn, too.
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// Fails the requests whose time is up; never ends.
+    pub(super) async fn enforce_deadlines(&self) {
+        loop {
+            if self.waiting.borrow().is_empty() {
+                self.some_wait.notified().await;
+            }
+            tokio::time::sleep(LOOK).await;
+            let now = Instant::now();
+            for (_, waiting) in &*self.waiting.borrow() {
+                let Waiting { parcel, deadlines, entry, .. } = waiting;
+                if parcel.is_answered() {
+                    continue;
+                }
+                if let Some(failure) = deadlines.failure(now, parcel.waits()) {
+                    entry.start().interventions.unserved();
+                    parcel.fail(failure);
+                    // Whoever has it by now gives it up.
+                    parcel.cancel();
+                }
+            }
         }
     }
 
@@ -109,10 +164,24 @@ fn host_and_path(url: &str) -> (&str, &str) {
     (host, path.split('?').next().unwrap_or_default())
 }
 
-fn no_route(refused: NoRoute) -> Reply {
+fn refusal(status: u16, text: impl Display) -> Reply {
     let headers =
         HeaderList::from_iter([("content-type", "text/plain;charset=utf-8"), ("cache-control", "no-store")]);
-    Reply { status: refused.status(), headers, body: Body::Full(format!("{refused}\n").into()) }
+    Reply { status, headers, body: Body::Full(format!("{text}\n").into()) }
+}
+
+/// Why a request's head is too large for its app, if it is. What is too large for all was refused before.
+fn too_large(request: &Request, limits: &Limits) -> Option<Refusal> {
+    // What stands around a field, and around the request's first line.
+    const FIELD: usize = ": \r\n".len();
+    const LINE: usize = "  HTTP/1.1\r\n\r\n".len();
+    let target = request.url.splitn(4, '/').nth(3).map_or(0, |rest| rest.len() + 1);
+    if target > limits.size(Limit::Url) {
+        return Some(Refusal::UrlTooLong(limits.size(Limit::Url)));
+    }
+    let fields: usize = request.headers.iter().map(|(name, value)| name.len() + value.len() + FIELD).sum();
+    let head = fields + target + request.method.len() + LINE;
+    (head > limits.size(Limit::Headers)).then(|| Refusal::HeadTooLarge(limits.size(Limit::Headers)))
 }
 
 impl Service for FrontService {
@@ -127,7 +196,7 @@ impl Service for FrontService {
                     format!("no app: {refused}"),
                     [("url", request.url.as_str().into()), ("client", request.client.to_string().into())],
                 );
-                responder.send(Ok(no_route(refused)));
+                responder.send(Ok(refusal(refused.status(), refused)));
                 return Call::new(pending, self, u64::MAX);
             }
         };
@@ -135,6 +204,10 @@ impl Service for FrontService {
         let at_limit = |kind, limit| Err(Failure::at_limit(kind, limit, limits.get(limit)));
         if entry.is_paused() || (matches!(entry.outcome.get(), Some(Err(_))) && !entry.may_serve()) {
             responder.send(Err(FailureKind::Unavailable.into()));
+            return Call::new(pending, self, u64::MAX);
+        }
+        if let Some(refused) = too_large(&request, limits) {
+            responder.send(Ok(refusal(refused.status(), refused)));
             return Call::new(pending, self, u64::MAX);
         }
         let Some(mail) = entry.mail() else {
@@ -158,12 +231,16 @@ impl Service for FrontService {
             Put::Done => {}
             Put::Wanted => entry.tell(Event::Wanted { app: entry.index }),
             Put::Full => {
+                entry.start().interventions.unserved();
                 responder.send(at_limit(FailureKind::Overloaded, Limit::Queue));
                 return Call::new(pending, self.clone(), u64::MAX);
             }
         }
-        place.insert(Waiting { responder, parcel, serial });
+        let (queue_wait, wall) = (limits.get(Limit::QueueWait), limits.get(Limit::Wall));
+        let deadlines = Deadlines { since: Instant::now(), queue_wait, wall };
+        place.insert(Waiting { responder, parcel, deadlines, entry: entry.clone(), serial });
         drop(waiting);
+        self.some_wait.notify_one();
         Call::new(pending, self, key)
     }
 

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
 use super::service::{FrontService, Shared};
-use crate::http::{Inbox, Listener, Server, ServerConfig, Shutdown, serve};
+use crate::http::{Inbox, Listener, Maxima, Server, ServerConfig, Shutdown, serve};
 use crate::listen::Bound;
 use crate::log::Logger;
 use crate::worker::trust;
@@ -35,22 +35,19 @@ pub(crate) struct SharedPort {
     pub(crate) socket: Arc<Bound>,
     pub(crate) shared: Arc<Shared>,
     /// The largest limits of its apps: what is beyond a single app's is refused when the app is known.
-    pub(crate) max_head: usize,
-    pub(crate) max_url: usize,
-    pub(crate) max_body: u64,
+    maxima: Arc<Maxima>,
 }
 
 impl SharedPort {
     /// A port without apps.
     pub(crate) fn new(socket: Arc<Bound>) -> Self {
-        Self { socket, shared: Arc::default(), max_head: 0, max_url: 0, max_body: 0 }
+        Self { socket, shared: Arc::default(), maxima: Arc::default() }
     }
 
     /// An app with these limits is served on it.
-    pub(crate) fn admit(&mut self, limits: &Limits) {
-        self.max_head = self.max_head.max(limits.size(Limit::Headers));
-        self.max_url = self.max_url.max(limits.size(Limit::Url));
-        self.max_body = self.max_body.max(limits.get(Limit::Body));
+    pub(crate) fn admit(&self, limits: &Limits) {
+        let (head, url) = (limits.size(Limit::Headers), limits.size(Limit::Url));
+        self.maxima.admit(head, url, limits.get(Limit::Body));
     }
 }
 
@@ -113,12 +110,12 @@ async fn run(
         };
         let returns = service.clone();
         tokio::task::spawn_local(async move { returns.take_returns().await });
+        let deadlines = service.clone();
+        tokio::task::spawn_local(async move { deadlines.enforce_deadlines().await });
         let server = Server {
             service,
             config: ServerConfig {
-                max_head: port.max_head,
-                max_url: port.max_url,
-                max_body: port.max_body,
+                maxima: Some(port.maxima.clone()),
                 trust: trust(config),
                 ..ServerConfig::default()
             },

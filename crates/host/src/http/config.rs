@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nexus_guest::ClientAddress;
@@ -40,6 +42,26 @@ pub(crate) struct ServerConfig {
     pub descriptors: &'static Descriptors,
     /// Whose forwarded headers are believed.
     pub trust: Trust,
+    /// What takes the place of the largest head, URL and body above, where they grow.
+    pub maxima: Option<Arc<Maxima>>,
+}
+
+/// The largest head, URL and body, in bytes, for a listener whose owner admits larger ones as time goes by.
+#[derive(Debug, Default)]
+pub(crate) struct Maxima {
+    head: AtomicUsize,
+    url: AtomicUsize,
+    body: AtomicU64,
+}
+
+impl Maxima {
+    /// They are at least so much from now on.
+    pub(crate) fn admit(&self, head: usize, url: usize, body: u64) {
+        // Relaxed: a request that comes at the same time is held to those before.
+        self.head.fetch_max(head, Ordering::Relaxed);
+        self.url.fetch_max(url, Ordering::Relaxed);
+        self.body.fetch_max(body, Ordering::Relaxed);
+    }
 }
 
 impl Default for ServerConfig {
@@ -59,6 +81,7 @@ impl Default for ServerConfig {
             max_connections: 10_000,
             descriptors: Descriptors::of_process(),
             trust: Trust::nobody(),
+            maxima: None,
         }
     }
 }
@@ -66,7 +89,22 @@ impl Default for ServerConfig {
 impl ServerConfig {
     /// The limits of bodies where no service says otherwise.
     pub(super) fn body_limit(&self) -> BodyLimit {
-        BodyLimit { most: self.max_body, timeout: self.body_timeout }
+        BodyLimit { most: self.largest_body(), timeout: self.body_timeout }
+    }
+
+    /// The largest head of a request.
+    pub(super) fn largest_head(&self) -> usize {
+        self.maxima.as_ref().map_or(self.max_head, |maxima| maxima.head.load(Ordering::Relaxed))
+    }
+
+    /// The longest request target.
+    pub(super) fn longest_url(&self) -> usize {
+        self.maxima.as_ref().map_or(self.max_url, |maxima| maxima.url.load(Ordering::Relaxed))
+    }
+
+    /// The largest body of a request.
+    pub(super) fn largest_body(&self) -> u64 {
+        self.maxima.as_ref().map_or(self.max_body, |maxima| maxima.body.load(Ordering::Relaxed))
     }
 }
 

@@ -32,12 +32,12 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use config::{ServerConfig, Trust};
+pub(crate) use config::{Maxima, ServerConfig, Trust};
 pub(crate) use ids::RequestIds;
 pub(crate) use listener::{Listener, Server, serve};
 pub(crate) use moving::{Inbox, Moving};
 pub(crate) use open::{Abandoned, OpenConnections};
-use refusal::Refusal;
+pub(crate) use refusal::Refusal;
 pub(crate) use refusal::{Refused, RequestLine};
 pub(crate) use service::{BodyLimit, Call, CallOwner, Outcome, Service};
 pub(crate) use shared_id::SharedId;

@@ -154,10 +154,18 @@ impl Manager {
         match before {
             Some(entry) if entry.may_serve() => self.replace(&entry, app, Some(files), record),
             failed => {
+                let is_known = failed.is_some();
                 if let Some(entry) = failed {
                     self.withdraw(&entry);
                 }
-                self.add(app, Some(files), |_| record())
+                let added = self.add(app, Some(files), |_| record());
+                if let Err(error) = &added
+                    && is_known
+                {
+                    // What was deployed before is kept all the same, and cannot be served either.
+                    self.failed().insert(name, error.text().to_owned());
+                }
+                added
             }
         }
     }
@@ -342,9 +350,11 @@ impl Manager {
 
     /// Serves an app no more; what it has in flight finishes.
     pub(super) fn withdraw(&self, entry: &Arc<Entry>) {
+        let switching = self.switching();
         self.registry.pause(entry);
         self.registry.remove(entry);
         drop(self.aside.lock().unwrap_or_else(PoisonError::into_inner).remove(&entry.index));
+        drop(switching);
         let socket = entry.socket();
         let is_shared = self.registry.all().iter().any(|other| Arc::ptr_eq(&other.socket(), &socket));
         if entry.mail().is_some() {

@@ -60,12 +60,18 @@ pub(crate) struct Interventions {
     lost_bytes: AtomicU64,
     slowed: AtomicU64,
     sleeps: AtomicU64,
+    unserved: AtomicU64,
 }
 
 impl Interventions {
     /// The app's last worker went for want of requests.
     pub(crate) fn slept(&self) {
         self.sleeps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request on a shared port was refused, for no worker took it in time.
+    pub(crate) fn unserved(&self) {
+        self.unserved.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A fresh worker was started in the place of one.
@@ -102,6 +108,7 @@ impl Interventions {
             lost_bytes: self.lost_bytes.load(Ordering::Relaxed),
             slowed: self.slowed.load(Ordering::Relaxed),
             sleeps: self.sleeps.load(Ordering::Relaxed),
+            unserved: self.unserved.load(Ordering::Relaxed),
         }
     }
 }
@@ -117,6 +124,7 @@ pub(super) struct InterventionsSnapshot {
     pub(super) lost_bytes: u64,
     pub(super) slowed: u64,
     pub(super) sleeps: u64,
+    pub(super) unserved: u64,
 }
 
 #[cfg(test)]
@@ -137,6 +145,7 @@ mod tests {
         all.lost_more(7);
         all.slowed();
         all.slept();
+        all.unserved();
         let expected = InterventionsSnapshot {
             replaced: [1, 2, 3],
             shortages: [1, 2, 3],
@@ -144,6 +153,7 @@ mod tests {
             lost_bytes: 18,
             slowed: 1,
             sleeps: 1,
+            unserved: 1,
         };
         assert_eq!(all.take(), expected);
     }

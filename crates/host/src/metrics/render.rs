@@ -143,6 +143,13 @@ fn render_interventions(page: &mut Page, apps: &[AppSum]) {
         |app| app.interventions.sleeps,
     );
     page.each(
+        "nexus_unserved_requests_total",
+        COUNTER,
+        "Requests on a shared port that no worker took in time.",
+        apps,
+        |app| app.interventions.unserved,
+    );
+    page.each(
         "nexus_lost_workers_total",
         COUNTER,
         "Workers whose threads are lost within the engine.",

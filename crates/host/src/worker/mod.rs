@@ -241,6 +241,8 @@ pub(crate) struct Worker {
     pub(crate) inbox: Inbox,
     /// How many requests wait for a place in the guest, or for the guest.
     pub(crate) waiting: Arc<AtomicUsize>,
+    /// Where its requests come from, if its app shares a port.
+    pub(crate) mail: Option<Arc<Mail>>,
     /// What it holds of the app's mail.
     pub(crate) parcels: Parcels,
     /// Its connections and its requests, for whoever must end them when its thread is lost.
@@ -253,7 +255,7 @@ pub(crate) struct Worker {
     /// Whether the app's code is being loaded: it has another CPU limit then.
     pub(crate) is_loading: AtomicBool,
     /// Whether its event loop runs and does not wait; for the watchdog.
-    pub(crate) is_awake: AtomicBool,
+    pub(crate) is_awake: Arc<AtomicBool>,
     /// Whether its thread has ended or is lost; for the watchdog.
     pub(crate) has_left: AtomicBool,
     events: mpsc::UnboundedSender<Event>,
@@ -335,7 +337,8 @@ pub(crate) fn start(
         in_flight: AtomicUsize::new(0),
         memory_at_start: AtomicU64::new(0),
         is_loading: AtomicBool::new(false),
-        is_awake: AtomicBool::new(true),
+        is_awake: Arc::new(AtomicBool::new(true)),
+        mail: start.mail.clone(),
         has_left: AtomicBool::new(false),
         events: start.events.clone(),
         control,

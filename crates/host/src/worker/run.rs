@@ -279,7 +279,7 @@ impl Life<'_> {
         tokio::task::spawn_local(async move { rounds.serve_rounds().await });
         self.server = Some(match &self.start.mail {
             Some(mail) => {
-                let attendance = mail.attend(self.worker.number);
+                let attendance = mail.attend(self.worker.number, self.worker.is_awake.clone());
                 self.worker.parcels.attends(attendance.clone());
                 let (worker, service) = (self.worker.clone(), self.service.clone());
                 tokio::task::spawn_local(serve_mail(attendance, worker, service, self.shutdown.clone()))

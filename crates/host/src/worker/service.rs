@@ -183,7 +183,10 @@ impl WorkerService {
             request.ticket = Some((self.generation.get(), ticket));
             // From here on it is given back when the request ends.
             std::mem::forget(place);
+            return;
         }
+        drop(place);
+        self.look_whether_served();
     }
 
     fn wait(&self, request: Request, responder: Responder, key: u64) {
@@ -306,7 +309,10 @@ impl WorkerService {
                 self.hand_over(&guest, request, responder, key);
             }
             // It was answered at its wall limit while it waited.
-            _ => self.queue.leave(),
+            _ => {
+                self.queue.leave();
+                self.look_whether_served();
+            }
         }
         true
     }

@@ -54,7 +54,7 @@ pub(super) struct HeadLimits {
 
 impl From<&ServerConfig> for HeadLimits {
     fn from(config: &ServerConfig) -> Self {
-        Self { max_head: config.max_head, max_url: config.max_url }
+        Self { max_head: config.largest_head(), max_url: config.longest_url() }
     }
 }
 

@@ -157,7 +157,7 @@ pub(in crate::http) async fn run(socket: Socket, read: Vec<u8>, peer: ClientAddr
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(config.max_streams)
-        .max_header_list_size(u32::try_from(HEAD_FACTOR * config.max_head).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(HEAD_FACTOR * config.largest_head()).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)

@@ -30,11 +30,12 @@ pub(super) fn read(parts: &Parts, config: &ServerConfig) -> Result<Head, Refusal
         return Err(Refusal::TooManyFields(MAX_FIELDS));
     }
     let path = path(parts);
-    if path.len() > config.max_url {
-        return Err(Refusal::UrlTooLong(config.max_url));
+    let (longest, largest) = (config.longest_url(), config.largest_head());
+    if path.len() > longest {
+        return Err(Refusal::UrlTooLong(longest));
     }
-    if length(parts) > config.max_head {
-        return Err(Refusal::HeadTooLarge(config.max_head));
+    if length(parts) > largest {
+        return Err(Refusal::HeadTooLarge(largest));
     }
     let path = match path {
         "*" if parts.method != Method::OPTIONS => {
@@ -47,8 +48,8 @@ pub(super) fn read(parts: &Parts, config: &ServerConfig) -> Result<Head, Refusal
     if let Some(length) = parts.headers.get(header::CONTENT_LENGTH) {
         let length = fields::content_length(length.as_bytes())
             .ok_or(Refusal::Malformed("the content-length is not a number"))?;
-        if length > config.max_body {
-            return Err(Refusal::BodyTooLarge(config.max_body));
+        if length > config.largest_body() {
+            return Err(Refusal::BodyTooLarge(config.largest_body()));
         }
     }
     if let Some(expect) = parts.headers.get(header::EXPECT)
