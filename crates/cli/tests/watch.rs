@@ -260,3 +260,58 @@ fn a_host_that_replaces_another_one_serves_apps_as_they_are_now() {
     until("the late one again", || (late().as_deref() == Some("late")).then_some(()));
     assert_eq!(nexus.stop(), Some(0));
 }
+
+#[test]
+fn a_version_goes_on_as_it_was_loaded_whatever_becomes_of_the_files() {
+    let index = "import part from './part.js';
+        export default { fetch(request) {
+          if (new URL(request.url).pathname === '/spin') for (;;);
+          return new Response(part);
+        } };";
+    let folder = Folder::new(&[
+        ("app/index.js", index),
+        ("app/part.js", "export default 'first';"),
+        ("app/nexus.toml", "[limits]\ncpu = \"100 ms\"\n[scale]\nidle = \"300 ms\"\n"),
+    ]);
+    let mut nexus = watch(&folder);
+    assert_eq!(nexus.get("app", "/").text(), "first");
+    replace(&folder, "app/part.js", "export default 'second'; nonsense(");
+    nexus.message("the changed app is not served, the one before goes on");
+    assert_eq!(nexus.get("app", "/spin").status, 503);
+    assert_eq!(nexus.get("app", "/").text(), "first", "its guest was stopped, and loaded anew");
+    nexus.await_metric("nexus_app_asleep{app=\"app\"}", 1.0);
+    assert_eq!(nexus.get("app", "/").text(), "first", "it slept, and woke");
+    std::fs::remove_file(folder.path().join("app/part.js")).unwrap();
+    until("the other refusal", || {
+        (nexus.messages("the changed app is not served, the one before goes on").len() == 2).then_some(())
+    });
+    assert_eq!(nexus.get("app", "/spin").status, 503);
+    assert_eq!(nexus.get("app", "/").text(), "first", "its files are gone");
+    replace(&folder, "app/part.js", "export default 'third';");
+    await_answer(&nexus, "app", "third");
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
+fn an_app_with_a_guest_for_each_request_is_reloaded_under_load() {
+    let version = |n: u32| {
+        format!(
+            "export default {{ fetch: (request) => new Response(new URL(request.url).pathname === '/version' ? '{n}' : 'ok') }};"
+        )
+    };
+    let folder = Folder::new(&[
+        ("app/index.js", &version(0)),
+        ("app/nexus.toml", "[project]\nisolation = \"request\"\n"),
+    ]);
+    let mut nexus = watch(&folder);
+    under_load(&nexus, &["app"], false, |answered| {
+        for n in 1..=10 {
+            replace(&folder, "app/index.js", &version(n));
+            await_answers(answered);
+            until("the version", || (nexus.get("app", "/version").text() == n.to_string()).then_some(()));
+        }
+    });
+    assert!(!nexus.errors().contains("panicked"), "{}", nexus.errors());
+    assert!(nexus.messages("panicked").is_empty(), "{:?}", nexus.messages("panicked"));
+    assert_eq!(nexus.stop(), Some(0));
+}

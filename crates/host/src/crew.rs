@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use nexus_guest::{Level, Stop};
 use tokio::sync::{mpsc, oneshot};
 
-pub(crate) use self::entry::{Change, Entry, Refused};
+pub(crate) use self::entry::{Change, Claim, Entry, Refused};
 use self::entry::{Crew, Member, Role};
 use crate::log::Logger;
 use crate::metrics::Replaced;

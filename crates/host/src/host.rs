@@ -128,6 +128,7 @@ impl Host {
             events: events_in,
             watchdog: watchdog.clone(),
             blanks: blanks.clone(),
+            watches: watch,
         });
         let count = apps.len();
         let mut watched = Vec::new();

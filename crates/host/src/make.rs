@@ -25,6 +25,8 @@ pub(crate) struct Maker {
     pub(crate) events: mpsc::UnboundedSender<Event>,
     pub(crate) watchdog: Arc<Watchdog>,
     pub(crate) blanks: Pool,
+    /// Whether folders are watched for changes.
+    pub(crate) watches: bool,
 }
 
 impl Maker {
@@ -52,6 +54,7 @@ impl Maker {
             watchdog: self.watchdog.clone(),
             interventions: Arc::default(),
             blanks: self.blanks.clone(),
+            kept: (self.watches && files.is_none()).then(Arc::default),
             files,
             app,
         };

@@ -4,28 +4,46 @@
 //! which a guest knows its modules: `file:///a.js`, the app's folder being the root. Where the host keeps
 //! the folder stays unknown to the guest.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nexus_guest::{ModuleError, ModulePath, ModuleSource};
 
 use crate::beneath::{Beneath, OpenError, Opened, Wait, names};
 use crate::percent;
 
+/// The modules of one version of an app whose files change while it is served: each as it was when it was first read.
+#[derive(Debug, Default)]
+pub(crate) struct Kept(Mutex<HashMap<String, Vec<u8>>>);
+
+impl Kept {
+    fn modules(&self) -> MutexGuard<'_, HashMap<String, Vec<u8>>> {
+        // Each change leaves it whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The modules in an app's folder.
 #[derive(Debug)]
 pub(crate) struct FolderModules {
     root: Beneath,
+    kept: Option<Arc<Kept>>,
 }
 
 impl FolderModules {
-    /// The modules beneath `folder`.
+    /// The modules beneath `folder`, as they are, or as they were when they came to be `kept`.
     ///
     /// # Errors
     /// When there is no such folder.
-    pub(crate) fn new(folder: &Path) -> io::Result<Self> {
-        Ok(Self { root: Beneath::open(folder)? })
+    pub(crate) fn new(folder: &Path, kept: Option<Arc<Kept>>) -> io::Result<Self> {
+        Ok(Self { root: Beneath::open(folder)?, kept })
+    }
+
+    fn kept(&self, path: &str) -> Option<Vec<u8>> {
+        self.kept.as_ref()?.modules().get(path).cloned()
     }
 
     /// What stands where `path` was not found, if it is nearly the same: other letter case, or without the
@@ -81,7 +99,9 @@ impl FolderModules {
 impl ModuleSource for FolderModules {
     fn resolve(&self, specifier: &str, referrer: &ModulePath) -> Result<ModulePath, ModuleError> {
         let resolved = locate(specifier, referrer).and_then(|(path, style)| {
-            self.look(&path, style)?;
+            if !self.kept.as_ref().is_some_and(|kept| kept.modules().contains_key(&path)) {
+                self.look(&path, style)?;
+            }
             ModulePath::new(&path).ok_or_else(|| format!("{path:?} is no path of a file"))
         });
         resolved.map_err(|why| {
@@ -92,12 +112,18 @@ impl ModuleSource for FolderModules {
 
     fn read(&self, path: &ModulePath, most: usize) -> Result<Vec<u8>, ModuleError> {
         let path = path.as_str();
+        if let Some(kept) = self.kept(path) {
+            return Ok(kept);
+        }
         let read = match self.root.get(path, Wait::Allowed) {
             Ok(Opened::File(file, metadata)) => read_file(file, metadata.len(), path, most as u64),
             Ok(Opened::Folder(_)) => Err(format!("{path:?} is a folder")),
             Err(OpenError::Missing) => Err(format!("there is no file {path:?} in the app's folder")),
             Err(error) => Err(why(path, &error)),
         };
+        if let (Some(kept), Ok(read)) = (&self.kept, &read) {
+            kept.modules().insert(path.to_owned(), read.clone());
+        }
         read.map_err(|why| ModuleError(format!("cannot read the module {path:?}: {why}")))
     }
 }
@@ -235,7 +261,7 @@ mod tests {
     #[test]
     fn specifiers_mean_files_of_the_apps_folder() {
         let tree = tree();
-        let modules = FolderModules::new(&tree.path("root")).unwrap();
+        let modules = FolderModules::new(&tree.path("root"), None).unwrap();
         for (specifier, referrer, expected) in [
             ("./a.js", "index.html", "a.js"),
             ("../a.js", "lib/Util.js", "a.js"),
@@ -253,7 +279,7 @@ mod tests {
     #[test]
     fn what_cannot_be_imported_says_why_and_names_both_files() {
         let tree = tree();
-        let modules = FolderModules::new(&tree.path("root")).unwrap();
+        let modules = FolderModules::new(&tree.path("root"), None).unwrap();
         for (specifier, why) in [
             ("lodash", r#"packages are imported by the relative path of their file ("./…"), not by name"#),
             ("", r#"packages are imported by the relative path of their file ("./…"), not by name"#),
@@ -294,7 +320,7 @@ mod tests {
     #[test]
     fn an_error_is_one_short_line_whatever_the_specifier() {
         let tree = tree();
-        let modules = FolderModules::new(&tree.path("root")).unwrap();
+        let modules = FolderModules::new(&tree.path("root"), None).unwrap();
         let error = modules.resolve(&format!("data:\n{}", "x".repeat(100_000)), &path("a.js")).unwrap_err();
         assert!(error.0.len() < 400 && !error.0.contains('\n'), "{error}");
     }
@@ -304,7 +330,7 @@ mod tests {
         let tree = Tree::empty();
         tree.write("big.js", vec![b' '; 10 << 20]);
         tree.write("bigger.js", vec![b' '; (10 << 20) + 1]);
-        let modules = FolderModules::new(&tree.path("")).unwrap();
+        let modules = FolderModules::new(&tree.path(""), None).unwrap();
         assert_eq!(modules.read(&path("big.js"), MOST).unwrap().len(), 10 << 20);
         let error = modules.read(&path("bigger.js"), MOST).unwrap_err();
         assert!(error.0.contains("larger than the limit of 10 MB"), "{error}");
@@ -353,7 +379,7 @@ mod tests {
             let specifier = format!("{start}{}", segments.join("/"));
             TREE.with(|tree| {
                 for root in both_ways(&tree.path("root")) {
-                    let modules = FolderModules { root };
+                    let modules = FolderModules { root, kept: None };
                     let resolved = modules.resolve(&specifier, &path(referrer));
                     if let Ok(resolved) = &resolved {
                         let text = modules.read(resolved, MOST).expect("what resolves can be read");

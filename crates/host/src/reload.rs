@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use nexus_core::App;
 use nexus_guest::Level;
 use notify::event::{EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
@@ -44,6 +43,8 @@ pub(crate) struct Reloader {
 pub(crate) struct Watched {
     /// None as long as it cannot be served for what its manifest says.
     entry: Mutex<Option<Arc<Entry>>>,
+    /// Whoever reads its files, and has them loaded, holds this.
+    reading: Mutex<()>,
     /// The app's folder or main file, as it was found.
     path: PathBuf,
     /// The app's folder, absolute and without links.
@@ -54,14 +55,14 @@ impl Watched {
     /// The app that was found at this path.
     pub(crate) fn served(path: PathBuf, entry: Arc<Entry>) -> Self {
         let folder = entry.app().folder.clone();
-        Self { entry: Mutex::new(Some(entry)), path, folder }
+        Self { entry: Mutex::new(Some(entry)), reading: Mutex::default(), path, folder }
     }
 
     /// What was found at this path, which is not served so far.
     pub(crate) fn refused(path: PathBuf) -> Self {
         let folder = if path.is_file() { path.parent().unwrap_or(&path) } else { &path };
         let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-        Self { entry: Mutex::default(), path, folder }
+        Self { entry: Mutex::default(), reading: Mutex::default(), path, folder }
     }
 
     fn entry(&self) -> Option<Arc<Entry>> {
@@ -188,11 +189,7 @@ impl Reloader {
     /// Loads an app anew from its files, and tells how that went.
     fn reload(&self, watched: &Watched) {
         let begun = Instant::now();
-        let found = discover::again(&watched.path, &self.maker.config);
-        let changed = match found {
-            Ok(app) => self.change(watched, app),
-            Err(problems) => Err(ManageError::Wrong(problems.to_string())),
-        };
+        let changed = self.change(watched);
         let serves_another = watched.entry().is_some();
         let (level, message) = match &changed {
             Err(ManageError::Superseded) => return,
@@ -224,30 +221,33 @@ impl Reloader {
             None => {
                 // Where it was served before, the host before this one may still have its port.
                 let begun = Instant::now();
-                while self.change(watched, now.clone()).is_err() && begun.elapsed() < PATIENCE {
+                while self.change(watched).is_err() && begun.elapsed() < PATIENCE {
                     std::thread::sleep(LOOK_AGAIN);
                 }
             }
         }
     }
 
-    /// Has this version take the place of the one that serves, if there is one.
-    fn change(&self, watched: &Watched, app: App) -> Result<Arc<Entry>, ManageError> {
-        // Two changes of an app that is not served yet are not to add it twice.
-        let mut slot = watched.entry.lock().unwrap_or_else(PoisonError::into_inner);
-        let served = match &*slot {
-            Some(entry) => entry.clone(),
-            None => {
-                let added = self.manager.adopt(&watched.path, app)?;
-                return Ok(slot.insert(added).clone());
-            }
+    /// Has what the app's files are now take the place of the version that serves, if there is one.
+    fn change(&self, watched: &Watched) -> Result<Arc<Entry>, ManageError> {
+        // Who reads the files later has its version loaded later: that of two changes counts which is the newer one.
+        let reading = watched.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let app = discover::again(&watched.path, &self.maker.config)
+            .map_err(|problems| ManageError::Wrong(problems.to_string()))?;
+        let Some(entry) = watched.entry() else {
+            let added = self.manager.adopt(&watched.path, app)?;
+            *watched.entry.lock().unwrap_or_else(PoisonError::into_inner) = Some(added.clone());
+            return Ok(added);
         };
-        drop(slot);
-        if app.name() != served.app().name() {
+        if app.name() != entry.app().name() {
             let text = format!("its name is `{}` now; that takes a start of nexus", app.name());
             return Err(ManageError::Conflict(text));
         }
-        self.manager.replace(&served, app, None, || Ok(served.clone()))
+        let mut replacing = self.manager.begin_to_replace(&entry, app, None)?;
+        drop(reading);
+        self.manager.replaced(&mut replacing)?;
+        drop(replacing);
+        Ok(entry)
     }
 }
 

@@ -15,7 +15,9 @@ impl Registry {
     pub(crate) fn change(&self, entry: &Entry, change: Change) -> oneshot::Receiver<Result<(), Refused>> {
         let (done, outcome) = oneshot::channel();
         let Change { app, engine, env, files } = change;
-        let start = Arc::new(Start { app, engine, env, files, ..(*entry.start()).clone() });
+        let before = (*entry.start()).clone();
+        let kept = before.kept.as_ref().map(|_| Arc::default());
+        let start = Arc::new(Start { app, engine, env, files, kept, ..before });
         let mut crew = entry.crew();
         if entry.is_paused() {
             // Whoever starts the app starts this version.

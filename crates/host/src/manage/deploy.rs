@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use nexus_core::{App, AppName};
 use nexus_guest::Level;
+use tokio::sync::oneshot;
 
 use super::{LAST_WORDS, ManageError, Manager};
-use crate::crew::{Entry, Refused};
+use crate::crew::{Claim, Entry, Refused};
 use crate::discover;
 use crate::front::Fronts;
 use crate::listen::Bound;
@@ -28,6 +29,23 @@ pub(crate) struct Deployment {
     pub(crate) is_unchanged: bool,
     /// What the app asks for and does not get, as its manifest has it.
     pub(crate) refused: Vec<String>,
+}
+
+/// A version that is being loaded, to take the place of the one that serves.
+pub(crate) struct Replacing<'a> {
+    entry: &'a Entry,
+    /// Its hosts and paths, if they are others than those of the one before.
+    claim: Option<Claim<'a>>,
+    outcome: Option<oneshot::Receiver<Result<(), Refused>>>,
+}
+
+/// Waits for how it went with a version.
+fn waited(outcome: oneshot::Receiver<Result<(), Refused>>) -> Result<(), ManageError> {
+    match outcome.blocking_recv() {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(Refused::Because(why))) => Err(ManageError::Code(why)),
+        Ok(Err(Refused::Superseded)) | Err(_) => Err(ManageError::Superseded),
+    }
 }
 
 impl Manager {
@@ -152,7 +170,7 @@ impl Manager {
             return Err(ManageError::Conflict(text));
         }
         match before {
-            Some(entry) if entry.may_serve() => self.replace(&entry, app, Some(files), record),
+            Some(entry) if entry.may_serve() => self.replace(&entry, app, files, record),
             failed => {
                 let is_known = failed.is_some();
                 if let Some(entry) = failed {
@@ -213,36 +231,24 @@ impl Manager {
     }
 
     /// Has a version take the place of the one that serves, and then records it.
-    pub(crate) fn replace<T>(
+    fn replace(
         &self,
         entry: &Entry,
         app: App,
-        files: Option<Files>,
-        record: impl FnOnce() -> Result<T, ManageError>,
-    ) -> Result<T, ManageError> {
+        files: Files,
+        record: impl FnOnce() -> Result<Version, ManageError>,
+    ) -> Result<Version, ManageError> {
         let before = entry.start();
-        let (is, was) = (&app.manifest.http, &before.app.manifest.http);
-        if is.port != was.port || is.is_shared() != was.is_shared() {
-            return Err(self.other_port(entry));
-        }
-        let moves = is != was;
-        let mut claim = None;
-        if moves {
-            let _placing = self.placing();
-            Fronts::fits(&self.registry, &entry.socket(), &app, Some(entry.index))
-                .map_err(ManageError::Conflict)?;
-            claim = Some(entry.claim(is));
-        }
-        self.change(entry, Arc::new(app), files)?;
-        if moves {
-            // It may have to go back.
-            claim = Some(entry.claim(was));
-            self.route(entry)?;
-        }
+        let was = &before.app.manifest.http;
+        let mut replacing = self.begin_to_replace(entry, app, Some(files))?;
+        let moves = self.replaced(&mut replacing)?;
+        // It may have to go back.
+        let claim = moves.then(|| entry.claim(was));
         let recorded = record();
         if recorded.is_err() {
             // What serves is to be what a host that starts again finds.
-            if let Err(error) = self.change(entry, before.app.clone(), before.files.clone()) {
+            let back = self.change(entry, before.app.clone(), before.files.clone());
+            if let Err(error) = back.and_then(waited) {
                 let message = format!("a version serves that is not kept: {}", error.text());
                 self.tell(entry, Level::Error, message);
             }
@@ -252,6 +258,42 @@ impl Manager {
         }
         drop(claim);
         recorded
+    }
+
+    /// Has a version take the place of the one that serves, as soon as it is loaded. Of several the one counts that was
+    /// begun last.
+    pub(crate) fn begin_to_replace<'a>(
+        &self,
+        entry: &'a Entry,
+        app: App,
+        files: Option<Files>,
+    ) -> Result<Replacing<'a>, ManageError> {
+        let before = entry.app();
+        let (is, was) = (&app.manifest.http, &before.manifest.http);
+        if is.port != was.port || is.is_shared() != was.is_shared() {
+            return Err(self.other_port(entry));
+        }
+        let mut claim = None;
+        if is != was {
+            let _placing = self.placing();
+            Fronts::fits(&self.registry, &entry.socket(), &app, Some(entry.index))
+                .map_err(ManageError::Conflict)?;
+            claim = Some(entry.claim(is));
+        }
+        let outcome = self.change(entry, Arc::new(app), files)?;
+        Ok(Replacing { entry, claim, outcome: Some(outcome) })
+    }
+
+    /// Waits until the version serves, and has requests routed to it. Says whether they are others than before.
+    pub(crate) fn replaced(&self, replacing: &mut Replacing<'_>) -> Result<bool, ManageError> {
+        if let Some(outcome) = replacing.outcome.take() {
+            waited(outcome)?;
+        }
+        let moves = replacing.claim.is_some();
+        if moves {
+            self.route(replacing.entry)?;
+        }
+        Ok(moves)
     }
 
     /// Serves an app of a folder that was given as a path and could not be served so far.
@@ -292,13 +334,14 @@ impl Manager {
         routed.map_err(|error| ManageError::Host(format!("cannot start a shared port's threads: {error}")))
     }
 
-    fn change(&self, entry: &Entry, app: Arc<App>, files: Option<Files>) -> Result<(), ManageError> {
+    fn change(
+        &self,
+        entry: &Entry,
+        app: Arc<App>,
+        files: Option<Files>,
+    ) -> Result<oneshot::Receiver<Result<(), Refused>>, ManageError> {
         let change = self.maker.change(app, files).map_err(ManageError::Wrong)?;
-        match self.registry.change(entry, change).blocking_recv() {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(Refused::Because(why))) => Err(ManageError::Code(why)),
-            Ok(Err(Refused::Superseded)) | Err(_) => Err(ManageError::Superseded),
-        }
+        Ok(self.registry.change(entry, change))
     }
 
     /// Gives a new app its socket; it has no worker yet. Whoever calls it is placing.

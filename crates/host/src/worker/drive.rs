@@ -27,10 +27,11 @@ pub(super) async fn until_stopped(
 ) -> Result<Stop, Told> {
     let drive = pin!(drive(guest.clone(), service, worker));
     let commanded = pin!(commanded(service, shutdown, commands, guest.as_deref(), worker));
-    match select(drive, commanded).await {
-        Either::Left((stop, _)) => Ok(stop),
-        Either::Right((Commanded::End(told), _)) => Err(told),
-        Either::Right((Commanded::Yield, _)) => {
+    // Commands first: what came while a long turn kept the thread counts before connections read their next request.
+    match select(commanded, drive).await {
+        Either::Right((stop, _)) => Ok(stop),
+        Either::Left((Commanded::End(told), _)) => Err(told),
+        Either::Left((Commanded::Yield, _)) => {
             let detail = "the process is short of memory".to_owned();
             Ok(Stop { reason: StopReason::Host, limit: None, detail })
         }

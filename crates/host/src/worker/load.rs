@@ -18,7 +18,7 @@ pub(super) async fn load(
     start: &Start,
     worker: &Arc<Worker>,
 ) -> Result<Rc<dyn Guest>, LoadError> {
-    let modules = FolderModules::new(&start.app.folder);
+    let modules = FolderModules::new(&start.app.folder, start.kept.clone());
     let modules =
         modules.map_err(|error| LoadError::new(format!("cannot open the app's folder: {error}")))?;
     let log = start.logger.app(start.app.name().as_str(), Some(worker.number));

@@ -45,6 +45,7 @@ use crate::http::{Inbox, OpenConnections};
 use crate::listen::Bound;
 use crate::log::Logger;
 use crate::metrics::{AppStats, Interventions, WorkerStats};
+use crate::modules::Kept;
 use crate::pool::Pool;
 use crate::watchdog::Watchdog;
 
@@ -73,6 +74,8 @@ pub(crate) struct Start {
     pub(crate) blanks: Pool,
     /// What keeps the files of a deployed app's version where they are.
     pub(crate) files: Option<Files>,
+    /// Its modules, where its folder is watched: the version goes on as it is, whatever becomes of the files.
+    pub(crate) kept: Option<Arc<Kept>>,
 }
 
 /// Whatever keeps a version's files, as long as anybody has it.

@@ -399,14 +399,24 @@ async fn finished(
         }
     });
     loop {
-        let own = guest.clone();
-        let is_over = move || own.as_ref().is_some_and(|guest| guest.in_flight() == 0);
-        let served = pin!(service.served(is_over));
-        let stopped = pin!(until_stopped(service, shutdown, commands, guest.clone(), worker));
-        match select(pin!(select(server.as_mut(), served)), stopped).await {
-            Either::Left((Either::Left(_), _)) => break,
+        // What looks at the guest must be gone before the next one is made: of two isolates of a thread the younger must
+        // go first.
+        let next = {
+            let own = guest.clone();
+            let is_over = move || own.as_ref().is_some_and(|guest| guest.in_flight() == 0);
+            let served = pin!(service.served(is_over));
+            let stopped = pin!(until_stopped(service, shutdown, commands, guest.clone(), worker));
+            match select(pin!(select(server.as_mut(), served)), stopped).await {
+                Either::Left((Either::Left(_), _)) => break,
+                Either::Left((Either::Right(_), _)) => Some(Over::Served),
+                Either::Right((Ok(stop), _)) => Some(Over::Stopped(stop)),
+                // It is ending already.
+                Either::Right((Err(_), _)) => None,
+            }
+        };
+        match next {
             // Those who wait have a guest of their own each, too.
-            Either::Left((Either::Right(_), _)) => {
+            Some(Over::Served) => {
                 service.guest_is(Place::Loading);
                 guest = None;
                 let_answers_out(worker).await;
@@ -416,14 +426,13 @@ async fn finished(
                 }
                 service.guest_is(guest.clone().map_or(Place::Absent, Place::Ready));
             }
-            Either::Right((Ok(stop), _)) => {
-                // The guest has ended, and with it all that it had in flight.
+            // The guest has ended, and with it all that it had in flight.
+            Some(Over::Stopped(stop)) => {
                 guest = None;
                 ended(service, worker, &stop);
                 service.guest_is(Place::Absent);
             }
-            // It is ending already.
-            Either::Right((Err(_), _)) => {}
+            None => {}
         }
     }
     if let Some(guest) = guest {
