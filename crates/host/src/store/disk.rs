@@ -59,9 +59,13 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Nothing is there yet, or something that is to go.
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, is_moved: false }
+    /// A path in this folder at which nothing has ever been: another process may use the folder, too, as long as one
+    /// takes over from the other.
+    pub(super) fn within(folder: &Path) -> io::Result<Self> {
+        let mut random = [0; 16];
+        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
+        let name = format!("{}-{:032x}", std::process::id(), u128::from_ne_bytes(random));
+        Ok(Self { path: folder.join(name), is_moved: false })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -204,15 +208,14 @@ mod tests {
     #[test]
     fn what_is_not_moved_is_removed() {
         let tree = Tree::empty();
-        for path in ["a", "b"] {
-            tree.write(path, path);
+        let scratch = || Scratch::within(&tree.path("")).unwrap();
+        let (dropped, mut moved, never) = (scratch(), scratch(), scratch());
+        for scratch in [&dropped, &moved] {
+            fs::write(scratch.path(), "").unwrap();
         }
-        drop(Scratch::new(tree.path("a")));
-        Scratch::new(tree.path("b")).move_to(&tree.path("c")).unwrap();
-        drop(Scratch::new(tree.path("never")));
-        assert_eq!(
-            [tree.path("a").exists(), tree.path("b").exists(), tree.path("c").exists()],
-            [false, false, true]
-        );
+        moved.move_to(&tree.path("place")).unwrap();
+        drop((dropped, moved, never));
+        let names = fs::read_dir(tree.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(names.collect::<Vec<_>>(), ["place"]);
     }
 }
