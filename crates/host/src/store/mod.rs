@@ -130,9 +130,10 @@ impl Store {
         }
         // What a record names that cannot be read is not known, and its owner may mend it.
         if apps.values().any(Result::is_err) || !strangers.is_empty() {
-            shelf.keep_all();
+            shelf.keep_all()?;
+        } else {
+            shelf.remove_unneeded()?;
         }
-        shelf.remove_unneeded()?;
         let inner = Inner { records, shelf, apps: Mutex::new(apps), strangers, lines: Arc::default() };
         Ok(Self(Arc::new(inner)))
     }

@@ -5,7 +5,7 @@
 //! serves it, and goes with the last of them. It comes to its place and leaves it by a rename, so that there
 //! is all of it or nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -32,8 +32,8 @@ pub(super) struct Shelf {
 struct State {
     /// How many records and holders need a version.
     needed: HashMap<Digest, usize>,
-    /// Whether versions stay that nobody seems to need, because not all records could be read.
-    keeps_all: bool,
+    /// Versions that stay though nobody seems to need them, because not all records could be read.
+    kept: HashSet<Digest>,
     /// Whether the folders are another process's.
     is_handed_over: bool,
 }
@@ -142,7 +142,7 @@ impl Shelf {
                 state.needed.remove(digest);
                 // If it cannot be moved now, it goes when the store is opened the next time. It is removed
                 // without the lock, for that may take long.
-                let stays = state.keeps_all || state.is_handed_over;
+                let stays = state.is_handed_over || state.kept.contains(digest);
                 let away = if stays { None } else { self.move_away(&self.folder(digest)).ok().flatten() };
                 drop(state);
                 drop(away);
@@ -174,26 +174,32 @@ impl Shelf {
         self.state().is_own()
     }
 
-    /// Lets nothing go from now on.
-    pub(super) fn keep_all(&self) {
-        self.state().keeps_all = true;
+    /// Lets nothing go that is there now.
+    pub(super) fn keep_all(&self) -> Result<(), StoreError> {
+        let there = self.there()?;
+        self.state().kept.extend(there);
+        Ok(())
     }
 
     /// Removes the versions that nobody needs: a process has ended between giving one its place and recording
     /// it. What is not named like a version is not the store's, and stays.
     pub(super) fn remove_unneeded(&self) -> Result<(), StoreError> {
         let state = self.state();
-        if state.keeps_all {
-            return Ok(());
-        }
-        for entry in fs::read_dir(&self.versions).map_err(StoreError::of(&self.versions))? {
-            let entry = entry.map_err(StoreError::of(&self.versions))?;
-            let digest = entry.file_name().to_str().and_then(Digest::parse);
-            if digest.is_some_and(|digest| !state.needed.contains_key(&digest)) {
-                drop(self.move_away(&entry.path()).map_err(StoreError::of(&entry.path()))?);
-            }
+        for digest in self.there()?.into_iter().filter(|digest| !state.needed.contains_key(digest)) {
+            let folder = self.folder(&digest);
+            drop(self.move_away(&folder).map_err(StoreError::of(&folder))?);
         }
         Ok(())
+    }
+
+    /// All that is named like a version.
+    fn there(&self) -> Result<Vec<Digest>, StoreError> {
+        let entries = fs::read_dir(&self.versions).map_err(StoreError::of(&self.versions))?;
+        let digest = |entry: io::Result<fs::DirEntry>| match entry {
+            Ok(entry) => entry.file_name().to_str().and_then(Digest::parse).map(Ok),
+            Err(error) => Some(Err(StoreError::of(&self.versions)(error))),
+        };
+        entries.filter_map(digest).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

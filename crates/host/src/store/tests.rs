@@ -267,6 +267,27 @@ fn a_broken_record_stops_its_app_only_and_loses_no_files() {
 }
 
 #[test]
+fn beside_a_broken_record_only_what_was_there_before_stays() {
+    let temp = Temp::new();
+    let store = temp.open();
+    let before = deploy(&store, "shop", "1");
+    deploy(&store, "cart", "2");
+    drop(store);
+    temp.write_record("shop.json", "");
+    let store = temp.open();
+    let there = temp.names("versions");
+    drop(store.receive(&upload("3")[..], &LIMITS).unwrap());
+    drop(store.receive(&upload("1")[..], &LIMITS).unwrap());
+    assert_eq!(temp.names("versions"), there);
+    for text in ["4", "5", "6", "7", "8", "9"] {
+        deploy(&store, "cart", text);
+    }
+    store.turn(&app("cart")).remove().unwrap();
+    assert_eq!(temp.names("versions"), there);
+    assert!(there.contains(&before.digest.to_string()));
+}
+
+#[test]
 fn a_link_is_no_record_and_a_file_that_can_be_none_is_told() {
     let temp = Temp::new();
     let store = temp.open();
