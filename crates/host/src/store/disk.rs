@@ -89,12 +89,18 @@ impl Drop for Scratch {
     }
 }
 
-/// Writes a file and moves it to its place, so that whoever reads finds the old one or the new one, whole.
-pub(super) fn replace(place: &Path, mut scratch: Scratch, text: &str) -> io::Result<()> {
+/// Writes a file and moves it to its place, so that whoever reads finds the old one or the new one, whole. `incoming` is
+/// where it is until then.
+pub(super) fn replace(place: &Path, incoming: &Path, text: &str) -> io::Result<()> {
+    let mut scratch = Scratch::within(incoming)?;
     let mut file = File::options().write(true).create_new(true).mode(0o600).open(scratch.path())?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    scratch.move_to(place)
+    scratch.move_to(place)?;
+    if let Some(folder) = place.parent() {
+        sync_names(folder);
+    }
+    Ok(())
 }
 
 /// Closes the folders of what was unpacked against writing and has all of it reach the disk. The topmost
@@ -203,6 +209,26 @@ mod tests {
         symlink(tree.path("kept"), tree.path("link")).unwrap();
         remove(&tree.path("link")).unwrap();
         assert!(!tree.path("link").exists() && tree.path("kept/a").exists());
+    }
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_nothing_is_left_beside_it() {
+        let tree = Tree::empty();
+        let (place, incoming) = (tree.path("place"), tree.path("incoming"));
+        assert!(replace(&place, &incoming, "0").is_err() && !place.exists());
+        fs::create_dir(&incoming).unwrap();
+        tree.write("elsewhere", "");
+        symlink(tree.path("elsewhere"), &place).unwrap();
+        for text in ["1", "2"] {
+            replace(&place, &incoming, text).unwrap();
+            assert_eq!(fs::read_to_string(&place).unwrap(), text);
+        }
+        assert_eq!(fs::symlink_metadata(&place).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_to_string(tree.path("elsewhere")).unwrap(), "");
+        assert_eq!(fs::read_dir(&incoming).unwrap().count(), 0);
+        tree.write("folder/a", "");
+        assert!(replace(&tree.path("folder"), &incoming, "3").is_err());
+        assert_eq!(fs::read_dir(&incoming).unwrap().count(), 0);
     }
 
     #[test]

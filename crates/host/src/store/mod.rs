@@ -54,6 +54,9 @@ use line::Lines;
 use record::Content;
 use shelf::Shelf;
 
+/// The folder of what is on its way, in a data folder.
+const INCOMING: &str = "incoming";
+
 /// The longest record that is read, in bytes: five versions take 2 KB.
 const RECORD: u64 = 64 << 10;
 
@@ -218,6 +221,14 @@ impl Store {
         let received = self.receive(upload, limits)?;
         self.turn(app).keep(&received)
     }
+}
+
+/// Writes a file of a data folder that is not one of the store's anew, whole or not at all.
+///
+/// # Errors
+/// The system's. The file is what it was then.
+pub(crate) fn write_beside(data: &Path, name: &str, text: &str) -> io::Result<()> {
+    disk::replace(&data.join(name), &data.join(INCOMING), text)
 }
 
 /// An upload that breaks off when another process gets the data folder.

@@ -12,9 +12,9 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::disk::{Scratch, own_folder, remove, set_mode, sync_names};
+use super::disk::{Scratch, own_folder, remove, replace, set_mode, sync_names};
 use super::listing::Listing;
-use super::{Digest, StoreError};
+use super::{Digest, INCOMING, StoreError};
 
 /// The folders of versions.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Shelf {
     /// The folders `versions` and `incoming` of a data folder that is locked by this file. What was on its
     /// way when an earlier process ended is removed.
     pub(super) fn open(data: &Path, lock: File) -> Result<Self, StoreError> {
-        let [versions, incoming] = ["versions", "incoming"].map(|name| data.join(name));
+        let [versions, incoming] = ["versions", INCOMING].map(|name| data.join(name));
         own_folder(&versions)?;
         own_folder(&incoming)?;
         for entry in fs::read_dir(&incoming).map_err(StoreError::of(&incoming))? {
@@ -69,15 +69,15 @@ impl Shelf {
         self.versions.join(digest.to_string())
     }
 
-    /// A path of its own for what is on its way.
-    pub(super) fn scratch(&self) -> io::Result<Scratch> {
-        Scratch::within(&self.incoming)
+    /// Writes a file of the data folder anew, whole or not at all.
+    pub(super) fn write(&self, place: &Path, text: &str) -> io::Result<()> {
+        replace(place, &self.incoming, text)
     }
 
     /// An empty folder of its own for what is on its way.
     pub(super) fn scratch_folder(&self) -> Result<Scratch, StoreError> {
         self.is_own()?;
-        let scratch = self.scratch().map_err(StoreError::of(&self.incoming))?;
+        let scratch = Scratch::within(&self.incoming).map_err(StoreError::of(&self.incoming))?;
         DirBuilder::new().mode(0o700).create(scratch.path()).map_err(StoreError::of(scratch.path()))?;
         Ok(scratch)
     }
@@ -123,7 +123,7 @@ impl Shelf {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         }
-        let away = self.scratch()?;
+        let away = Scratch::within(&self.incoming)?;
         fs::rename(folder, away.path())?;
         Ok(Some(away))
     }

@@ -116,14 +116,11 @@ impl Turn {
         // They are held: by whoever has received them, which is asked for above.
         new.iter().for_each(|digest| inner.shelf.need(*digest));
         let path = inner.record(self.app());
-        let written =
-            inner.shelf.scratch().and_then(|scratch| disk::replace(&path, scratch, &changed.to_text()));
-        if let Err(error) = written {
+        if let Err(error) = inner.shelf.write(&path, &changed.to_text()) {
             new.iter().for_each(|digest| inner.shelf.let_go(digest));
             return Err(StoreError::of(&path)(error));
         }
         inner.apps().insert(self.app().clone(), Ok(changed));
-        disk::sync_names(&inner.records);
         gone.iter().for_each(|digest| inner.shelf.let_go(digest));
         Ok(current)
     }
