@@ -41,17 +41,23 @@ fn only_the_hosts_user_can_open_the_socket_and_a_network_address_needs_a_token()
     let nexus = Start::in_folder(folder.path()).path("shop").args(&args).start();
     let url = nexus.message("serving the control API")["url"].as_str().unwrap().to_owned();
     let address = url.strip_prefix("http://").unwrap();
-    let status = |header: &str| {
+    let ask = |client: &mut Client, header: &str| {
         let headers: &[&str] = if header.is_empty() { &[] } else { &[header] };
-        Client::connect(address).request("GET", "/v1/apps", headers, b"")
+        client.request("GET", "/v1/apps", headers, b"")
     };
     for wrong in
         ["", "Authorization: Bearer 0123456789abcdef", "Authorization: Bearer", "Authorization: Basic x"]
     {
-        let answer = status(wrong);
+        let mut client = Client::connect(address);
+        let answer = ask(&mut client, wrong);
         assert_eq!((answer.status, answer.header("www-authenticate")), (401, Some("Bearer")), "{wrong}");
+        assert_eq!(answer.header("connection"), Some("close"));
+        assert!(client.is_closed(), "whoever has no token keeps no connection");
     }
-    assert_eq!(status(&format!("Authorization: Bearer {TOKEN}")).status, 200);
+    let mut client = Client::connect(address);
+    for _ in 0..2 {
+        assert_eq!(ask(&mut client, &format!("Authorization: Bearer {TOKEN}")).status, 200);
+    }
     let refused = run(folder.path(), &["ps", "--host", address]);
     assert_eq!(refused.code, Some(2));
     assert!(refused.stderr.contains("--token-file"), "{refused:?}");

@@ -220,7 +220,9 @@ fn names_are_the_deployments_and_folder_apps_are_nobodys() {
     }
     assert_eq!(host.status("site")["source"], "folder");
     host.done(&["stop", "site"]);
-    assert_eq!(host.get("site").status, 503);
+    let mut client = Client::connect(&host.address("site"));
+    assert_eq!(client.get("/").status, 503);
+    assert!(client.is_closed(), "its next request would be told the same once the app is started");
     host.done(&["start", "site"]);
     until("it to be loaded", || (host.get("site").status == 200).then_some(()));
 }

@@ -101,6 +101,35 @@ fn an_app_that_is_broken_from_the_start_is_served_once_it_is_mended() {
 }
 
 #[test]
+fn an_app_whose_folder_is_another_one_is_still_watched() {
+    let folder = Folder::new(&[("app/index.js", &app("first")), ("neighbour/index.js", &app("neighbour"))]);
+    let mut nexus = watch(&folder);
+    let path = |name: &str| folder.path().join(name);
+    for (new, later) in [("second", "third"), ("fourth", "fifth")] {
+        folder.write("new/index.js", app(new));
+        std::fs::rename(path("app"), path(&format!("before-{new}"))).unwrap();
+        std::fs::rename(path("new"), path("app")).unwrap();
+        await_answer(&nexus, "app", new);
+        replace(&folder, "app/index.js", &app(later));
+        await_answer(&nexus, "app", later);
+    }
+    // Later than a burst, so that nothing is there when the folder is looked at.
+    std::fs::rename(path("app"), path("away")).unwrap();
+    nexus.message("the changed app is not served, the one before goes on");
+    let loaded = nexus.metric("nexus_cold_starts_total{app=\"app\"}");
+    folder.write("away/index.js", app("not the app's"));
+    folder.write("before-second/index.js", app("not the app's"));
+    sleep(Duration::from_millis(300));
+    assert_eq!(nexus.metric("nexus_cold_starts_total{app=\"app\"}"), loaded);
+    std::fs::rename(path("before-fourth"), path("app")).unwrap();
+    await_answer(&nexus, "app", "third");
+    replace(&folder, "app/index.js", &app("sixth"));
+    await_answer(&nexus, "app", "sixth");
+    assert_eq!(nexus.get("neighbour", "/").text(), "neighbour");
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
 fn files_that_are_renamed_into_place_count_and_those_that_are_only_read_do_not() {
     let folder = Folder::new(&[("app/index.js", &app("first")), ("app/assets/a.txt", "a")]);
     let mut nexus = watch(&folder);

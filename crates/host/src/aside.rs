@@ -61,7 +61,7 @@ async fn answer(sockets: Vec<Arc<Bound>>, text: &'static str, logger: Logger, en
     let servers = futures_util::future::join_all(servers);
     let end = async {
         let _ = ended.await;
-        shutdown.drain();
+        shutdown.begin();
     };
     let (results, ()) = futures_util::future::join(servers, end).await;
     for error in results.into_iter().filter_map(Result::err) {
@@ -81,7 +81,8 @@ impl Service for AsideService {
         let headers = [("content-type", "text/plain;charset=utf-8"), ("cache-control", "no-store")];
         let headers = HeaderList::from_iter(headers);
         responder.send(Ok(Reply { status: 503, headers, body: Body::Full(self.text.into()) }));
-        Call::new(pending, self, 0)
+        // The next request may be one that the app answers.
+        Call::new(pending, self, 0).last()
     }
 
     fn refused(&self, _: Refused) {}

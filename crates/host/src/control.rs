@@ -18,6 +18,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use nexus_core::AppName;
 use nexus_guest::{Body, HeaderList, Level, Reply, Request, RequestId, exchange};
@@ -41,6 +42,13 @@ const MAX_UPLOAD: u64 = 300 << 20;
 const MAX_UPLOADS: usize = 4;
 /// How many other changes may be under way at a time.
 const MAX_CHANGES: usize = 32;
+/// How many connections there may be at a time.
+const MAX_CONNECTIONS: usize = 100;
+/// How long a connection may take to send its first byte, to send a request's head, and to send another request. Whoever
+/// has no token must not keep those out who have one by being silent, and clients send at once what they have to say.
+const FIRST_BYTE: Duration = Duration::from_secs(3);
+const HEAD: Duration = Duration::from_secs(5);
+const IDLE: Duration = Duration::from_secs(5);
 /// How many lines of a log are sent if nobody says otherwise.
 const TAIL: usize = 100;
 
@@ -101,7 +109,14 @@ async fn run(socket: Arc<Bound>, shared: Arc<Shared>, drained: oneshot::Receiver
     });
     let logger = shared.logger.clone();
     let server = Server {
-        config: ServerConfig { max_body: MAX_UPLOAD, max_connections: 100, ..ServerConfig::default() },
+        config: ServerConfig {
+            max_body: MAX_UPLOAD,
+            max_connections: MAX_CONNECTIONS,
+            first_byte_timeout: FIRST_BYTE,
+            head_timeout: HEAD,
+            idle_timeout: IDLE,
+            ..ServerConfig::default()
+        },
         shutdown,
         open: Arc::default(),
         connections: Arc::default(),
@@ -157,13 +172,8 @@ impl Shared {
         }
     }
 
-    /// Sets `drains` if the host is to stop when the answer has been sent.
+    /// Answers whoever may ask. Sets `drains` if the host is to stop when the answer has been sent.
     async fn answer(self: Arc<Self>, request: Request, drains: &Cell<bool>) -> Reply {
-        if !self.may(&request) {
-            let mut reply = problem(401, "the token is missing or wrong: send `authorization: Bearer TOKEN`");
-            reply.headers.push(b"www-authenticate", b"Bearer");
-            return reply;
-        }
         let target = format!("/{}", request.url.splitn(4, '/').nth(3).unwrap_or_default());
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         match routes::find(&request.method, path) {
@@ -331,6 +341,12 @@ fn problem(status: u16, text: &str) -> Reply {
     json_reply(status, &json!({ "error": text }))
 }
 
+fn unauthorized() -> Reply {
+    let mut reply = problem(401, "the token is missing or wrong: send `authorization: Bearer TOKEN`");
+    reply.headers.push(b"www-authenticate", b"Bearer");
+    reply
+}
+
 fn json_reply(status: u16, value: &Value) -> Reply {
     let headers =
         HeaderList::from_iter([("content-type", "application/json"), ("cache-control", "no-store")]);
@@ -350,6 +366,10 @@ impl Service for ControlService {
         let (responder, pending) = exchange();
         let key = self.last_call.get() + 1;
         self.last_call.set(key);
+        if !self.shared.may(&request) {
+            responder.send(Ok(unauthorized()));
+            return Call::new(pending, self, key).last();
+        }
         let service = self.clone();
         tokio::task::spawn_local(async move {
             let drains = Cell::new(false);

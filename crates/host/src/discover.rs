@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nexus_core::{App, AppName, Diagnostic, Diagnostics, HostConfig, Manifest, Router};
+use nexus_core::{App, AppName, Conflict, Diagnostic, Diagnostics, HostConfig, Manifest, Router};
 
 /// The manifest's file name.
 pub const MANIFEST: &str = "nexus.toml";
@@ -322,9 +322,14 @@ fn clash_of_routes(first: &App, second: &App) -> Option<Diagnostic> {
         (Some(&http[index].hosts[..]), Some(&http[index].paths[..]), app.name().clone())
     };
     let conflict = Router::new([entry(0, first), entry(1, second)]).err()?;
-    let key = if http[1].paths.is_empty() { "http.hosts" } else { "http.paths" };
+    Some(claimed_before(second, &conflict))
+}
+
+/// What is wrong with an app that claims what another one on its shared port has.
+pub(crate) fn claimed_before(app: &App, conflict: &Conflict<AppName>) -> Diagnostic {
+    let key = if app.manifest.http.paths.is_empty() { "http.hosts" } else { "http.paths" };
     let help = "set other `hosts` or `paths` under [http] in one of the two";
-    Some(second.manifest.written.diagnostic(key, conflict.to_string()).with_help(help))
+    app.manifest.written.diagnostic(key, conflict.to_string()).with_help(help)
 }
 
 #[cfg(test)]

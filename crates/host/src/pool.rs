@@ -266,7 +266,7 @@ mod tests {
     fn more_are_ready_after_many_starts_and_one_in_quiet_times() {
         let counting = Arc::new(Counting::default());
         let engine: Arc<dyn Engine> = counting.clone();
-        let pool = Pool::new(&[engine.clone()], Limits::default(), || true);
+        let pool = Pool::new(std::slice::from_ref(&engine), Limits::default(), || true);
         let ready = |are_there: fn(usize) -> bool| {
             let begun = Instant::now();
             while !are_there(counting.0.load(Ordering::Relaxed)) {

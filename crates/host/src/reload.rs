@@ -6,11 +6,12 @@
 //!
 //! Editors write a file in several steps, or write another one and rename it; builds write many files. So an app is
 //! loaded when nothing of it has changed for a moment. Folders are watched, not files: what is renamed into one counts.
+//! An app's folder may be another one itself, so the folder that it is in is watched, too, and then the app's anew.
 //!
 //! What a host that replaces another one was given is what its supervisor found once: apps that have changed since are
 //! loaded anew when the watch begins.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -68,11 +69,27 @@ impl Watched {
     fn entry(&self) -> Option<Arc<Entry>> {
         self.entry.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    /// The app's name, or its folder's if it is not known.
+    fn name(&self) -> String {
+        match self.entry() {
+            Some(entry) => entry.app().name().to_string(),
+            None => self.folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        }
+    }
+
+    /// Has changes in the app's folder be told.
+    fn watch(&self, watcher: &mut RecommendedWatcher) -> Result<(), String> {
+        watcher.watch(&self.folder, RecursiveMode::Recursive).map_err(|error| {
+            let folder = self.folder.display();
+            format!("cannot watch {folder}: {error}; on Linux, fs.inotify.max_user_watches may be too low")
+        })
+    }
 }
 
 /// Watches until it is dropped.
 pub(crate) struct Watch {
-    _watcher: RecommendedWatcher,
+    _watcher: Arc<Mutex<RecommendedWatcher>>,
     task: tokio::task::AbortHandle,
 }
 
@@ -86,6 +103,8 @@ impl Drop for Watch {
 struct Burst {
     first: Instant,
     last: Instant,
+    /// Whether the folder may be another one than before.
+    is_moved: bool,
 }
 
 impl Burst {
@@ -114,18 +133,20 @@ impl Watch {
         let mut watcher = notify::recommended_watcher(tell)
             .map_err(|error| format!("cannot watch for changes: {error}"))?;
         for app in &apps {
-            watcher.watch(&app.folder, RecursiveMode::Recursive).map_err(|error| {
-                let folder = app.folder.display();
-                format!(
-                    "cannot watch {folder}: {error}; on Linux, fs.inotify.max_user_watches may be too low"
-                )
-            })?;
+            app.watch(&mut watcher)?;
         }
+        let within_an_app = |folder: &Path| apps.iter().any(|app| folder.starts_with(&app.folder));
+        let above: BTreeSet<&Path> = apps.iter().filter_map(|app| app.folder.parent()).collect();
+        for folder in above.into_iter().filter(|folder| !within_an_app(folder)) {
+            // It may be one that cannot be read. Then only the folders that there are now are watched.
+            let _ = watcher.watch(folder, RecursiveMode::NonRecursive);
+        }
+        let watcher = Arc::new(Mutex::new(watcher));
         for app in &apps {
             let (reloader, app) = (reloader.clone(), app.clone());
             tokio::task::spawn_blocking(move || reloader.catch_up(&app));
         }
-        let task = tokio::spawn(watch(reloader, apps, changes)).abort_handle();
+        let task = tokio::spawn(watch(reloader, watcher.clone(), apps, changes)).abort_handle();
         Ok(Self { _watcher: watcher, task })
     }
 }
@@ -148,6 +169,7 @@ fn is_of(folder: &Path, path: &Path) -> bool {
 
 async fn watch(
     reloader: Arc<Reloader>,
+    watcher: Arc<Mutex<RecommendedWatcher>>,
     apps: Vec<Arc<Watched>>,
     mut changes: mpsc::UnboundedReceiver<Vec<PathBuf>>,
 ) {
@@ -166,7 +188,9 @@ async fn watch(
                 let now = Instant::now();
                 for (index, app) in apps.iter().enumerate() {
                     if paths.iter().any(|path| is_of(&app.folder, path)) {
-                        bursts.entry(index).or_insert(Burst { first: now, last: now }).last = now;
+                        let burst = bursts.entry(index).or_insert(Burst { first: now, last: now, is_moved: false });
+                        burst.last = now;
+                        burst.is_moved |= paths.iter().any(|path| app.folder.starts_with(path));
                     }
                 }
             }
@@ -175,10 +199,15 @@ async fn watch(
                 let (passed, goes_on) = bursts.into_iter().partition(|(_, burst): &(usize, Burst)| burst.due() <= now);
                 bursts = goes_on;
                 let passed: HashMap<usize, Burst> = passed;
-                for app in passed.keys().filter_map(|index| apps.get(*index)) {
+                for (index, burst) in passed {
                     // It waits for the disk, and for the app to be loaded.
-                    let (reloader, app) = (reloader.clone(), app.clone());
-                    tokio::task::spawn_blocking(move || reloader.reload(&app));
+                    let (reloader, watcher, app) = (reloader.clone(), watcher.clone(), apps[index].clone());
+                    tokio::task::spawn_blocking(move || {
+                        if burst.is_moved {
+                            reloader.watch_anew(&watcher, &app);
+                        }
+                        reloader.reload(&app);
+                    });
                 }
             }
         }
@@ -186,6 +215,19 @@ async fn watch(
 }
 
 impl Reloader {
+    /// Watches an app's folder that may be another one than before, ahead of loading what is in it: later changes are
+    /// told.
+    fn watch_anew(&self, watcher: &Mutex<RecommendedWatcher>, watched: &Watched) {
+        let mut watcher = watcher.lock().unwrap_or_else(PoisonError::into_inner);
+        // It is not watched any more where it has gone.
+        let _ = watcher.unwatch(&watched.folder);
+        if let Err(error) = watched.watch(&mut watcher)
+            && watched.folder.is_dir()
+        {
+            self.maker.logger.host(Level::Error, error, [("app", watched.name().into())]);
+        }
+    }
+
     /// Loads an app anew from its files, and tells how that went.
     fn reload(&self, watched: &Watched) {
         let begun = Instant::now();
@@ -205,11 +247,7 @@ impl Reloader {
             }
             Err(error) => (Level::Error, format!("the changed app is not served: {}", error.text())),
         };
-        let name = match watched.entry() {
-            Some(entry) => entry.app().name().to_string(),
-            None => watched.folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        };
-        self.maker.logger.host(level, message, [("app", name.into())]);
+        self.maker.logger.host(level, message, [("app", watched.name().into())]);
     }
 
     /// Loads an app anew if it is not as it was when the host was given it.
@@ -271,9 +309,9 @@ mod tests {
     #[test]
     fn a_burst_has_passed_when_it_is_quiet_or_has_gone_on_for_long() {
         let first = Instant::now();
-        let burst = Burst { first, last: first + Duration::from_millis(500) };
+        let burst = Burst { first, last: first + Duration::from_millis(500), is_moved: false };
         assert_eq!(burst.due(), first + Duration::from_millis(560));
-        let burst = Burst { first, last: first + Duration::from_millis(1990) };
+        let burst = Burst { first, last: first + Duration::from_millis(1990), is_moved: false };
         assert_eq!(burst.due(), first + LONGEST);
     }
 }

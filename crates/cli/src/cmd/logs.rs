@@ -82,12 +82,20 @@ fn for_people(line: &str, style: Style) -> String {
         out.push_str(&format!("{} {} {status} {took:.1} ms\n", text("method"), text("path")));
     } else {
         let host = if record["kind"] == "host" { format!("{dim}(host){end} ") } else { String::new() };
-        out.push_str(&format!("{host}{}\n", text("message")));
+        let message = text("message");
+        let mut lines = message.lines();
+        out.push_str(&format!("{host}{}\n", lines.next().unwrap_or_default()));
+        further_lines(lines, &mut out);
     }
-    for line in text("stack").lines() {
+    further_lines(text("stack").lines(), &mut out);
+    out
+}
+
+/// Indented, so that none looks like a record's first.
+fn further_lines<'a>(lines: impl Iterator<Item = &'a str>, out: &mut String) {
+    for line in lines {
         out.push_str(&format!("    {line}\n"));
     }
-    out
 }
 
 #[cfg(test)]
@@ -102,6 +110,14 @@ mod tests {
         assert_eq!(show(line), "01:02:03.007 warn  a\\u{1b}[0m\n    b\n    c\n");
         let line = r#"{"time":"2024-02-29T01:02:03.007Z","level":"info","kind":"access","method":"GET","path":"/a","status":200,"duration_ms":1.25}"#;
         assert_eq!(show(line), "01:02:03.007 info  GET /a 200 1.2 ms\n");
+        let line = r#"{"time":"2024-02-29T01:02:03.007Z","level":"info","kind":"app","message":"a\n01:02:03.007 error (host) b\n\nc"}"#;
+        assert_eq!(
+            show(line),
+            "01:02:03.007 info  a\n    01:02:03.007 error (host) b\n    \n    c\n",
+            "no line of an app looks like the host's"
+        );
+        let line = r#"{"time":"2024-02-29T01:02:03.007Z","level":"info","kind":"app","message":""}"#;
+        assert_eq!(show(line), "01:02:03.007 info  \n");
         assert_eq!(show(r#"{"missed":7}"#), "… 7 lines were lost\n");
         assert_eq!(show("?"), "?\n");
     }

@@ -77,13 +77,14 @@ pub(crate) struct Call {
     owner: Option<Rc<dyn CallOwner>>,
     key: u64,
     in_round: bool,
+    is_last: bool,
     stalled: bool,
 }
 
 impl Call {
     /// A call that reports its end to `owner` as `key`.
     pub(crate) fn new(reply: PendingReply, owner: Rc<dyn CallOwner>, key: u64) -> Self {
-        Self { reply, owner: Some(owner), key, in_round: false, stalled: false }
+        Self { reply, owner: Some(owner), key, in_round: false, is_last: false, stalled: false }
     }
 
     /// The request is handed over as soon as the other connections have read theirs. Whoever waits is woken then, be
@@ -91,6 +92,17 @@ impl Call {
     pub(crate) fn in_round(mut self) -> Self {
         self.in_round = true;
         self
+    }
+
+    /// An HTTP/1 connection ends with the answer, which says so.
+    pub(crate) fn last(mut self) -> Self {
+        self.is_last = true;
+        self
+    }
+
+    /// Whether the connection ends with the answer.
+    pub(super) fn is_last(&self) -> bool {
+        self.is_last
     }
 
     /// Whether there is an answer.

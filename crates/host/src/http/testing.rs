@@ -53,9 +53,11 @@ pub(super) struct TestService {
 impl Service for TestService {
     fn call(self: Rc<Self>, request: Request) -> Call {
         let (responder, pending) = exchange();
+        let is_last = request.url.ends_with("/last");
         self.clone().handle(request, responder);
         self.calls.set(self.calls.get() + 1);
-        Call::new(pending, self.clone(), self.calls.get())
+        let call = Call::new(pending, self.clone(), self.calls.get());
+        if is_last { call.last() } else { call }
     }
 
     fn refused(&self, refused: Refused) {
@@ -103,7 +105,7 @@ impl TestService {
             body: Body::Full(Bytes::from(text.to_owned())),
         };
         match path.as_str() {
-            "hello" => responder.send(Ok(text("hello"))),
+            "hello" | "last" => responder.send(Ok(text("hello"))),
             "empty" => responder.send(Ok(Reply { status: 204, ..Reply::default() })),
             "large" => responder.send(Ok(text(&"x".repeat(20 << 20)))),
             "fail" => responder.send(Err(FailureKind::Threw.into())),

@@ -151,6 +151,13 @@ impl Logger {
         self.shared.state.recent.get_or_init(|| Arc::new(Recent::new())).clone()
     }
 
+    /// Lets go of the last lines that are kept of an app, after all that was logged before this. Whoever removes an app
+    /// calls it when the app's last worker has ended.
+    pub fn forget(&self, app: &str) {
+        // A log that has ended keeps nothing.
+        let _ = self.shared.sender.send(Message::Forget(app.into()));
+    }
+
     /// How many lines were dropped so far, because the queue was full or they could not be written.
     pub fn dropped(&self) -> u64 {
         self.shared.state.dropped.load(Ordering::Relaxed)
@@ -305,6 +312,19 @@ mod tests {
         assert_eq!(logger.dropped(), 0);
         logger.host(Level::Error, "too late", []);
         assert_eq!(logger.dropped(), 1);
+    }
+
+    #[test]
+    fn an_app_is_forgotten_after_its_last_line() {
+        let logger = Logger::start(CONFIG, Box::new(Out::default())).unwrap();
+        let recent = logger.recent();
+        for app in ["hello", "other"] {
+            logger.app(app, None).log(guest_line("its last words"));
+        }
+        logger.forget("hello");
+        assert!(logger.close());
+        assert!(recent.last("hello", 9).lines.is_empty());
+        assert_eq!(recent.last("other", 9).lines.len(), 1);
     }
 
     #[test]

@@ -20,6 +20,8 @@ use super::{json, pretty};
 
 pub(super) enum Message {
     Line(Box<Record>),
+    /// Nothing more is kept of this app.
+    Forget(Box<str>),
     /// Only wakes the writer, which then finds [`State::closing`] set.
     Close,
 }
@@ -199,7 +201,16 @@ impl Writer {
     }
 
     fn format(&mut self, message: Message) {
-        let Message::Line(record) = message else { return };
+        let record = match message {
+            Message::Line(record) => record,
+            Message::Forget(app) => {
+                if let Some(recent) = self.state.recent.get() {
+                    recent.forget(&app);
+                }
+                return;
+            }
+            Message::Close => return,
+        };
         self.format_record(&record);
         if let (Some(recent), Some(app)) = (self.state.recent.get(), record.app()) {
             let mut line = String::new();

@@ -61,6 +61,7 @@ impl From<StoreError> for ManageError {
             StoreError::Upload(_) => Self::Wrong(text),
             StoreError::TooMuch(_) => Self::TooMuch(text),
             StoreError::Missing(_) => Self::Missing(text),
+            StoreError::HandedOver(_) => Self::Unavailable(text),
             _ => Self::Host(text),
         }
     }

@@ -5,18 +5,22 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use nexus_core::AppName;
 use serde_json::{Value, json};
 
+use crate::store;
+
+/// The file's name.
+const FILE: &str = "places.json";
+
 /// Of each deployed app.
 #[derive(Debug, Default)]
 pub(super) struct Places {
-    /// The file, if there is a data folder.
-    file: Option<PathBuf>,
+    /// The data folder, if there is one.
+    data: Option<PathBuf>,
     apps: BTreeMap<AppName, Place>,
 }
 
@@ -29,14 +33,14 @@ pub(super) struct Place {
 impl Places {
     /// What the file in this data folder says, as far as it can be read.
     pub(super) fn read(data: &Path) -> Self {
-        let file = data.join("places.json");
-        let value = fs::read(&file).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+        let value =
+            fs::read(data.join(FILE)).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
         let apps = value.as_ref().and_then(|value| value["apps"].as_object()).into_iter().flatten();
         let apps = apps.filter_map(|(name, place)| {
             let port = place["port"].as_u64().and_then(|port| u16::try_from(port).ok());
             Some((AppName::parse(name)?, Place { port, is_stopped: place["stopped"] == true }))
         });
-        Self { apps: apps.collect(), file: Some(file) }
+        Self { apps: apps.collect(), data: Some(data.to_owned()) }
     }
 
     /// Where this app was.
@@ -68,18 +72,12 @@ impl Places {
     }
 
     fn write(&self) -> io::Result<()> {
-        let Some(file) = &self.file else { return Ok(()) };
+        let Some(data) = &self.data else { return Ok(()) };
         let apps = self.apps.iter().map(|(app, place)| {
             (app.to_string(), json!({ "port": place.port, "stopped": place.is_stopped }))
         });
         let text = format!("{:#}\n", json!({ "apps": apps.collect::<serde_json::Map<_, _>>() }));
-        // Whole or not at all.
-        let fresh = file.with_extension("json.new");
-        let mut options = fs::File::options();
-        let mut to = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-        to.write_all(text.as_bytes())?;
-        to.sync_all()?;
-        fs::rename(&fresh, file)
+        store::write_beside(data, FILE, &text)
     }
 }
 
@@ -90,7 +88,7 @@ mod tests {
     #[test]
     fn places_are_read_back_and_what_is_none_is_passed_over() {
         let folder = std::env::temp_dir().join(format!("nexus-places-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
+        fs::create_dir_all(folder.join("incoming")).unwrap();
         let (shop, blog) = (AppName::parse("shop").unwrap(), AppName::parse("blog").unwrap());
         let mut places = Places::read(&folder);
         assert_eq!(places.get(&shop), Place::default());
@@ -104,6 +102,10 @@ mod tests {
             fs::write(folder.join("places.json"), text).unwrap();
             assert_eq!(Places::read(&folder).get(&shop), Place::default(), "{text}");
         }
+        // No file of anybody else's is written to, nor one that is there already.
+        std::os::unix::fs::symlink(folder.join("elsewhere"), folder.join("places.json.new")).unwrap();
+        places.set(&shop, place).unwrap();
+        assert!(!folder.join("elsewhere").exists());
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -59,9 +59,13 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Nothing is there yet, or something that is to go.
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, is_moved: false }
+    /// A path in this folder at which nothing has ever been: another process may use the folder, too, as long as one
+    /// takes over from the other.
+    pub(super) fn within(folder: &Path) -> io::Result<Self> {
+        let mut random = [0; 16];
+        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
+        let name = format!("{}-{:032x}", std::process::id(), u128::from_ne_bytes(random));
+        Ok(Self { path: folder.join(name), is_moved: false })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -85,12 +89,18 @@ impl Drop for Scratch {
     }
 }
 
-/// Writes a file and moves it to its place, so that whoever reads finds the old one or the new one, whole.
-pub(super) fn replace(place: &Path, mut scratch: Scratch, text: &str) -> io::Result<()> {
+/// Writes a file and moves it to its place, so that whoever reads finds the old one or the new one, whole. `incoming` is
+/// where it is until then.
+pub(super) fn replace(place: &Path, incoming: &Path, text: &str) -> io::Result<()> {
+    let mut scratch = Scratch::within(incoming)?;
     let mut file = File::options().write(true).create_new(true).mode(0o600).open(scratch.path())?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    scratch.move_to(place)
+    scratch.move_to(place)?;
+    if let Some(folder) = place.parent() {
+        sync_names(folder);
+    }
+    Ok(())
 }
 
 /// Closes the folders of what was unpacked against writing and has all of it reach the disk. The topmost
@@ -202,17 +212,36 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_replaced_as_a_whole_and_nothing_is_left_beside_it() {
+        let tree = Tree::empty();
+        let (place, incoming) = (tree.path("place"), tree.path("incoming"));
+        assert!(replace(&place, &incoming, "0").is_err() && !place.exists());
+        fs::create_dir(&incoming).unwrap();
+        tree.write("elsewhere", "");
+        symlink(tree.path("elsewhere"), &place).unwrap();
+        for text in ["1", "2"] {
+            replace(&place, &incoming, text).unwrap();
+            assert_eq!(fs::read_to_string(&place).unwrap(), text);
+        }
+        assert_eq!(fs::symlink_metadata(&place).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_to_string(tree.path("elsewhere")).unwrap(), "");
+        assert_eq!(fs::read_dir(&incoming).unwrap().count(), 0);
+        tree.write("folder/a", "");
+        assert!(replace(&tree.path("folder"), &incoming, "3").is_err());
+        assert_eq!(fs::read_dir(&incoming).unwrap().count(), 0);
+    }
+
+    #[test]
     fn what_is_not_moved_is_removed() {
         let tree = Tree::empty();
-        for path in ["a", "b"] {
-            tree.write(path, path);
+        let scratch = || Scratch::within(&tree.path("")).unwrap();
+        let (dropped, mut moved, never) = (scratch(), scratch(), scratch());
+        for scratch in [&dropped, &moved] {
+            fs::write(scratch.path(), "").unwrap();
         }
-        drop(Scratch::new(tree.path("a")));
-        Scratch::new(tree.path("b")).move_to(&tree.path("c")).unwrap();
-        drop(Scratch::new(tree.path("never")));
-        assert_eq!(
-            [tree.path("a").exists(), tree.path("b").exists(), tree.path("c").exists()],
-            [false, false, true]
-        );
+        moved.move_to(&tree.path("place")).unwrap();
+        drop((dropped, moved, never));
+        let names = fs::read_dir(tree.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(names.collect::<Vec<_>>(), ["place"]);
     }
 }

@@ -17,6 +17,8 @@ pub enum StoreError {
     Missing(String),
     /// What is stored is not what was deployed: the disk or somebody else has changed it.
     Damaged(String),
+    /// Another process has the data folder by now. Asked again, that one does it.
+    HandedOver(String),
     /// The data folder cannot be used.
     Folder(String),
     /// The system refused or failed.
@@ -36,6 +38,7 @@ impl fmt::Display for StoreError {
         | Self::TooMuch(line)
         | Self::Missing(line)
         | Self::Damaged(line)
+        | Self::HandedOver(line)
         | Self::Folder(line)
         | Self::System(line)) = self;
         f.write_str(line)

@@ -8,7 +8,7 @@
 //! DATA/lock                  held by the process that uses the folder
 //! DATA/apps/NAME.json        an app's record
 //! DATA/versions/DIGEST/      a version's files, which can only be read
-//! DATA/incoming/             what is on its way; emptied when the store is opened
+//! DATA/incoming/             what is on its way, by names that are never used again; emptied when the store is opened
 //! ```
 //!
 //! Whatever ends the process, and whenever, there is the old state or the new one: a version is moved to its
@@ -53,6 +53,9 @@ pub use turn::Turn;
 use line::Lines;
 use record::Content;
 use shelf::Shelf;
+
+/// The folder of what is on its way, in a data folder.
+const INCOMING: &str = "incoming";
 
 /// The longest record that is read, in bytes: five versions take 2 KB.
 const RECORD: u64 = 64 << 10;
@@ -130,9 +133,10 @@ impl Store {
         }
         // What a record names that cannot be read is not known, and its owner may mend it.
         if apps.values().any(Result::is_err) || !strangers.is_empty() {
-            shelf.keep_all();
+            shelf.keep_all()?;
+        } else {
+            shelf.remove_unneeded()?;
         }
-        shelf.remove_unneeded()?;
         let inner = Inner { records, shelf, apps: Mutex::new(apps), strangers, lines: Arc::default() };
         Ok(Self(Arc::new(inner)))
     }
@@ -183,8 +187,11 @@ impl Store {
     pub fn receive(&self, upload: impl Read, limits: &UploadLimits) -> Result<Received, StoreError> {
         let shelf = &self.0.shelf;
         let scratch = shelf.scratch_folder()?;
-        let listing = unpack::unpack(upload, scratch.path(), limits)?;
-        disk::settle(scratch.path(), &listing)?;
+        let upload = WhileOwn { upload, shelf };
+        let unpacked = unpack::unpack(upload, scratch.path(), limits)
+            .and_then(|listing| disk::settle(scratch.path(), &listing).map(|()| listing));
+        // Who has the folder now may have removed what was on its way.
+        let listing = unpacked.or_else(|error| shelf.is_own().and(Err(error)))?;
         let files = listing.files().count() as u64;
         let content = Content { digest: listing.digest(), files, bytes: listing.bytes() };
         Ok(Received { held: shelf.place(scratch, content.digest)?, content })
@@ -195,8 +202,8 @@ impl Store {
         Turn::new(self.clone(), self.0.lines.wait(app))
     }
 
-    /// Has another process use the data folder from now on. Versions that somebody holds can still be read; nobody may
-    /// receive an upload or change an app by this store any more.
+    /// Has another process use the data folder from now on. Versions that somebody holds can still be read; whoever is
+    /// receiving an upload, or wants to change an app by this store, gets [`StoreError::HandedOver`].
     pub fn hand_over(&self) {
         self.0.shelf.hand_over();
     }
@@ -213,6 +220,28 @@ impl Store {
     ) -> Result<Version, StoreError> {
         let received = self.receive(upload, limits)?;
         self.turn(app).keep(&received)
+    }
+}
+
+/// Writes a file of a data folder that is not one of the store's anew, whole or not at all.
+///
+/// # Errors
+/// The system's. The file is what it was then.
+pub(crate) fn write_beside(data: &Path, name: &str, text: &str) -> io::Result<()> {
+    disk::replace(&data.join(name), &data.join(INCOMING), text)
+}
+
+/// An upload that breaks off when another process gets the data folder.
+struct WhileOwn<'a, R> {
+    upload: R,
+    shelf: &'a Shelf,
+}
+
+impl<R: Read> Read for WhileOwn<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.upload.read(buffer)?;
+        self.shelf.is_own().map_err(io::Error::other)?;
+        Ok(read)
     }
 }
 

@@ -5,17 +5,16 @@
 //! serves it, and goes with the last of them. It comes to its place and leaves it by a rename, so that there
 //! is all of it or nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::disk::{Scratch, own_folder, remove, set_mode, sync_names};
+use super::disk::{Scratch, own_folder, remove, replace, set_mode, sync_names};
 use super::listing::Listing;
-use super::{Digest, StoreError};
+use super::{Digest, INCOMING, StoreError};
 
 /// The folders of versions.
 #[derive(Debug)]
@@ -23,34 +22,46 @@ pub(super) struct Shelf {
     versions: PathBuf,
     /// What is on its way, in or out.
     incoming: PathBuf,
-    /// How many records and holders need a version. Who moves a version to its place or away holds this.
-    needed: Mutex<HashMap<Digest, usize>>,
-    /// Whether versions stay that nobody seems to need, because not all records could be read.
-    keeps_all: AtomicBool,
-    next: AtomicU64,
+    /// Who moves a version to its place or away holds this.
+    state: Mutex<State>,
     /// As long as it is open and locked no other process uses these folders.
     lock: File,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// How many records and holders need a version.
+    needed: HashMap<Digest, usize>,
+    /// Versions that stay though nobody seems to need them, because not all records could be read.
+    kept: HashSet<Digest>,
+    /// Whether the folders are another process's.
+    is_handed_over: bool,
+}
+
+impl State {
+    fn is_own(&self) -> Result<(), StoreError> {
+        match self.is_handed_over {
+            false => Ok(()),
+            true => Err(StoreError::HandedOver(
+                "another host has taken the data folder over meanwhile; try again".into(),
+            )),
+        }
+    }
 }
 
 impl Shelf {
     /// The folders `versions` and `incoming` of a data folder that is locked by this file. What was on its
     /// way when an earlier process ended is removed.
     pub(super) fn open(data: &Path, lock: File) -> Result<Self, StoreError> {
-        let [versions, incoming] = ["versions", "incoming"].map(|name| data.join(name));
+        let [versions, incoming] = ["versions", INCOMING].map(|name| data.join(name));
         own_folder(&versions)?;
         own_folder(&incoming)?;
         for entry in fs::read_dir(&incoming).map_err(StoreError::of(&incoming))? {
             let path = entry.map_err(StoreError::of(&incoming))?.path();
-            remove(&path).map_err(StoreError::of(&path))?;
+            // Who had the folder before may be about to notice, and to remove it, too. What stays is in nobody's way.
+            let _ = remove(&path);
         }
-        Ok(Self {
-            versions,
-            incoming,
-            needed: Mutex::default(),
-            keeps_all: AtomicBool::new(false),
-            next: AtomicU64::new(0),
-            lock,
-        })
+        Ok(Self { versions, incoming, state: Mutex::default(), lock })
     }
 
     /// Where this version's files are.
@@ -58,15 +69,15 @@ impl Shelf {
         self.versions.join(digest.to_string())
     }
 
-    /// A path of its own for what is on its way.
-    pub(super) fn scratch(&self) -> Scratch {
-        // The number orders nothing; it is only to be another one each time.
-        Scratch::new(self.incoming.join(self.next.fetch_add(1, Ordering::Relaxed).to_string()))
+    /// Writes a file of the data folder anew, whole or not at all.
+    pub(super) fn write(&self, place: &Path, text: &str) -> io::Result<()> {
+        replace(place, &self.incoming, text)
     }
 
     /// An empty folder of its own for what is on its way.
     pub(super) fn scratch_folder(&self) -> Result<Scratch, StoreError> {
-        let scratch = self.scratch();
+        self.is_own()?;
+        let scratch = Scratch::within(&self.incoming).map_err(StoreError::of(&self.incoming))?;
         DirBuilder::new().mode(0o700).create(scratch.path()).map_err(StoreError::of(scratch.path()))?;
         Ok(scratch)
     }
@@ -74,20 +85,22 @@ impl Shelf {
     /// Gives what was unpacked its place, unless the same is there already: it is held in any case.
     pub(super) fn place(self: &Arc<Self>, mut from: Scratch, digest: Digest) -> Result<Held, StoreError> {
         let folder = self.folder(&digest);
-        let mut needed = self.needed();
-        let is_needed = needed.contains_key(&digest);
+        let mut state = self.state();
+        state.is_own()?;
+        let is_needed = state.needed.contains_key(&digest);
         // What is there and nobody needs is not asked what it is.
         let replaced =
             if is_needed { None } else { self.swap(&mut from, &folder).map_err(StoreError::of(&folder))? };
-        *needed.entry(digest).or_default() += 1;
-        drop(needed);
+        *state.needed.entry(digest).or_default() += 1;
+        drop(state);
         drop(replaced);
         let held = Held { shelf: self.clone(), digest };
         if is_needed && !held.is_whole()? {
             // Deploying again mends what was damaged.
-            let needed = self.needed();
+            let state = self.state();
+            state.is_own()?;
             let replaced = self.swap(&mut from, &folder).map_err(StoreError::of(&folder))?;
-            drop(needed);
+            drop(state);
             drop(replaced);
         }
         sync_names(&self.versions);
@@ -110,28 +123,28 @@ impl Shelf {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         }
-        let away = self.scratch();
+        let away = Scratch::within(&self.incoming)?;
         fs::rename(folder, away.path())?;
         Ok(Some(away))
     }
 
     /// Says that one more record names this version.
     pub(super) fn need(&self, digest: Digest) {
-        *self.needed().entry(digest).or_default() += 1;
+        *self.state().needed.entry(digest).or_default() += 1;
     }
 
     /// Says that one record or holder less needs this version, whose files go if it was the last.
     pub(super) fn let_go(&self, digest: &Digest) {
-        let mut needed = self.needed();
-        match needed.get_mut(digest) {
+        let mut state = self.state();
+        match state.needed.get_mut(digest) {
             Some(count) if *count > 1 => *count -= 1,
             Some(_) => {
-                needed.remove(digest);
+                state.needed.remove(digest);
                 // If it cannot be moved now, it goes when the store is opened the next time. It is removed
                 // without the lock, for that may take long.
-                let away =
-                    if self.keeps_all() { None } else { self.move_away(&self.folder(digest)).ok().flatten() };
-                drop(needed);
+                let stays = state.is_handed_over || state.kept.contains(digest);
+                let away = if stays { None } else { self.move_away(&self.folder(digest)).ok().flatten() };
+                drop(state);
                 drop(away);
             }
             None => {}
@@ -140,46 +153,57 @@ impl Shelf {
 
     /// Holds a version that somebody needs.
     pub(super) fn hold(self: &Arc<Self>, digest: &Digest) -> Option<Held> {
-        *self.needed().get_mut(digest)? += 1;
+        *self.state().needed.get_mut(digest)? += 1;
         Some(Held { shelf: self.clone(), digest: *digest })
     }
 
     /// Another process may use the folders from now on; this one changes nothing there any more.
     pub(super) fn hand_over(&self) {
-        self.keep_all();
+        // Whoever moves a version just now has done so before the lock goes.
+        let mut state = self.state();
+        state.is_handed_over = true;
         // The process's end gives the lock back in any case.
         let _ = rustix::fs::flock(&self.lock, rustix::fs::FlockOperation::Unlock);
     }
 
-    /// Lets nothing go from now on.
-    pub(super) fn keep_all(&self) {
-        // Relaxed: who lets go at this very moment may or may not see it, as if it had come before or after.
-        self.keeps_all.store(true, Ordering::Relaxed);
+    /// Whether the folders are this process's.
+    ///
+    /// # Errors
+    /// When they were handed over.
+    pub(super) fn is_own(&self) -> Result<(), StoreError> {
+        self.state().is_own()
     }
 
-    fn keeps_all(&self) -> bool {
-        self.keeps_all.load(Ordering::Relaxed)
+    /// Lets nothing go that is there now.
+    pub(super) fn keep_all(&self) -> Result<(), StoreError> {
+        let there = self.there()?;
+        self.state().kept.extend(there);
+        Ok(())
     }
 
     /// Removes the versions that nobody needs: a process has ended between giving one its place and recording
     /// it. What is not named like a version is not the store's, and stays.
     pub(super) fn remove_unneeded(&self) -> Result<(), StoreError> {
-        if self.keeps_all() {
-            return Ok(());
-        }
-        let needed = self.needed();
-        for entry in fs::read_dir(&self.versions).map_err(StoreError::of(&self.versions))? {
-            let entry = entry.map_err(StoreError::of(&self.versions))?;
-            let digest = entry.file_name().to_str().and_then(Digest::parse);
-            if digest.is_some_and(|digest| !needed.contains_key(&digest)) {
-                drop(self.move_away(&entry.path()).map_err(StoreError::of(&entry.path()))?);
-            }
+        let state = self.state();
+        for digest in self.there()?.into_iter().filter(|digest| !state.needed.contains_key(digest)) {
+            let folder = self.folder(&digest);
+            drop(self.move_away(&folder).map_err(StoreError::of(&folder))?);
         }
         Ok(())
     }
 
-    fn needed(&self) -> MutexGuard<'_, HashMap<Digest, usize>> {
-        self.needed.lock().unwrap_or_else(PoisonError::into_inner)
+    /// All that is named like a version.
+    fn there(&self) -> Result<Vec<Digest>, StoreError> {
+        let entries = fs::read_dir(&self.versions).map_err(StoreError::of(&self.versions))?;
+        let digest = |entry: io::Result<fs::DirEntry>| match entry {
+            Ok(entry) => entry.file_name().to_str().and_then(Digest::parse).map(Ok),
+            Err(error) => Some(Err(StoreError::of(&self.versions)(error))),
+        };
+        entries.filter_map(digest).collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,6 +7,7 @@ use proptest::test_runner::RngSeed;
 use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -266,6 +267,27 @@ fn a_broken_record_stops_its_app_only_and_loses_no_files() {
 }
 
 #[test]
+fn beside_a_broken_record_only_what_was_there_before_stays() {
+    let temp = Temp::new();
+    let store = temp.open();
+    let before = deploy(&store, "shop", "1");
+    deploy(&store, "cart", "2");
+    drop(store);
+    temp.write_record("shop.json", "");
+    let store = temp.open();
+    let there = temp.names("versions");
+    drop(store.receive(&upload("3")[..], &LIMITS).unwrap());
+    drop(store.receive(&upload("1")[..], &LIMITS).unwrap());
+    assert_eq!(temp.names("versions"), there);
+    for text in ["4", "5", "6", "7", "8", "9"] {
+        deploy(&store, "cart", text);
+    }
+    store.turn(&app("cart")).remove().unwrap();
+    assert_eq!(temp.names("versions"), there);
+    assert!(there.contains(&before.digest.to_string()));
+}
+
+#[test]
 fn a_link_is_no_record_and_a_file_that_can_be_none_is_told() {
     let temp = Temp::new();
     let store = temp.open();
@@ -294,6 +316,57 @@ fn what_nobody_needs_goes_when_the_store_is_opened_and_what_is_not_its_own_stays
     assert_eq!(temp.names("versions"), BTreeSet::from(["mine".to_owned()]));
     assert!(temp.names("incoming").is_empty());
     assert_eq!(deploy(&store, "shop", "1").number, 1);
+}
+
+/// An upload of which the middle is something that happens.
+struct Midway<F>(Option<F>);
+
+impl<F: FnOnce()> Read for Midway<F> {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        if let Some(happens) = self.0.take() {
+            happens();
+        }
+        Ok(0)
+    }
+}
+
+#[test]
+fn an_upload_of_a_host_that_is_replaced_fails_and_leaves_those_of_the_next_one_alone() {
+    // One comes whole, the other one breaks off.
+    for is_whole in [true, false] {
+        let temp = Temp::new();
+        let first = temp.open();
+        let (one, two) = (upload("1"), upload("2"));
+        let ((begun, has_begun), (go_on, may_go_on)) = (mpsc::channel(), mpsc::channel());
+        let (start, rest) = (&one[..2000], if is_whole { &one[2000..] } else { &[] });
+        let store = &first;
+        thread::scope(|scope| {
+            let late = scope.spawn(move || {
+                let wait = Midway(Some(move || {
+                    begun.send(()).unwrap();
+                    may_go_on.recv().unwrap();
+                }));
+                store.receive(start.chain(wait).chain(rest), &LIMITS).unwrap_err()
+            });
+            has_begun.recv().unwrap();
+            first.hand_over();
+            let second = temp.open();
+            assert!(temp.names("incoming").is_empty());
+            let between = Midway(Some(|| {
+                go_on.send(()).unwrap();
+                let error = late.join().unwrap();
+                assert!(
+                    matches!(&error, StoreError::HandedOver(line) if line.ends_with("try again")),
+                    "{error}"
+                );
+            }));
+            second.deploy(&app("shop"), two[..2000].chain(between).chain(&two[2000..]), &LIMITS).unwrap();
+            assert_eq!(served(&second, "shop"), "2");
+            assert_eq!((temp.names("versions").len(), temp.names("incoming").len()), (1, 0));
+        });
+        let error = first.receive(&one[..], &LIMITS).unwrap_err();
+        assert!(matches!(error, StoreError::HandedOver(_)), "{error}");
+    }
 }
 
 #[test]

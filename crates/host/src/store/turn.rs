@@ -78,6 +78,7 @@ impl Turn {
             deployed => deployed.ok(),
         };
         let (inner, app) = (&self.store.0, self.app());
+        inner.shelf.is_own()?;
         let path = inner.record(app);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -100,6 +101,7 @@ impl Turn {
     /// Records this and lets go of what it does not name any more.
     fn change_to(&self, changed: Deployed) -> Result<Version, StoreError> {
         let (inner, before) = (&self.store.0, self.deployed().ok());
+        inner.shelf.is_own()?;
         let current = changed.current().clone();
         if before.as_ref() == Some(&changed) {
             return Ok(current);
@@ -114,12 +116,11 @@ impl Turn {
         // They are held: by whoever has received them, which is asked for above.
         new.iter().for_each(|digest| inner.shelf.need(*digest));
         let path = inner.record(self.app());
-        if let Err(error) = disk::replace(&path, inner.shelf.scratch(), &changed.to_text()) {
+        if let Err(error) = inner.shelf.write(&path, &changed.to_text()) {
             new.iter().for_each(|digest| inner.shelf.let_go(digest));
             return Err(StoreError::of(&path)(error));
         }
         inner.apps().insert(self.app().clone(), Ok(changed));
-        disk::sync_names(&inner.records);
         gone.iter().for_each(|digest| inner.shelf.let_go(digest));
         Ok(current)
     }

@@ -107,13 +107,22 @@ pub(crate) fn since(then: u64) -> String {
 pub(crate) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() && c != '\n' && c != '\t' {
-            out.extend(c.escape_debug());
-        } else {
-            out.push(c);
+        match c {
+            '\n' | '\t' => out.push(c),
+            c if steers(c) => out.extend(c.escape_default()),
+            c => out.push(c),
         }
     }
     out
+}
+
+/// Controls (C0, DEL, C1), line separators, and what turns the direction of text.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
 }
 
 #[cfg(test)]
@@ -135,6 +144,12 @@ mod tests {
         assert_eq!((bytes(0), bytes(1536)), ("0 B".into(), "1.5 KB".into()));
         assert_eq!((bytes(5 << 20), bytes(3 << 30)), ("5.0 MB".into(), "3.00 GB".into()));
         assert_eq!(plain("a\u{1b}[31m\nb\t\u{9b}"), "a\\u{1b}[31m\nb\t\\u{9b}");
+        for turning in
+            ['\u{61c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202e}', '\u{2066}', '\u{2069}', '\u{2028}']
+        {
+            assert_eq!(plain(&format!("a{turning}b")), format!("a\\u{{{:x}}}b", u32::from(turning)));
+        }
+        assert_eq!(plain("äß☃ 🙂"), "äß☃ 🙂");
         assert!(since(0).ends_with("days ago") && since(u64::MAX) == "0 s ago");
     }
 }

@@ -80,7 +80,8 @@ impl Connection {
 
         let too_much_left = |upload: &Upload| upload.remaining().is_some_and(|left| left > MAX_DISCARDED);
         let is_stream = matches!(reply.body, Body::Stream(_));
-        if self.server.shutdown.closes()
+        if call.is_last()
+            || self.server.shutdown.closes()
             || upload
                 .as_ref()
                 .is_some_and(|upload| !is_stream && !upload.is_wanted() && too_much_left(upload))

@@ -35,6 +35,17 @@ fn the_signal_closes_idle_connections_and_lets_the_others_finish() {
 }
 
 #[test]
+fn a_connection_ends_with_an_answer_that_is_to_be_its_last() {
+    with_server(ServerConfig::default(), async |harness| {
+        let mut client = harness.connect().await;
+        assert_eq!(client.get("/hello").await.field("connection"), None);
+        let answer = client.get("/last").await;
+        assert_eq!((answer.text(), answer.field("connection")), ("hello", Some("close")));
+        assert_eq!(client.rest().await, "");
+    });
+}
+
+#[test]
 fn a_server_that_drains_answers_one_more_request_of_an_idle_connection() {
     with_server(ServerConfig::default(), async |harness| {
         let mut idle = harness.connect().await;
