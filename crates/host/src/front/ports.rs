@@ -8,6 +8,7 @@ use nexus_core::{App, AppName, HostConfig, Router};
 
 use super::thread::{Front, FrontEnd, SharedPort};
 use crate::crew::{Entry, Registry};
+use crate::discover;
 use crate::listen::Bound;
 use crate::log::Logger;
 
@@ -82,11 +83,9 @@ impl Fronts {
             }
         }
         let http = &app.manifest.http;
-        let key = if http.paths.is_empty() { "http.hosts" } else { "http.paths" };
-        router.insert(Some(&http.hosts), Some(&http.paths), app.name().clone()).map_err(|conflict| {
-            let help = "set other `hosts` or `paths` under [http] in one of the two";
-            app.manifest.written.diagnostic(key, conflict.to_string()).with_help(help).to_string()
-        })
+        router
+            .insert(Some(&http.hosts), Some(&http.paths), app.name().clone())
+            .map_err(|conflict| discover::claimed_before(app, &conflict).to_string())
     }
 
     /// Routes the requests of this socket to the apps that are served there now. It is opened if it was not, and closed

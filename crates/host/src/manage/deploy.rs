@@ -408,13 +408,17 @@ impl Manager {
             socket.close();
             socket.release();
         }
-        let (registry, gone) = (self.registry.clone(), entry.clone());
+        let (registry, gone, logger) = (self.registry.clone(), entry.clone(), self.maker.logger.clone());
         let listen = move || {
             let begun = Instant::now();
             while gone.has_workers() && begun.elapsed() < LAST_WORDS {
                 std::thread::sleep(LOOK);
             }
             registry.has_left(&gone);
+            let app = gone.app();
+            if !registry.all().iter().any(|other| other.app().name() == app.name()) {
+                logger.forget(app.name().as_str());
+            }
         };
         // Without a thread it is listened to as long as the host lives.
         let _ = std::thread::Builder::new().name("nexus-leave".into()).spawn(listen);
