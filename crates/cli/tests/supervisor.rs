@@ -92,13 +92,13 @@ fn an_app_that_is_executing_in_three_deaths_is_set_aside_and_its_neighbour_is_no
     // The next host says so, too.
     let line = nexus.message("not served: it is set aside");
     assert_eq!((line["app"].as_str(), line["level"].as_str()), (Some("app"), Some("error")));
-    let mut client = nexus.client("app");
-    for _ in 0..2 {
-        let response = client.get("/");
-        assert_eq!(response.status, 503);
+    for (method, body) in [("GET", &b""[..]), ("GET", b""), ("POST", b"body")] {
+        let mut client = nexus.client("app");
+        let response = client.request(method, "/", &[], body);
+        assert_eq!((response.status, response.header("connection")), (503, Some("close")));
         assert!(response.text().contains("set aside"), "{}", response.text());
+        assert!(client.is_closed());
     }
-    assert_eq!(client.request("POST", "/", &[], b"body").status, 503);
     assert_eq!(nexus.get("neighbour", "/").text(), "ok");
 
     // Whoever has the host replaced gives it another chance.

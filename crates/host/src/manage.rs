@@ -323,6 +323,8 @@ impl Manager {
         self.close();
         // Waits for whoever changes something just now.
         let store = self.store.write().unwrap_or_else(PoisonError::into_inner).take();
+        // They are the next host's to write.
+        *self.places() = Places::default();
         self.close_sockets();
         if let Some(store) = store {
             store.hand_over();

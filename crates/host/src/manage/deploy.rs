@@ -20,6 +20,8 @@ use crate::worker::Files;
 
 /// How often it is looked whether the workers of an app that was removed have ended.
 const LOOK: Duration = Duration::from_millis(20);
+/// How long the last lines of an app that was removed stay for those who follow its log.
+const READ: Duration = Duration::from_secs(1);
 
 /// A version that serves from now on.
 #[derive(Debug)]
@@ -415,6 +417,8 @@ impl Manager {
                 std::thread::sleep(LOOK);
             }
             registry.has_left(&gone);
+            // Who follows the log is to read its last lines.
+            std::thread::sleep(READ);
             let app = gone.app();
             if !registry.all().iter().any(|other| other.app().name() == app.name()) {
                 logger.forget(app.name().as_str());
