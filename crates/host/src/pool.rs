@@ -53,6 +53,8 @@ struct State {
     coming: usize,
     /// When the last ones were taken, or missed.
     taken: VecDeque<Instant>,
+    /// Whether the host has started: what its apps begin with is no cold start that is likely to come again.
+    has_begun: bool,
     is_over: bool,
 }
 
@@ -101,6 +103,7 @@ impl Pool {
     /// Begins to have blank workers ready.
     pub(crate) fn fill(&self) {
         if let Some(inner) = &self.0 {
+            inner.state().has_begun = true;
             inner.refill(Duration::ZERO);
         }
     }
@@ -123,6 +126,9 @@ impl Inner {
 
     fn take(self: &Arc<Self>) -> Option<SyncSender<(Job, String)>> {
         let mut state = self.state();
+        if !state.has_begun {
+            return None;
+        }
         let now = Instant::now();
         state.forget(now);
         state.taken.push_back(now);
