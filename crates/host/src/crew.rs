@@ -35,7 +35,7 @@ use crate::metrics::Replaced;
 use crate::seat::Seat;
 use crate::told::Told;
 use crate::watchdog::Watchdog;
-use crate::worker::{self, Birth, Control, Event, Start};
+use crate::worker::{self, Birth, Control, Event, OnceAll, Start};
 
 /// A worker is not replaced for its memory before it has served for so long: what fills at once would fill again.
 const MIN_SERVICE: Duration = Duration::from_millis(250);
@@ -43,6 +43,8 @@ const MIN_SERVICE: Duration = Duration::from_millis(250);
 const NO_RELIEF: Duration = Duration::from_secs(30);
 /// After a thread could not be had, the next attempt waits this long.
 const NO_THREAD: Duration = Duration::from_secs(1);
+/// How long whoever asked for a version waits, once it serves, for those before it to take no request any more.
+const SWITCHED: Duration = Duration::from_secs(1);
 /// So many workers of an app may drain before a further version waits.
 const MAX_DRAINING: usize = 6;
 
@@ -251,8 +253,24 @@ impl Registry {
             other != number && member.role == Role::Serving && goes
         });
         let others: Vec<u32> = others.map(|member| member.worker.number).collect();
+        // Whoever asked for the version hears of it when none before it takes a request any more.
+        let done = done.map(|done| {
+            Arc::new(OnceAll::new(move || {
+                // Whoever asked may have gone.
+                let _ = done.send(Ok(()));
+            }))
+        });
+        if let Some(done) = done.as_ref().filter(|_| !others.is_empty()).map(Arc::downgrade) {
+            // One may be in the middle of a long turn, or lost.
+            tokio::spawn(async move {
+                tokio::time::sleep(SWITCHED).await;
+                if let Some(done) = done.upgrade() {
+                    done.tell();
+                }
+            });
+        }
         for other in others {
-            crew.retire(other, &inbox);
+            crew.retire(other, &inbox, done.clone());
         }
         if birth == Birth::Extra {
             self.share(crew, number);
@@ -261,10 +279,7 @@ impl Registry {
         for moving in entry.lot().take_ready() {
             inbox.put(moving);
         }
-        if let Some(done) = done {
-            // Whoever asked may have gone.
-            let _ = done.send(Ok(()));
-        }
+        drop(done);
         self.keep_some(entry, crew);
         self.start_next(entry, crew);
     }

@@ -15,7 +15,7 @@ use crate::front::Mail;
 use crate::http::Inbox;
 use crate::listen::Bound;
 use crate::metrics::{AppStats, AppSum};
-use crate::worker::{Control, Event, Files, Start, Worker};
+use crate::worker::{Control, Event, Files, OnceAll, Start, Worker};
 
 /// An app and all that serves it.
 pub(crate) struct Entry {
@@ -146,12 +146,13 @@ impl Crew {
         serving.filter(|member| member.worker.number != number).max_by_key(|member| member.worker.number)
     }
 
-    /// Has a worker finish what it has, and leave its connections there.
-    pub(super) fn retire(&mut self, number: u32, to: &Inbox) {
+    /// Has a worker finish what it has, and leave its connections there. It lets go of `told` as soon as no request is its
+    /// own any more that comes from now on.
+    pub(super) fn retire(&mut self, number: u32, to: &Inbox, told: Option<Arc<OnceAll>>) {
         if let Some(member) = self.find(number) {
             member.role = Role::Draining;
             member.worker.inbox.forward(to);
-            member.worker.command(Control::Retire(to.clone()));
+            member.worker.command(Control::Retire(to.clone(), told));
         }
     }
 

@@ -69,7 +69,7 @@ impl Registry {
         let Some(other) = crew.youngest_but(youngest).map(|member| member.worker.inbox.clone()) else {
             return;
         };
-        crew.retire(youngest, &other);
+        crew.retire(youngest, &other, None);
         crew.scaled = Some(Instant::now());
     }
 
@@ -91,7 +91,7 @@ impl Registry {
             return;
         }
         let to = crew.youngest_but(number).map(|member| member.worker.inbox.clone());
-        crew.retire(number, to.as_ref().unwrap_or_else(|| entry.lot_inbox()));
+        crew.retire(number, to.as_ref().unwrap_or_else(|| entry.lot_inbox()), None);
         if to.is_none() {
             self.falls_asleep(entry, crew);
         }

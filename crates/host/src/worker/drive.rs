@@ -138,7 +138,11 @@ pub(super) async fn commanded(
                     return Commanded::Yield;
                 }
             }
-            Some(Control::Retire(inbox)) => return Commanded::End(Told::Retire(inbox)),
+            Some(Control::Retire(inbox, told)) => {
+                shutdown.move_to(inbox.clone());
+                drop(told);
+                return Commanded::End(Told::Retire(inbox));
+            }
             Some(Control::Share(inbox, count)) => shutdown.share(inbox, count),
             Some(Control::HandOver) => return Commanded::End(Told::HandOver),
             // A host that is gone wants nothing any more.

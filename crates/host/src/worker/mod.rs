@@ -32,6 +32,7 @@ pub(crate) use lost::lose;
 pub(crate) use serving::trust;
 
 use std::any::Any;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -98,6 +99,35 @@ pub(crate) enum Birth {
         /// When it may load the app.
         not_before: Instant,
     },
+}
+
+/// Tells somebody once all have let go of it, or before if need be.
+pub(crate) struct OnceAll(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl OnceAll {
+    pub(crate) fn new(tell: impl FnOnce() + Send + 'static) -> Self {
+        Self(Mutex::new(Some(Box::new(tell))))
+    }
+
+    /// Tells it now, if it was not told before.
+    pub(crate) fn tell(&self) {
+        let tell = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(tell) = tell {
+            tell();
+        }
+    }
+}
+
+impl fmt::Debug for OnceAll {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnceAll")
+    }
+}
+
+impl Drop for OnceAll {
+    fn drop(&mut self) {
+        self.tell();
+    }
 }
 
 /// What a worker tells the host.
@@ -216,7 +246,7 @@ pub(crate) enum Control {
     },
     /// Accept no more, leave the open connections there, finish what is in flight within the time that a request may
     /// take, end.
-    Retire(Inbox),
+    Retire(Inbox, Option<Arc<OnceAll>>),
     /// Leave so many of the open connections there.
     Share(Inbox, usize),
     /// Accept no more, finish what is in flight, end.

@@ -103,6 +103,8 @@ pub(super) fn thread(start: &Start, worker: &Arc<Worker>, mut commands: mpsc::Un
             }
         }
     };
+    // What reaches the guest from other threads may hold a waker, with which the event loop's descriptors would stay.
+    worker.watch.detach();
     worker.leave();
     worker.tell(Event::Ended { app: worker.index, worker: worker.number, error });
     worker.settle();
@@ -426,11 +428,17 @@ async fn finished(
                 }
                 service.guest_is(guest.clone().map_or(Place::Absent, Place::Ready));
             }
-            // The guest has ended, and with it all that it had in flight.
+            // The guest has ended, and with it all that it had in flight; but not those who wait for the next one.
             Some(Over::Stopped(stop)) => {
-                guest = None;
                 ended(service, worker, &stop);
-                service.guest_is(Place::Absent);
+                service.guest_is(Place::Loading);
+                guest = None;
+                let_answers_out(worker).await;
+                worker.watch.detach();
+                if let Some(engine) = start.engine.as_ref().filter(|_| service.waiting() > 0) {
+                    guest = load(engine.as_ref(), start, worker).await.ok();
+                }
+                service.guest_is(guest.clone().map_or(Place::Absent, Place::Ready));
             }
             None => {}
         }
