@@ -178,7 +178,9 @@ fn the_status_tells_state_limits_and_usage() {
 
 #[test]
 fn top_shows_each_app_with_its_rates() {
-    let host = Managed::new(&[("shop/index.js", APP)]);
+    // On a busy machine it would get a helper.
+    let manifest = "[scale]\nworkers = 1\n";
+    let host = Managed::new(&[("shop/index.js", APP), ("shop/nexus.toml", manifest)]);
     host.done(&["deploy", "shop"]);
     let address = host.address("shop");
     let over = std::sync::atomic::AtomicBool::new(false);
