@@ -19,22 +19,22 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Cores:
-    """One core for the server and another one for whoever asks it."""
+    """One core for the server and another one for whoever asks it; or None, for any core, where nothing is pinned."""
 
-    def __init__(self):
+    def __init__(self, pinned=True):
         usable = sorted(os.sched_getaffinity(0))
-        self.server, self.client = usable[0], usable[-1]
+        self.server, self.client = (usable[0], usable[-1]) if pinned else (None, None)
 
     @property
     def shared(self):
-        return self.server == self.client
+        return self.server is not None and self.server == self.client
 
 
 @contextmanager
 def pinned(core):
-    """Runs this process, and what it starts meanwhile, on one core."""
+    """Runs this process, and what it starts meanwhile, on one core; on any if that is None."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, before if core is None else {core})
     try:
         yield
     finally:
@@ -51,12 +51,12 @@ def spawn(server, cores, port, apps=1):
 
 @contextmanager
 def running(server, cores, apps=1):
-    """A server that has answered on each of its ports; ended afterwards. Yields its process and first port."""
+    """A server that has answered for each of its apps; ended afterwards. Yields its process and first port."""
     port = free_port() if apps == 1 else free_block(apps)
     process = spawn(server, cores, port, apps)
     try:
         for i in range(apps):
-            first_response(server, process, port + i)
+            first_response(server, process, *server.place(port, i))
         yield process, port
     finally:
         end(process)
@@ -76,9 +76,9 @@ def free_block(count):
     raise Problem(f"there are no {count} free ports in a row")
 
 
-def first_response(server, process, port, patience=30):
+def first_response(server, process, port, host=None, patience=30):
     """Asks until the server answers, without pausing for longer than it takes to notice."""
-    request = f"GET {server.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    request = f"GET {server.path} HTTP/1.1\r\nHost: {host or '127.0.0.1'}\r\n\r\n".encode()
     until = time.monotonic() + patience
     while True:
         try:
@@ -137,23 +137,29 @@ def load(server, cores, seconds, connections=64):
     with running(server, cores) as (process, port):
         time.sleep(0.5)
         idle = memory(process.pid)
-        wrk(server, cores, port, 1, connections)
-        before = processor_seconds(process.pid)
-        told = wrk(server, cores, port, seconds, connections)
-        spent = processor_seconds(process.pid) - before
+        result = ask(server, cores, process, port, seconds, connections)
         time.sleep(1)
         after = memory(process.pid)
+    return {**result, "idle_mb": idle / 1e6, "loaded_mb": after / 1e6}
+
+
+def ask(server, cores, process, port, seconds, connections=64, host=None, script=None):
+    """`wrk` for so many seconds, after one that does not count: requests a second, latency, CPU time a request."""
+    wrk(server, cores, port, 1, connections, script, host)
+    before = processor_seconds(process.pid)
+    told = wrk(server, cores, port, seconds, connections, script, host)
+    spent = processor_seconds(process.pid) - before
     result = parse_wrk(told)
     if result.pop("failed"):
         raise Problem(f"{server.name} failed requests under load; its last words: {last_line(server)}")
-    return {**result, "cpu_us": spent / result.pop("requests") * 1e6, "idle_mb": idle / 1e6, "loaded_mb": after / 1e6}
+    return {**result, "cpu_us": spent / result.pop("requests") * 1e6}
 
 
-def wrk(server, cores, port, seconds, connections, script=None):
-    scripted = ["-s", str(script)] if script else []
+def wrk(server, cores, port, seconds, connections, script=None, host=None):
+    more = [*(["-s", str(script)] if script else []), *(["-H", f"Host: {host}"] if host else [])]
     with pinned(cores.client):
         done = subprocess.run(
-            ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", *scripted,
+            ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", *more,
              f"http://127.0.0.1:{port}{server.path}"],
             stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:

@@ -19,11 +19,15 @@ MODULES = WORK / "peers" / "node_modules"
 class Server:
     """One contender. `command(port, apps)` starts it; with several apps, each is on the next port.
 
-    It is asked for `path`, and answers 200.
+    It is asked for `path`, and answers 200. If there is a `host(i)`, all apps are on one port, each under that name.
     """
 
-    def __init__(self, name, program, command, many=False, path="/bench"):
-        self.name, self.program, self.command, self.many, self.path = name, program, command, many, path
+    def __init__(self, name, program, command, many=False, path="/bench", host=None):
+        self.name, self.program, self.command, self.many, self.path, self.host = name, program, command, many, path, host
+
+    def place(self, port, i):
+        """Where its app `i` is: the port, and the name to ask under, or None for any."""
+        return (port, self.host(i)) if self.host else (port + i, None)
 
 
 def all_servers(nexus):
@@ -47,9 +51,7 @@ def ready(only, nexus, contenders):
     taken; else it is built."""
     program = Path(nexus).resolve() if nexus else TARGET / "dist" / "nexus"
     if "nexus" in only and not nexus:
-        prepare.ready()
-        if cli.cargo("build", "--profile", "dist", "--bin", "nexus"):
-            raise Problem("nexus does not build")
+        build_nexus()
     fetch(only)
     chosen = [server for server in contenders(program) if server.name in only]
     for server in chosen:
@@ -61,6 +63,22 @@ def ready(only, nexus, contenders):
     if not chosen:
         raise Problem("nothing is left to measure")
     return chosen
+
+
+def build_nexus():
+    prepare.ready()
+    if cli.cargo("build", "--profile", "dist", "--bin", "nexus"):
+        raise Problem("nexus does not build")
+
+
+def nexus_program(named):
+    """The build of nexus that was named, or else one that is made now."""
+    if not named:
+        build_nexus()
+    program = Path(named).resolve() if named else TARGET / "dist" / "nexus"
+    if not program.exists():
+        raise Problem(f"there is no {program}")
+    return program
 
 
 def nexus_apps(count):

@@ -42,6 +42,8 @@ def parser():
     add("examples", build_examples, "build the example that is not checked in as built, in target/examples")
     add("bench", bench, "measure nexus against workerd, Deno, Bun and bare hyper; see ./x bench --help", add_help=False)
     add("bench-limits", bench_limits, "measure whether limits hold; see ./x bench-limits --help", add_help=False)
+    add("bench-apps", bench_apps, "measure many apps in one host; see ./x bench-apps --help", add_help=False)
+    add("bench-churn", bench_churn, "deploy, reload, remove and crash apps under load; see ./x bench-churn --help", add_help=False)
     add("bench-web", bench_web, "measure the Web APIs against workerd, Deno and Bun; see ./x bench-web --help", add_help=False)
     add("bench-wasm", bench_wasm, "measure WebAssembly apps beside wasmtime serve; see ./x bench-wasm --help", add_help=False)
     add("ci", ci, "check what continuous integration checks")
@@ -51,7 +53,7 @@ def parser():
 def main(arguments):
     """Runs the command that `arguments` names; returns the exit code."""
     command, rest = arguments[:1], arguments[1:]
-    if command in (["bench"], ["bench-limits"], ["bench-web"], ["bench-wasm"]) or command in (["serve"], ["test"]) and rest not in (["-h"], ["--help"]):
+    if command in (["bench"], ["bench-limits"], ["bench-apps"], ["bench-churn"], ["bench-web"], ["bench-wasm"]) or command in (["serve"], ["test"]) and rest not in (["-h"], ["--help"]):
         # What follows is for the program behind the command.
         options = parser().parse_args(command)
         options.args = rest
@@ -134,6 +136,18 @@ def bench(options):
 
 def bench_limits(options):
     from bench.limits import main as benchmark
+
+    return benchmark.main(options.args)
+
+
+def bench_apps(options):
+    from bench.apps import main as benchmark
+
+    return benchmark.main(options.args)
+
+
+def bench_churn(options):
+    from bench.churn import main as benchmark
 
     return benchmark.main(options.args)
 

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import queue
 import re
 import shutil
@@ -12,6 +13,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.measure import pinned
 from tools.processes import end, tree
 from tools.term import Problem
 
@@ -32,13 +34,22 @@ def serving(program, apps):
             shutil.copyfile(APPS / file, app / f"index{Path(file).suffix}")
             lines = "".join(f'{key} = {json.dumps(value)}\n' for key, value in limits.items())
             (app / "nexus.toml").write_text(f'[project]\nname = "{name}"\n\n[limits]\n{lines}')
+        with hosting(program, folder, apps, "--access-log") as host:
+            yield host
+
+
+@contextmanager
+def hosting(program, folder, names, *options, core=None, **variables):
+    """Serves a folder with apps of these names, on one core if it is given; ended afterwards. Yields a Host."""
+    with pinned(core):
         process = subprocess.Popen(
-            [program, "serve", folder, "--port", "0", "--admin", "127.0.0.1:0", "--log-format", "json", "--access-log"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder)
-        try:
-            yield Host(process, set(apps))
-        finally:
-            end(process)
+            [program, "serve", folder, "--port", "0", "--admin", "127.0.0.1:0", "--log-format", "json", *options],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder,
+            env={**os.environ, **variables})
+    try:
+        yield Host(process, set(names))
+    finally:
+        end(process)
 
 
 class Host:

@@ -3,11 +3,9 @@
 import argparse
 import json
 import sys
-from pathlib import Path
 
 from bench.measure import raise_file_limit
-from tools import cli, prepare
-from tools.paths import TARGET
+from bench.servers import nexus_program
 from tools.term import Problem
 
 from . import exactness, latency, leaks
@@ -43,7 +41,7 @@ def main(arguments):
     # Tables and JSON are all that goes to standard output.
     output, sys.stdout = sys.stdout, sys.stderr
     try:
-        program = nexus(options)
+        program = nexus_program(options.nexus)
         results = {part: PARTS[part].measure(program, options) for part in parts}
     finally:
         sys.stdout = output
@@ -55,15 +53,3 @@ def main(arguments):
     for fault in faults:
         print(f"x: {fault}", file=sys.stderr)
     return 1 if faults else 0
-
-
-def nexus(options):
-    """The program to measure, built unless one was named."""
-    if not options.nexus:
-        prepare.ready()
-        if cli.cargo("build", "--profile", "dist", "--bin", "nexus"):
-            raise Problem("nexus does not build")
-    program = Path(options.nexus).resolve() if options.nexus else TARGET / "dist" / "nexus"
-    if not program.exists():
-        raise Problem(f"there is no {program}")
-    return program

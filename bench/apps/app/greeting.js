@@ -1,0 +1,5 @@
+const name = "@NAME@";
+
+export function greeting() {
+  return `Hello from ${name}`;
+}

@@ -1,0 +1,3 @@
+export function path(request) {
+  return new URL(request.url).pathname;
+}
