@@ -382,17 +382,16 @@ fn an_app_that_takes_long_to_load_holds_no_other_one_up() {
     let host = Managed::new(&files);
     let names: Vec<String> = (0..5).map(|n| format!("slow{n}")).collect();
     std::thread::scope(|scope| {
-        let slow: Vec<_> = names
-            .iter()
-            .map(|name| {
-                let host = &host;
-                scope.spawn(move || host.refused(&["deploy", name], 1))
-            })
-            .collect();
-        until("all to be loaded", || {
-            let apps = host.json(&["ps"])["apps"].clone();
-            (apps.as_array().map(Vec::len) == Some(5)).then_some(())
-        });
+        let mut slow = Vec::new();
+        // One after the other: there are four uploads at a time.
+        for name in &names {
+            let host = &host;
+            slow.push(scope.spawn(move || host.refused(&["deploy", name], 1)));
+            until("it to be loaded", || {
+                let apps = host.json(&["ps"])["apps"].clone();
+                (apps.as_array().map(Vec::len) == Some(slow.len())).then_some(())
+            });
+        }
         host.done(&["deploy", "shop"]);
         let mut client = Client::connect(&host.address("shop"));
         assert_eq!(client.get("/shop").text(), "shop");
