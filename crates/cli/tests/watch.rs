@@ -192,6 +192,9 @@ fn a_sleeping_app_that_changes_is_checked_at_once_and_sleeps_again() {
     nexus.await_metric("nexus_app_asleep{app=\"app\"}", 1.0);
     folder.write("app/index.js", "broken(");
     nexus.message("the changed app is not served");
+    nexus.await_metric("nexus_app_asleep{app=\"app\"}", 1.0);
+    let answer = nexus.get("app", "/");
+    assert_eq!((answer.status, answer.text()), (200, "first".into()), "it sleeps on, and wakes as it was");
     folder.write("app/index.js", app("second"));
     nexus.message("the changed app serves");
     nexus.await_metric("nexus_app_asleep{app=\"app\"}", 1.0);

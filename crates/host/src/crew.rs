@@ -313,6 +313,14 @@ impl Registry {
     fn ended(&self, entry: &Entry, number: u32, error: Option<&str>) {
         let mut crew = entry.crew();
         let member = crew.remove(number, entry.lot_inbox());
+        let was_tried = member.as_ref().is_some_and(|member| member.worker.birth == Birth::Version);
+        if was_tried && error.is_some() && crew.members.is_empty() && !crew.is_stopping {
+            // The app slept when the version came that cannot be loaded. It sleeps on.
+            self.falls_asleep(entry, &mut crew);
+            if entry.lot().has_ready() || entry.mail().is_some_and(|mail| mail.has_some()) {
+                entry.tell(Event::Wanted { app: entry.index });
+            }
+        }
         if let Some(error) = error {
             let next = Instant::now() + NO_RELIEF;
             crew.no_help_before = Some(next);

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::entry::{Crew, Role};
+use super::entry::{Crew, Member, Role};
 use super::{Change, Entry, MAX_DRAINING, Refused, Registry};
-use crate::worker::{Birth, Control, Start};
+use crate::worker::{Birth, Start};
 
 impl Registry {
     /// This version of the app is to take the place of the one that serves, as soon as it is loaded. Until then, and if
@@ -32,14 +32,17 @@ impl Registry {
         if let Some((_, done)) = crew.next.take() {
             let _ = done.send(Err(Refused::Superseded));
         }
-        for member in &mut crew.members {
-            if member.role == Role::Coming && member.worker.birth != Birth::First {
-                if let Some(done) = member.done.take() {
-                    let _ = done.send(Err(Refused::Superseded));
-                }
-                member.role = Role::Draining;
-                member.worker.command(Control::Stop);
+        let serving = crew.youngest_but(0).map(|member| member.worker.inbox.clone());
+        let is_superseded =
+            |member: &&Member| member.role == Role::Coming && member.worker.birth != Birth::First;
+        let superseded: Vec<u32> =
+            crew.members.iter().filter(is_superseded).map(|member| member.worker.number).collect();
+        for number in superseded {
+            if let Some(done) = crew.find(number).and_then(|member| member.done.take()) {
+                let _ = done.send(Err(Refused::Superseded));
             }
+            // It may be accepting by now.
+            crew.retire(number, serving.as_ref().unwrap_or_else(|| entry.lot_inbox()), None);
         }
         crew.next = Some((start, done));
         self.start_next(entry, &mut crew);

@@ -39,6 +39,7 @@ impl Registry {
         let mut crew = entry.crew();
         self.start_worker(entry, &mut crew, Birth::Successor { not_before: Instant::now() })?;
         crew.is_stopping = false;
+        entry.lot().reopen();
         entry.set_paused(false);
         Ok(())
     }

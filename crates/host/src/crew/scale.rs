@@ -98,7 +98,7 @@ impl Registry {
     }
 
     /// The app has no worker from now on, until somebody connects.
-    fn falls_asleep(&self, entry: &Entry, crew: &mut Crew) {
+    pub(super) fn falls_asleep(&self, entry: &Entry, crew: &mut Crew) {
         let start = entry.start();
         let watcher = start.mail.is_none().then(|| {
             let (socket, events, app) = (start.socket.clone(), start.events.clone(), entry.index);
