@@ -33,7 +33,8 @@ def serving(program, apps):
             app.mkdir()
             shutil.copyfile(APPS / file, app / f"index{Path(file).suffix}")
             lines = "".join(f'{key} = {json.dumps(value)}\n' for key, value in limits.items())
-            (app / "nexus.toml").write_text(f'[project]\nname = "{name}"\n\n[limits]\n{lines}')
+            # A helper would come and go with the load, and what it holds with it.
+            (app / "nexus.toml").write_text(f'[project]\nname = "{name}"\n\n[scale]\nworkers = 1\n\n[limits]\n{lines}')
         with hosting(program, folder, apps, "--access-log") as host:
             yield host
 
