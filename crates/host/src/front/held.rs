@@ -56,6 +56,10 @@ impl Drop for Held<'_> {
     fn drop(&mut self) {
         let _parcel = self.parcels.state().open.try_remove(self.key);
         // Whoever had it may have come to an untimely end. The first answer counts.
-        self.parcel.answer(Err(FailureKind::Stopped.into()));
+        if !self.parcel.is_answered()
+            && let Some(waker) = self.parcel.answer(Err(FailureKind::Stopped.into()))
+        {
+            waker.wake();
+        }
     }
 }

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use nexus_guest::Failure;
 
 use super::parcel::Parcel;
+use super::wakes::Wakes;
 
 /// An app's requests on their way to a worker.
 #[derive(Debug, Default)]
@@ -67,8 +68,8 @@ impl Mail {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a parcel, where `most` wait already at most.
-    pub(super) fn put(&self, parcel: Arc<Parcel>, most: usize) -> Put {
+    /// Adds a parcel, where `most` wait already at most. Who is to take it is woken with `wakes`.
+    pub(super) fn put(&self, parcel: Arc<Parcel>, most: usize, wakes: &Wakes) -> Put {
         let mut state = self.state();
         if state.parcels.len() >= most {
             state.parcels.retain(|parcel| !parcel.is_cancelled());
@@ -82,7 +83,7 @@ impl Mail {
         let put = if state.workers > 0 { Put::Done } else { Put::Wanted };
         drop(state);
         if let Some(taker) = taker {
-            taker.waker.wake();
+            wakes.add(taker.waker);
         }
         put
     }

@@ -16,6 +16,7 @@ mod ports;
 mod service;
 mod stream;
 mod thread;
+mod wakes;
 
 pub(crate) use held::Parcels;
 pub(crate) use mail::{Attendance, Mail};
@@ -23,3 +24,4 @@ pub(crate) use parcel::{Parcel, SentReply};
 pub(crate) use ports::Fronts;
 pub(crate) use stream::SentBody;
 pub(crate) use thread::FrontEnd;
+pub(crate) use wakes::Wakes;

@@ -67,14 +67,12 @@ impl Returns {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, key: u64, answer: Answer) {
+    /// Adds an answer. Gives whom to wake, if anybody.
+    #[must_use]
+    fn put(&self, key: u64, answer: Answer) -> Option<Waker> {
         let mut returned = self.returned();
         returned.answers.push((key, answer));
-        let waker = returned.waker.take();
-        drop(returned);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        returned.waker.take()
     }
 
     /// Swaps those that have come for an empty vector; waits for one if there is none.
@@ -130,20 +128,24 @@ impl Parcel {
         state.request.take().filter(|_| !state.is_cancelled)
     }
 
-    /// Answers it. The first answer counts.
-    pub(crate) fn answer(&self, answer: Answer) {
-        if let Ok(reply) = &answer {
-            self.state().body = reply.body.aborter();
+    /// Answers it. The first answer counts. Gives whom to wake, if anybody.
+    #[must_use]
+    pub(crate) fn answer(&self, answer: Answer) -> Option<Waker> {
+        if let Ok(reply) = &answer
+            && let Some(aborter) = reply.body.aborter()
+        {
+            self.state().body = Some(aborter);
         }
-        if !self.is_answered.swap(true, Ordering::Relaxed) {
-            self.returns.put(self.key, answer);
-        }
+        let is_first = !self.is_answered.swap(true, Ordering::Relaxed);
+        if is_first { self.returns.put(self.key, answer) } else { None }
     }
 
     /// Fails it, or breaks its response's body off, for the worker is lost. Says whether it had no answer so far.
     pub(crate) fn fail(&self, failure: Failure) -> bool {
         if !self.is_answered.load(Ordering::Relaxed) {
-            self.answer(Err(failure));
+            if let Some(waker) = self.answer(Err(failure)) {
+                waker.wake();
+            }
             return true;
         }
         let body = self.state().body.take();

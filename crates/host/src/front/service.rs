@@ -1,7 +1,9 @@
 //! What answers the requests of a shared port on one I/O thread: it finds the app, and passes request and answer on.
 
 use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
 use std::fmt::Display;
+use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -17,6 +19,7 @@ use tokio::sync::Notify;
 use super::mail::Put;
 use super::parcel::{Answer, Parcel, Returns, SentRequest};
 use super::stream::SentBody;
+use super::wakes::Wakes;
 use crate::crew::Entry;
 use crate::http::{BodyLimit, Call, CallOwner, Outcome, Refusal, Refused, RequestIds, Service};
 use crate::log::Logger;
@@ -80,6 +83,8 @@ pub(super) struct FrontService {
     some_wait: Notify,
     serial: Cell<u32>,
     returns: Arc<Returns>,
+    /// Workers that have got something.
+    wakes: Wakes,
     ids: RequestIds,
     logger: Logger,
 }
@@ -92,16 +97,22 @@ impl FrontService {
             some_wait: Notify::new(),
             serial: Cell::new(0),
             returns: Arc::default(),
+            wakes: Wakes::default(),
             ids: RequestIds::new()?,
             logger,
         })
+    }
+
+    /// Wakes the workers that have got something; never ends.
+    pub(super) async fn wake_workers(&self) -> Infallible {
+        poll_fn(|cx| self.wakes.poll_give(cx)).await
     }
 
     /// Hands answers to the connections that wait for them; never ends.
     pub(super) async fn take_returns(&self) {
         let mut taken = Vec::new();
         loop {
-            std::future::poll_fn(|cx| self.returns.poll_take(&mut taken, cx)).await;
+            poll_fn(|cx| self.returns.poll_take(&mut taken, cx)).await;
             for (key, answer) in taken.drain(..) {
                 self.returned(key, answer);
             }
@@ -227,7 +238,7 @@ impl Service for FrontService {
         let key = u64::from(serial) << 32 | place.key() as u64;
         let parcel = Arc::new(Parcel::new(request, key, self.returns.clone()));
         let most = limits.size(Limit::Queue).saturating_add(limits.size(Limit::Requests));
-        match mail.put(parcel.clone(), most) {
+        match mail.put(parcel.clone(), most, &self.wakes) {
             Put::Done => {}
             Put::Wanted => entry.tell(Event::Wanted { app: entry.index }),
             Put::Full => {

@@ -110,6 +110,8 @@ async fn run(
         };
         let returns = service.clone();
         tokio::task::spawn_local(async move { returns.take_returns().await });
+        let wakes = service.clone();
+        tokio::task::spawn_local(async move { wakes.wake_workers().await });
         let deadlines = service.clone();
         tokio::task::spawn_local(async move { deadlines.enforce_deadlines().await });
         let server = Server {

@@ -80,6 +80,11 @@ impl Round {
         is_long
     }
 
+    /// Whether requests are handed over one at a time.
+    pub(super) fn is_wary(&self) -> bool {
+        self.wary.get() > 0
+    }
+
     /// The next one. `None` at the round's end: whoever serves rounds is woken for the next.
     pub(super) fn next(&self, cx: &Context<'_>) -> Option<Given> {
         // What is read from now on is the next round's.

@@ -165,6 +165,11 @@ impl WorkerService {
         Poll::Pending
     }
 
+    /// Whether the guest's turns are long: what was answered is not to wait for the next one.
+    pub(super) fn is_wary(&self) -> bool {
+        self.round.is_wary()
+    }
+
     /// Hands a request to the guest, or has it wait for a place there.
     fn give(&self, request: Request, responder: Responder, key: u64) {
         let guest = match &*self.place.borrow() {

@@ -1,0 +1,85 @@
+//! Waking other threads once for all that a thread has for them.
+//!
+//! A thread that is woken may have the processor at once, before the one that woke it goes on: with one request to take.
+//! So an event loop first does all that it has to do just now, and then wakes who has got something from it.
+
+use std::cell::RefCell;
+use std::task::{Context, Poll, Waker};
+
+/// Whom to wake.
+#[derive(Debug, Default)]
+pub(crate) struct Wakes {
+    due: RefCell<Vec<Waker>>,
+    /// Of the task that wakes them. It runs behind those that have something to do by now.
+    giver: RefCell<Option<Waker>>,
+}
+
+impl Wakes {
+    /// Has this one woken soon.
+    pub(crate) fn add(&self, waker: Waker) {
+        self.due.borrow_mut().push(waker);
+        if let Some(giver) = self.giver.borrow_mut().take() {
+            giver.wake();
+        }
+    }
+
+    /// Wakes all.
+    pub(crate) fn give(&self) {
+        let due = std::mem::take(&mut *self.due.borrow_mut());
+        for waker in due {
+            waker.wake();
+        }
+    }
+
+    /// Wakes those that are due whenever it is polled; never ready.
+    pub(crate) fn poll_give(&self, cx: &Context<'_>) -> Poll<std::convert::Infallible> {
+        self.give();
+        *self.giver.borrow_mut() = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Wakes {
+    fn drop(&mut self) {
+        // Nobody is forgotten.
+        self.give();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Counter(AtomicUsize);
+
+    impl Wake for Counter {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn the_giver_is_woken_once_and_wakes_all() {
+        let (wakes, giver, others) =
+            (Wakes::default(), Arc::new(Counter::default()), Arc::new(Counter::default()));
+        let count = |counter: &Counter| counter.0.load(Ordering::Relaxed);
+        let waker = giver.clone().into();
+        let cx = Context::from_waker(&waker);
+        assert!(wakes.poll_give(&cx).is_pending());
+        for _ in 0..3 {
+            wakes.add(others.clone().into());
+        }
+        assert_eq!((count(&giver), count(&others)), (1, 0));
+        assert!(wakes.poll_give(&cx).is_pending());
+        assert_eq!((count(&giver), count(&others)), (1, 3));
+        wakes.add(others.clone().into());
+        assert_eq!(count(&giver), 2);
+        drop(wakes);
+        assert_eq!(count(&others), 4);
+    }
+}
