@@ -6,6 +6,8 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use nexus_guest::{Body, HeaderList, Level, Reply, Request, RequestId, exchange};
 use tokio::sync::oneshot;
@@ -24,12 +26,24 @@ pub(crate) const SET_ASIDE: &str =
 /// What clients of an app are told that was stopped.
 pub(crate) const STOPPED: &str = "this app is stopped\n";
 
-/// How many connections such an app may have at a time: it answers at once, so that few are enough.
-const MAX_CONNECTIONS: usize = 100;
+/// How many connections such an app may have at a time. Each ends with its first answer.
+const MAX_CONNECTIONS: usize = 1000;
+
+/// How long is waited for its thread, which does nothing that takes long.
+const SOON: Duration = Duration::from_secs(1);
 
 /// The thread that answers for some such apps. Dropped, it accepts no more.
 pub(crate) struct Aside {
-    _end: oneshot::Sender<()>,
+    end: oneshot::Sender<Next>,
+    inbox: Inbox,
+}
+
+/// Who serves from now on.
+struct Next {
+    /// Where connections go.
+    to: Inbox,
+    /// Told once no request is answered here any more that comes from now on.
+    told: mpsc::SyncSender<()>,
 }
 
 impl Aside {
@@ -37,14 +51,39 @@ impl Aside {
     pub(crate) fn start(sockets: Vec<Arc<Bound>>, text: &'static str, logger: Logger) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (end, ended) = oneshot::channel();
+        let inbox = Inbox::new();
+        let own = inbox.clone();
         std::thread::Builder::new().name("nexus-aside".into()).spawn(move || {
-            LocalSet::new().block_on(&runtime, answer(sockets, text, logger, ended));
+            LocalSet::new().block_on(&runtime, answer(sockets, &own, text, logger, ended));
+            own.close();
         })?;
-        Ok(Self { _end: end })
+        Ok(Self { end, inbox })
+    }
+
+    /// Where connections may be put whose requests are to be answered here, too.
+    pub(crate) fn inbox(&self) -> &Inbox {
+        &self.inbox
+    }
+
+    /// Ends it. Its connections go on there, and no request is answered here that comes after this.
+    pub(crate) fn hand_to(self, to: &Inbox) {
+        let Self { end, inbox } = self;
+        let (told, heard) = mpsc::sync_channel(1);
+        if end.send(Next { to: to.clone(), told }).is_ok() {
+            // It has ended, which is as good.
+            let _ = heard.recv_timeout(SOON);
+        }
+        inbox.forward(to);
     }
 }
 
-async fn answer(sockets: Vec<Arc<Bound>>, text: &'static str, logger: Logger, ended: oneshot::Receiver<()>) {
+async fn answer(
+    sockets: Vec<Arc<Bound>>,
+    inbox: &Inbox,
+    text: &'static str,
+    logger: Logger,
+    ended: oneshot::Receiver<Next>,
+) {
     let service = Rc::new(AsideService { text, logger, last_id: Cell::new(0) });
     let shutdown = Shutdown::new();
     let servers = sockets.iter().map(|socket| {
@@ -54,14 +93,20 @@ async fn answer(sockets: Vec<Arc<Bound>>, text: &'static str, logger: Logger, en
             shutdown: shutdown.clone(),
             open: Arc::new(AtomicUsize::new(0)),
             connections: Arc::default(),
-            inbox: Inbox::new(),
+            inbox: inbox.clone(),
         };
         serve(Listener::of(socket), server)
     });
     let servers = futures_util::future::join_all(servers);
     let end = async {
-        let _ = ended.await;
-        shutdown.begin();
+        match ended.await {
+            Ok(Next { to, told }) => {
+                shutdown.move_to(to);
+                // Whoever asked may have given up.
+                let _ = told.try_send(());
+            }
+            Err(_) => shutdown.begin(),
+        }
     };
     let (results, ()) = futures_util::future::join(servers, end).await;
     for error in results.into_iter().filter_map(Result::err) {

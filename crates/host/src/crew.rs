@@ -30,6 +30,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use self::entry::{Change, Claim, Entry, Refused};
 use self::entry::{Crew, Member, Role};
+pub(crate) use self::pause::Commanded;
 use crate::log::Logger;
 use crate::metrics::Replaced;
 use crate::seat::Seat;
@@ -144,7 +145,8 @@ impl Registry {
     /// that have a connection to an app without a worker may send a request for so long, too, which wakes the app.
     pub(crate) async fn hand_over(&self, patience: Duration) -> Vec<oneshot::Receiver<()>> {
         let all = self.all().into_iter().chain(self.all_leaving()).filter(|entry| entry.mail().is_none());
-        let (waiting, others): (Vec<_>, Vec<_>) = all.partition(|entry| entry.lot().count() > 0);
+        let (waiting, others): (Vec<_>, Vec<_>) =
+            all.partition(|entry| entry.lot().count() > 0 && !entry.is_paused());
         let mut over: Vec<_> = others.iter().flat_map(|entry| stop(entry, || Control::HandOver)).collect();
         for entry in &waiting {
             entry.crew().ignores_who_connects();

@@ -387,7 +387,7 @@ impl Host {
             self.manager.close_sockets();
         }
         self.blanks.end();
-        let workers = self.registry.stop(|entry| entry.mail().is_none(), || worker::Control::Stop);
+        let workers = self.registry.stop(|entry| entry.mail().is_none(), || worker::Control::Stop(None));
         let left = self.finish(FrontEnd::Stop, async { workers }, deadline).await;
         self.sockets.release();
         left
@@ -422,7 +422,7 @@ impl Host {
         deadline: Instant,
     ) -> usize {
         let control = || match how {
-            FrontEnd::Stop => worker::Control::Stop,
+            FrontEnd::Stop => worker::Control::Stop(None),
             FrontEnd::HandOver => worker::Control::HandOver,
         };
         let fronts = async {
@@ -451,7 +451,7 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         // Whoever drops it without stopping it wants none of its workers any more.
-        self.registry.stop(|_| true, || worker::Control::Stop);
+        self.registry.stop(|_| true, || worker::Control::Stop(None));
         self.blanks.end();
         self.registry.watchdog.end();
     }

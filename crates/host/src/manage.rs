@@ -29,7 +29,7 @@ pub(crate) use self::deploy::Deployment;
 pub(crate) use self::error::ManageError;
 use self::places::{Place, Places};
 use crate::aside::{self, Aside};
-use crate::crew::{Entry, Registry};
+use crate::crew::{Commanded, Entry, Registry};
 use crate::front::Fronts;
 use crate::listen::Late;
 use crate::make::Maker;
@@ -228,22 +228,26 @@ impl Manager {
             }
             Some(_) => {}
         }
-        self.answer_aside(&entry)?;
-        self.registry.pause(&entry);
+        self.set_aside(&entry)?.wait();
         self.remember(&entry);
         self.tell(&entry, Level::Info, "the app was stopped".into());
         Ok(())
     }
 
-    /// Answers 503 at the port of an app that is stopped. Those on shared ports are answered for there.
-    fn answer_aside(&self, entry: &Entry) -> Result<(), ManageError> {
-        if entry.mail().is_none() {
-            let aside = Aside::start(vec![entry.socket()], aside::STOPPED, self.maker.logger.clone());
-            let aside =
-                aside.map_err(|error| ManageError::Host(format!("cannot start a thread: {error}")))?;
-            self.aside.lock().unwrap_or_else(PoisonError::into_inner).insert(entry.index, aside);
+    /// Answers 503 for an app instead of its workers. Those on shared ports are answered for there.
+    fn set_aside(&self, entry: &Entry) -> Result<Commanded, ManageError> {
+        if entry.mail().is_some() {
+            return Ok(self.registry.pause(entry, None));
         }
-        Ok(())
+        let aside = Aside::start(vec![entry.socket()], aside::STOPPED, self.maker.logger.clone());
+        let aside = aside.map_err(|error| ManageError::Host(format!("cannot start a thread: {error}")))?;
+        let commanded = self.registry.pause(entry, Some(aside.inbox()));
+        self.aside().insert(entry.index, aside);
+        Ok(commanded)
+    }
+
+    fn aside(&self) -> MutexGuard<'_, HashMap<usize, Aside>> {
+        self.aside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Starts an app that was stopped.
@@ -266,7 +270,10 @@ impl Manager {
         self.registry
             .resume(&entry)
             .map_err(|error| ManageError::Host(format!("cannot start a worker's thread: {error}")))?;
-        drop(self.aside.lock().unwrap_or_else(PoisonError::into_inner).remove(&entry.index));
+        let aside = self.aside().remove(&entry.index);
+        if let Some(aside) = aside {
+            aside.hand_to(entry.lot_inbox());
+        }
         self.remember(&entry);
         self.tell(&entry, Level::Info, "the app was started".into());
         Ok(())
@@ -303,7 +310,7 @@ impl Manager {
                 socket.release();
             }
         }
-        self.aside.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.aside().clear();
     }
 
     /// Whether the app has a socket of this host's own, or one that another such app came with.

@@ -15,7 +15,7 @@ use crate::front::Mail;
 use crate::http::Inbox;
 use crate::listen::Bound;
 use crate::metrics::{AppStats, AppSum};
-use crate::worker::{Control, Event, Files, OnceAll, Start, Worker};
+use crate::worker::{Birth, Control, Event, Files, OnceAll, Start, Worker};
 
 /// An app and all that serves it.
 pub(crate) struct Entry {
@@ -47,6 +47,8 @@ pub(super) struct Crew {
     pub(super) past: AppStats,
     pub(super) losses: Losses,
     pub(super) is_stopping: bool,
+    /// Where connections go that ask for something while the app is stopped.
+    pub(super) aside: Option<Inbox>,
     /// Set while the app has no worker for want of requests: who waits for somebody to connect.
     pub(super) asleep: Option<Asleep>,
     /// No further worker is started before.
@@ -144,6 +146,15 @@ impl Crew {
     pub(super) fn youngest_but(&self, number: u32) -> Option<&Member> {
         let serving = self.members.iter().filter(|member| member.role == Role::Serving);
         serving.filter(|member| member.worker.number != number).max_by_key(|member| member.worker.number)
+    }
+
+    /// Where a connection goes that needs a worker now: one that serves, or will answer in any case.
+    pub(super) fn taker(&self) -> Option<&Inbox> {
+        let successor = |member: &&Member| {
+            member.role == Role::Coming && matches!(member.worker.birth, Birth::Successor { .. })
+        };
+        let taker = self.youngest_but(0).or_else(|| self.members.iter().find(successor));
+        taker.map(|member| &member.worker.inbox)
     }
 
     /// Has a worker finish what it has, and leave its connections there. It lets go of `told` as soon as no request is its
@@ -308,7 +319,7 @@ impl Entry {
     }
 
     /// Where connections go that have no worker. They have one started when they need it.
-    pub(super) fn lot_inbox(&self) -> &Inbox {
+    pub(crate) fn lot_inbox(&self) -> &Inbox {
         let (events, app) = (self.start().events.clone(), self.index);
         self.lot.inbox(move || {
             // A host that is gone wants nobody any more.

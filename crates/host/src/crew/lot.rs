@@ -83,30 +83,6 @@ impl Lot {
         self.inner.count.load(Ordering::Relaxed)
     }
 
-    /// Closes those that are here now, and those that come until [`Lot::reopen`]. Must be called within the host's event
-    /// loop.
-    pub(super) fn empty(&self) {
-        let inbox = self.inbox.clone();
-        self.watch_by(Some(
-            tokio::spawn(async move { while inbox.take().await.is_some() {} }).abort_handle(),
-        ));
-        drop(self.take_ready());
-        self.inner.count.store(0, Ordering::Relaxed);
-    }
-
-    /// Keeps those again that come.
-    pub(super) fn reopen(&self) {
-        self.watch_by(None);
-    }
-
-    fn watch_by(&self, next: Option<AbortHandle>) {
-        let before =
-            std::mem::replace(&mut *self.watcher.lock().unwrap_or_else(PoisonError::into_inner), next);
-        if let Some(before) = before {
-            before.abort();
-        }
-    }
-
     /// Closes all of them, and those that come.
     pub(super) fn close(&self) {
         self.inbox.close();
@@ -114,6 +90,7 @@ impl Lot {
             watcher.abort();
         }
         drop(self.take_ready());
+        self.inner.count.store(0, Ordering::Relaxed);
     }
 }
 

@@ -121,13 +121,17 @@ impl Registry {
             entry.refuse_mail();
         }
         if crew.is_stopping || has_failed {
+            if let Some(aside) = &crew.aside {
+                entry.lot().take_ready().into_iter().for_each(|moving| aside.put(moving));
+            }
             return;
         }
-        if let Some(serving) = crew.youngest_but(0).map(|member| member.worker.inbox.clone()) {
-            entry.lot().take_ready().into_iter().for_each(|moving| serving.put(moving));
-        } else if !crew.has(Role::Coming) {
+        if !crew.has(Role::Serving) && !crew.has(Role::Coming) {
             crew.wakes();
             self.succeed(entry, &mut crew, Duration::ZERO);
+        }
+        if let Some(taker) = crew.taker() {
+            entry.lot().take_ready().into_iter().for_each(|moving| taker.put(moving));
         }
     }
 }

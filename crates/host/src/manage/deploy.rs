@@ -2,8 +2,8 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use nexus_core::{App, AppName};
@@ -396,9 +396,9 @@ impl Manager {
     /// Serves an app no more; what it has in flight finishes.
     pub(super) fn withdraw(&self, entry: &Arc<Entry>) {
         let switching = self.switching();
-        self.registry.pause(entry);
+        let commanded = self.registry.end(entry);
         self.registry.remove(entry);
-        drop(self.aside.lock().unwrap_or_else(PoisonError::into_inner).remove(&entry.index));
+        drop(self.aside().remove(&entry.index));
         drop(switching);
         let socket = entry.socket();
         let is_shared = self.registry.all().iter().any(|other| Arc::ptr_eq(&other.socket(), &socket));
@@ -410,6 +410,7 @@ impl Manager {
             socket.close();
             socket.release();
         }
+        commanded.wait();
         let (registry, gone, logger) = (self.registry.clone(), entry.clone(), self.maker.logger.clone());
         let listen = move || {
             let begun = Instant::now();

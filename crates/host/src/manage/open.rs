@@ -95,8 +95,8 @@ impl Manager {
         let started = if place.is_stopped {
             // It counts as served so far: nobody is to wait for it.
             let _ = entry.outcome.set(Ok(Duration::ZERO));
-            self.registry.pause(&entry);
-            self.answer_aside(&entry).map_err(|error| error.text().to_owned())
+            // Nobody waits for workers that it never had.
+            self.set_aside(&entry).map(drop).map_err(|error| error.text().to_owned())
         } else {
             let started = self.registry.start_first(&entry);
             started.map_err(|error| format!("cannot start a worker's thread: {error}"))

@@ -145,8 +145,13 @@ pub(super) async fn commanded(
             }
             Some(Control::Share(inbox, count)) => shutdown.share(inbox, count),
             Some(Control::HandOver) => return Commanded::End(Told::HandOver),
+            Some(Control::Stop(told)) => {
+                shutdown.begin();
+                drop(told);
+                return Commanded::End(Told::Stop);
+            }
             // A host that is gone wants nothing any more.
-            Some(Control::Stop) | None => return Commanded::End(Told::Stop),
+            None => return Commanded::End(Told::Stop),
         }
     }
 }

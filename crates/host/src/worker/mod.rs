@@ -250,7 +250,7 @@ pub(crate) enum Control {
     /// Leave so many of the open connections there.
     Share(Inbox, usize),
     /// Accept no more, finish what is in flight, end.
-    Stop,
+    Stop(Option<Arc<OnceAll>>),
     /// Like that; but somebody else goes on accepting, so that clients that are about to send a request lose none.
     HandOver,
 }

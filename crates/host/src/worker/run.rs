@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, FutureExt, select};
 use nexus_core::Limit;
 use nexus_guest::{Engine, Guest, Level, Stop, StopReason};
 use tokio::sync::mpsc;
@@ -194,6 +194,10 @@ async fn work(
         // a thread the younger must go first.
         life.service.guest_is(Place::Loading);
         guest = None;
+        // What came during the guest's last turn counts before connections read their next request.
+        if let Some(told) = life.told_by_now() {
+            break told;
+        }
         let_answers_out(worker).await;
         if !is_served {
             give_memory_back(&start.pool);
@@ -321,6 +325,18 @@ impl Life<'_> {
         }
     }
 
+    /// Whether the worker was told to end, while nobody listened. There is no guest.
+    fn told_by_now(&mut self) -> Option<Told> {
+        let commanded = commanded(&self.service, &self.shutdown, self.commands, None, self.worker);
+        match commanded.now_or_never() {
+            Some(Commanded::End(told)) => {
+                self.past.told = Some(told.clone());
+                Some(told)
+            }
+            Some(Commanded::Yield) | None => None,
+        }
+    }
+
     /// Serves until the guest has ended or the worker is told to end.
     async fn serve(&mut self, guest: Option<Rc<dyn Guest>>) -> Result<Over, Told> {
         let served = pin!(self.service.served({
@@ -350,13 +366,17 @@ impl Life<'_> {
             Told::Stop => shutdown.begin(),
         }
         service.ends();
-        if guest.is_none() && matches!(told, Told::Retire(_)) {
+        if guest.is_none() {
             // Those leave first that wait for nothing.
             let_connections_move(worker).await;
         }
-        let guest = match (&guest, &told, &start.engine) {
+        let some_wait = match told {
+            Told::Retire(_) => worker.connections.load(Ordering::Relaxed) > 0,
+            Told::HandOver | Told::Stop => service.waiting() > 0,
+        };
+        let guest = match (&guest, &start.engine) {
             // The guest ended before others served: those who wait for the next one wait here.
-            (None, Told::Retire(_), Some(engine)) if worker.connections.load(Ordering::Relaxed) > 0 => {
+            (None, Some(engine)) if some_wait => {
                 let loaded = load(engine.as_ref(), start, worker).await.ok();
                 if let Some(guest) = &loaded {
                     service.guest_is(Place::Ready(guest.clone()));

@@ -78,9 +78,10 @@ impl Connection {
         };
         let reply = reply.unwrap_or_else(|failure| fields::failure_reply(&failure));
 
+        let (is_last, may_send_more) = (call.is_last(), asked.keep_alive);
         let too_much_left = |upload: &Upload| upload.remaining().is_some_and(|left| left > MAX_DISCARDED);
         let is_stream = matches!(reply.body, Body::Stream(_));
-        if call.is_last()
+        if is_last
             || self.server.shutdown.closes()
             || upload
                 .as_ref()
@@ -120,6 +121,10 @@ impl Connection {
             }
             Sent::All if upload.is_none() => {
                 self.idle_since = Some(ended.into());
+                if !keep_alive && may_send_more && (is_last || !self.input.is_empty()) {
+                    // It did not know that it is the last one.
+                    self.linger().await;
+                }
                 keep_alive
             }
             Sent::All => {

@@ -138,6 +138,12 @@ pub(in crate::http) async fn run(
     connection.input.append(&past.read);
     let mut head_deadline = past.head_deadline.map(Instant::from);
     loop {
+        // What was read, and parsed no further, goes along.
+        if connection.server.shutdown.has_begun()
+            && let Some(inbox) = connection.server.shutdown.next_move()
+        {
+            return connection.moves(inbox, head_deadline);
+        }
         match connection.next() {
             Next::Request(exchange) => {
                 head_deadline = None;
@@ -296,21 +302,23 @@ impl Connection {
         })
     }
 
-    /// Reads once. While idle, the signal to stop ends the wait.
+    /// Reads once. While idle, the signal to stop ends the wait. What comes after the signal to move is another thread's.
     async fn fill(&mut self, deadline: Instant, is_idle: bool) -> Filled {
         poll_fn(|cx| {
-            if let Poll::Ready(read) = self.poll_fill(cx) {
-                return Poll::Ready(if matches!(read, Ok(1..)) { Filled::Some } else { Filled::Closed });
-            }
             let is_told = self.listening.poll(cx).is_ready();
             if is_told && !self.server.shutdown.closes() {
                 return Poll::Ready(Filled::ToMove);
             }
+            let idle_until = self.server.shutdown.idle_until();
+            if is_told && is_idle && idle_until.is_none() {
+                return Poll::Ready(Filled::Closed);
+            }
+            if let Poll::Ready(read) = self.poll_fill(cx) {
+                return Poll::Ready(if matches!(read, Ok(1..)) { Filled::Some } else { Filled::Closed });
+            }
             if is_told && is_idle {
-                return match self.server.shutdown.idle_until() {
-                    None => Poll::Ready(Filled::Closed),
-                    Some(until) => self.timer.poll(Some(deadline.min(until)), cx).map(|()| Filled::Closed),
-                };
+                let deadline = idle_until.map_or(deadline, |until| deadline.min(until));
+                return self.timer.poll(Some(deadline), cx).map(|()| Filled::Closed);
             }
             self.timer.poll(Some(deadline), cx).map(|()| Filled::TimedOut)
         })
