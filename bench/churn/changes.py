@@ -244,16 +244,13 @@ class Changes:
             port.cuts += 1
 
     async def stop(self, app):
-        app.door.widen({app.door.stopped, ABSENT} if app.door.port.shared else {app.door.stopped, ABSENT, CLOSED})
-        self.cut(app.door.port)
+        """What is in flight finishes; no connection is closed."""
+        app.door.widen({app.door.stopped})
         if await self.short(app, "stop", 200, "POST", "/stop", ["stop", app.name]) is not None:
             app.state = "stopped"
             app.door.narrow({app.door.stopped})
-            self.cut(app.door.port)
 
     async def start(self, app):
         app.door.widen({app.mark})
-        self.cut(app.door.port)
         if await self.short(app, "start", 200, "POST", "/start", ["start", app.name]) is not None:
             app.serves(app.mark)
-            self.cut(app.door.port)

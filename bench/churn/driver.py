@@ -124,7 +124,7 @@ class Run:
 
     async def compare(self):
         """What is not as it was at the first look, or not as it must be at rest."""
-        first, last = self.looks[0], {key: min(look[key] for look in self.looks[-2:]) for key in self.looks[0]}
+        first, last = self.looks[0], {key: min(look[key] for look in self.looks[-3:]) for key in self.looks[0]}
         told = lambda what, unit=1: ", ".join(f"{look[what] / unit:,.0f}" for look in self.looks)
         # Too short a time says nothing about memory: what is made on first use is still growing.
         if not self.options.smoke and last["memory"] > first["memory"] * (1 + GROWTH) + SLACK:

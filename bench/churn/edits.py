@@ -95,8 +95,9 @@ class Edits:
         app.door.widen({mark})
         write(app, apps.files(app, mark))
         written = self.written(app)
-        # A version that was loaded before the last file was written does not count.
-        fits = lambda line: line["app"] == app.name and line["message"].startswith(SERVES) and begun(line) >= written - 0.002
+        # A version that was loaded before the last file was written does not count. One that counts begins when nothing
+        # has changed for 60 ms; what is taken from its line may be late by what the host had to wait for the processor.
+        fits = lambda line: line["app"] == app.name and line["message"].startswith(SERVES) and begun(line) >= written + 0.03
         line = await self.host.line(fits, start, DEADLINE)
         app.torn(False)
         if line is None:

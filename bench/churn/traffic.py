@@ -122,6 +122,9 @@ class Traffic:
                 answer = await connection.head()
                 asked.answered()
                 self.judge(asked, await connection.body(answer), None, "do=plain")
+                if answer.headers.get("connection", "").lower() == "close":
+                    # Nobody answers those after it.
+                    break
             return self.kept(connection, answer, all_asked[0])
         except client.Failed as failed:
             self.failed(asked, failed, connection)
