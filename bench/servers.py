@@ -14,6 +14,7 @@ BENCH = ROOT / "bench"
 APP = BENCH / "app"
 WORK = TARGET / "bench"
 MODULES = WORK / "peers" / "node_modules"
+HYPER = WORK / "hyper" / "release" / "bare-hyper"
 
 
 class Server:
@@ -36,13 +37,12 @@ def all_servers(nexus):
     workerd = MODULES / "@cloudflare" / ("workerd-linux-64" if x64 else "workerd-linux-arm64") / "bin" / "workerd"
     deno = MODULES / "@deno" / "linux-x64-glibc" / "deno"
     bun = MODULES / "@oven" / ("bun-linux-x64" if x64 else "bun-linux-aarch64") / "bin" / "bun"
-    hyper = WORK / "hyper" / "release" / "bare-hyper"
     return [
         Server("nexus", nexus, lambda port, apps: [nexus, "serve", nexus_apps(apps), "--port", port], many=True),
         Server("workerd", workerd, lambda port, apps: [workerd, "serve", workerd_config(port, apps)], many=True),
         Server("deno", deno, lambda port, _: [deno, "run", "--allow-net=127.0.0.1", APP / "deno.mjs", port]),
         Server("bun", bun, lambda port, _: [bun, APP / "bun.mjs", port]),
-        Server("hyper", hyper, lambda port, _: [hyper, port]),
+        Server("hyper", HYPER, lambda port, _: [HYPER, port]),
     ]
 
 

@@ -1,5 +1,7 @@
 """Scale: the CPU time that a request costs, with more workers of its app, and with more apps beside it."""
 
+from bench import measure as measuring
+from bench import servers
 from bench.measure import Cores
 
 from . import fleet
@@ -7,6 +9,18 @@ from . import fleet
 WORKERS = (1, 2, 4)
 # Ten per cent more than with one.
 GOAL = 1.1
+
+
+class Hyper(servers.Server):
+    """Bare hyper with so many threads: what the kernel and the processor's caches alone make of more of them."""
+
+    def __init__(self, threads):
+        super().__init__("hyper", servers.HYPER, lambda port, _: [servers.HYPER, port, threads])
+
+    def load(self, cores, seconds, script=None):
+        """One round with a process of its own."""
+        with measuring.running(self, cores) as (process, port):
+            return measuring.ask(self, cores, process, port, seconds, script=script)
 
 
 def measure(program, cores, options):
@@ -20,6 +34,10 @@ def measure(program, cores, options):
         "apps": {counted(n, "app"): (fleet.Fleet(program, n), cores, None) for n in counts},
         "apps in turn": {counted(n, "app"): (fleet.Fleet(program, n, shared=True), cores, fleet.spread(n)) for n in counts},
     }
+    servers.build_hyper()
+    if servers.HYPER.exists():
+        # Right after the workers, so that the machine is in the same mood.
+        parts = {"workers": parts.pop("workers"), "bare hyper": {counted(n, "thread"): (Hyper(n), cores, None) for n in WORKERS}, **parts}
     rows = {part: rounds(f"scale, {part}", contenders, options) for part, contenders in parts.items()}
     # What workers cost that run beside wrk is told, not judged; so is what all apps in turn do: each has its own code and
     # heap, and caches hold a few.

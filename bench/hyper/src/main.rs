@@ -1,4 +1,5 @@
-//! Answers what the benchmark's app answers, with hyper alone: `bare-hyper PORT`.
+//! Answers what the benchmark's app answers, with hyper alone: `bare-hyper PORT [THREADS]`. Each thread has an event loop
+//! of its own, and all accept from one socket, as an app's workers do.
 
 use std::convert::Infallible;
 
@@ -19,8 +20,8 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
     Ok(response)
 }
 
-async fn serve(port: u16) -> std::io::Result<()> {
-    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+async fn serve(listener: std::net::TcpListener) -> std::io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
@@ -34,10 +35,21 @@ async fn serve(port: u16) -> std::io::Result<()> {
     }
 }
 
+fn event_loop(listener: std::net::TcpListener) -> std::io::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve(listener))
+}
+
 fn main() -> std::io::Result<()> {
-    let Some(port) = std::env::args().nth(1).and_then(|port| port.parse().ok()) else {
-        eprintln!("usage: bare-hyper PORT");
+    let mut numbers = std::env::args().skip(1).map(|number| number.parse::<u16>());
+    let (Some(Ok(port)), Ok(threads)) = (numbers.next(), numbers.next().unwrap_or(Ok(1))) else {
+        eprintln!("usage: bare-hyper PORT [THREADS]");
         std::process::exit(2);
     };
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve(port))
+    let listener = std::net::TcpListener::bind(("127.0.0.1", port))?;
+    listener.set_nonblocking(true)?;
+    for _ in 1..threads {
+        let listener = listener.try_clone()?;
+        std::thread::spawn(|| event_loop(listener));
+    }
+    event_loop(listener)
 }

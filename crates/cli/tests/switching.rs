@@ -3,7 +3,7 @@
 
 mod harness;
 
-use harness::{Client, Managed};
+use harness::{Client, Managed, Response};
 
 const MANIFEST: &str = "[scale]\nworkers = 1\n[limits]\ncpu = \"4 s\"\nwall = \"20 s\"\n";
 
@@ -15,6 +15,7 @@ fn app(text: &str) -> String {
                     console.log('it burns');
                     for (;;);
                 }};
+                if (request.url.endsWith('/long')) for (let i = 0; i < 3e6; i++);
                 if (request.url.endsWith('/burn')) burn();
                 if (request.url.endsWith('/burn-later')) return new Promise(() => setTimeout(burn, 50));
                 return new Response({text:?});
@@ -86,6 +87,36 @@ fn what_is_sent_after_a_deploy_is_not_for_the_old_version_be_it_stuck_in_a_turn(
     // A request's first turn, and one of the guest's own.
     after_a_deploy_beside("/burn");
     after_a_deploy_beside("/burn-later");
+}
+
+#[test]
+fn a_request_that_waits_for_a_stopped_guest_when_another_version_comes_is_answered() {
+    // On a port of its own and on a shared one. Requests with long turns are handed over one at a time, so some are left
+    // when `/burn-later` takes the thread for four seconds, in which the next version comes.
+    for http in ["", "[http]\nhosts = [\"localhost\"]\n"] {
+        let manifest = format!("{http}{MANIFEST}");
+        let host = Managed::new(&[("app/index.js", &app("one")), ("app/nexus.toml", &manifest)]);
+        host.done(&["deploy", "app"]);
+        let address = host.address("app");
+        let mut burning = Client::connect(&address);
+        let mut waiting: Vec<Client> = (0..100).map(|_| Client::connect(&address)).collect();
+        burning.send_request("GET", "/burn-later", &[], b"");
+        for client in &mut waiting {
+            client.send_request("GET", "/long", &[], b"");
+        }
+        host.nexus.message("it burns");
+        host.folder.write("app/index.js", app("two"));
+        host.done(&["deploy", "app"]);
+        assert_eq!(burning.response().status, 503);
+        let answers: Vec<Response> = waiting.iter_mut().map(Client::response).collect();
+        let limit = |response: &&Response| response.text().contains("(limit: cpu 4 s)");
+        let (at_limit, others): (Vec<_>, Vec<_>) = answers.iter().partition(limit);
+        // Those that were with the guest, of which each has a turn.
+        assert!(at_limit.len() < 3, "{}", at_limit.len());
+        for response in others {
+            assert_eq!(response.status, 200, "{}", response.text());
+        }
+    }
 }
 
 #[track_caller]

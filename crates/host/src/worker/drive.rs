@@ -44,9 +44,17 @@ pub(super) async fn let_answers_out(worker: &Worker) {
     let_run(worker.in_flight.load(Ordering::Relaxed)).await;
 }
 
-/// Has the connections leave that are between two requests.
-pub(super) async fn let_connections_move(worker: &Worker) {
+/// Has the connections leave that are between two requests, and all requests come to the service that were taken before.
+pub(super) async fn let_connections_move(service: &WorkerService, worker: &Worker) {
     let_run(worker.connections.load(Ordering::Relaxed)).await;
+    let mut so_far = service.count();
+    loop {
+        let_run(0).await;
+        if service.count() == so_far {
+            return;
+        }
+        so_far = service.count();
+    }
 }
 
 /// Has so many tasks of the event loop have their turn.

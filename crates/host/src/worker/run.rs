@@ -368,12 +368,10 @@ impl Life<'_> {
         service.ends();
         if guest.is_none() {
             // Those leave first that wait for nothing.
-            let_connections_move(worker).await;
+            let_connections_move(&service, worker).await;
         }
-        let some_wait = match told {
-            Told::Retire(_) => worker.connections.load(Ordering::Relaxed) > 0,
-            Told::HandOver | Told::Stop => service.waiting() > 0,
-        };
+        let may_ask = matches!(told, Told::Retire(_)) && worker.connections.load(Ordering::Relaxed) > 0;
+        let some_wait = may_ask || service.waiting() > 0;
         let guest = match (&guest, &start.engine) {
             // The guest ended before others served: those who wait for the next one wait here.
             (None, Some(engine)) if some_wait => {

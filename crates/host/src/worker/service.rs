@@ -265,6 +265,11 @@ impl WorkerService {
         !self.in_flight.borrow().is_empty()
     }
 
+    /// How many requests have come so far.
+    pub(super) fn count(&self) -> u64 {
+        self.serial.get()
+    }
+
     /// When the last request was over.
     pub(super) fn last_end(&self) -> Option<Instant> {
         self.last_end.get()
