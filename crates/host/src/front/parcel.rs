@@ -58,6 +58,7 @@ pub(crate) struct Returns(Mutex<Returned>);
 #[derive(Debug, Default)]
 struct Returned {
     answers: Vec<(u64, Answer)>,
+    /// Of the I/O thread, while it waits for answers.
     waker: Option<Waker>,
 }
 
@@ -67,12 +68,23 @@ impl Returns {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an answer. Gives whom to wake, if anybody.
+    /// Adds an answer. Gives whom to wake, if anybody. Each who adds one does so by itself: another tenant's thread may
+    /// come to it late.
     #[must_use]
     fn put(&self, key: u64, answer: Answer) -> Option<Waker> {
         let mut returned = self.returned();
         returned.answers.push((key, answer));
-        returned.waker.take()
+        returned.waker.clone()
+    }
+
+    /// Has those taken whose worker has not come to wake anybody.
+    pub(super) fn look(&self) {
+        let returned = self.returned();
+        let waker = if returned.answers.is_empty() { None } else { returned.waker.clone() };
+        drop(returned);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     /// Swaps those that have come for an empty vector; waits for one if there is none.
@@ -82,6 +94,8 @@ impl Returns {
             returned.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
+        // It looks again before it waits.
+        returned.waker = None;
         std::mem::swap(&mut returned.answers, taken);
         Poll::Ready(())
     }
@@ -195,5 +209,48 @@ impl Parcel {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+
+    use nexus_guest::FailureKind;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Counter(AtomicUsize);
+
+    impl Wake for Counter {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn who_answers_depends_on_nobody_who_has_answered_before_and_woken_nobody_yet() {
+        let (returns, counter) = (Returns::default(), Arc::new(Counter::default()));
+        let count = || counter.0.load(Ordering::Relaxed);
+        let waker = counter.clone().into();
+        let cx = Context::from_waker(&waker);
+        let mut taken = Vec::new();
+        assert!(returns.poll_take(&mut taken, &cx).is_pending());
+        let late = returns.put(1, Err(FailureKind::Stopped.into()));
+        let other = returns.put(2, Err(FailureKind::Stopped.into()));
+        other.unwrap().wake();
+        assert_eq!(count(), 1);
+        returns.look();
+        assert_eq!(count(), 2);
+        assert!(returns.poll_take(&mut taken, &cx).is_ready());
+        assert_eq!(taken.len(), 2);
+        assert!(returns.put(3, Err(FailureKind::Stopped.into())).is_none(), "it is awake, and looks again");
+        late.unwrap().wake();
+        taken.clear();
+        assert!(returns.poll_take(&mut taken, &cx).is_ready() && taken.len() == 1);
+        returns.look();
+        assert_eq!(count(), 3, "there is nothing to take");
     }
 }

@@ -128,6 +128,8 @@ impl FrontService {
                 self.some_wait.notified().await;
             }
             tokio::time::sleep(LOOK).await;
+            // A worker may be in a long turn, or lost, before it wakes whom it has answered.
+            self.returns.look();
             let now = Instant::now();
             for (_, waiting) in &*self.waiting.borrow() {
                 let Waiting { parcel, deadlines, entry, .. } = waiting;
