@@ -79,8 +79,8 @@ def table(result):
     rows += [[f"  {ANSWERS.get(name, name)}", f"{number:,}"] for name, number in sorted(result["answers"].items())]
     times = [f"{value:.1f}" for value in result["latency_ms"].values() if value is not None]
     rows.append(["latency of the plain ones: p50, p99, max", ", ".join(times) + " ms"])
-    looks = [["at rest", "memory MB", "without the guests'", "threads", "descriptors", "workers"]]
-    looks += [[f"after part {i + 1}", f"{look['memory'] / 1e6:.1f}", f"{look['own'] / 1e6:.1f}", f"{look['threads']}", f"{look['descriptors']}", f"{look['workers']:.0f}"]
+    looks = [["at rest", "memory MB", "threads", "descriptors", "workers"]]
+    looks += [[f"after part {i + 1}", f"{look['memory'] / 1e6:.1f}", f"{look['threads']}", f"{look['descriptors']}", f"{look['workers']:.0f}"]
               for i, look in enumerate(result["looks"])]
     never = [f"never: {', '.join(result['never'])}", ""] if result["never"] else []
     wrong = sum(result["fault_counts"].values())

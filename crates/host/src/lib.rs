@@ -22,6 +22,7 @@ mod metrics;
 mod modules;
 mod percent;
 mod pool;
+mod registered;
 mod reload;
 mod seat;
 mod shares;

@@ -3,19 +3,18 @@
 //! Most are idle, between two requests. As soon as one has something to read, the app is wanted again.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::descriptors::Descriptors;
 use crate::http::{Inbox, Moving};
 use crate::listen::Bound;
+use crate::registered::register;
 
 /// An idle connection is kept for so long, as a worker keeps it.
 const IDLE: Duration = Duration::from_secs(75);
@@ -160,26 +159,15 @@ impl AsFd for Listener {
     }
 }
 
-/// A descriptor for the event loop.
-struct Registered<T>(T);
-
-impl<T: AsFd> AsRawFd for Registered<T> {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
-    }
-}
-
 /// Waits until there is something to read.
 async fn readable<T: AsFd>(source: T) -> T {
-    // SAFETY: what is registered owns its one descriptor, and keeps it open for as long as it is registered.
-    #[allow(unsafe_code)]
-    match unsafe { AsyncFd::register_with_interest(Registered(source), Interest::READABLE) } {
+    match register(source) {
         Ok(registered) => {
             let is_so = registered.readable().await.map(drop);
-            let Registered(source) = registered.into_inner();
+            let source = registered.into_inner().into_inner();
             if is_so.is_err() { ask(source).await } else { source }
         }
-        Err(refused) => ask(refused.into_parts().0.0).await,
+        Err((source, _)) => ask(source).await,
     }
 }
 

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, UnixListener};
+use tokio::io::unix::AsyncFd;
+use tokio::net::{TcpListener, UnixStream};
 use tokio::task::JoinSet;
 
 use super::conn_io::{Socket, Stream};
@@ -19,6 +20,7 @@ use super::moving::{Inbox, Moving, Past};
 use super::open::{Counted, Listening, OpenConnections, State};
 use super::{ServerConfig, Service, Shutdown, h2};
 use crate::listen::Bound;
+use crate::registered::{Registered, register};
 
 /// The size of the buffer that all connections of a loop read into, in bytes.
 const SCRATCH: usize = 64 * 1024;
@@ -65,7 +67,9 @@ impl<'a> Listener<'a> {
 
 enum Accept {
     Tcp(TcpListener),
-    Unix(UnixListener),
+    /// tokio's own takes a socket that was shut down for one that is readable, and asks it again and again, for ever: the
+    /// system says `EAGAIN` where it says `EINVAL` for TCP.
+    Unix(AsyncFd<Registered<unix::UnixListener>>),
 }
 
 impl Accept {
@@ -80,7 +84,7 @@ impl Accept {
             Listener::Unix(listener) => {
                 let listener = listener.try_clone()?;
                 listener.set_nonblocking(true)?;
-                Ok(Self::Unix(UnixListener::from_std(listener)?))
+                Ok(Self::Unix(register(listener).map_err(|(_, error)| error)?))
             }
         }
     }
@@ -88,7 +92,21 @@ impl Accept {
     async fn accept(&self) -> io::Result<Stream> {
         match self {
             Self::Tcp(listener) => Ok(Stream::Tcp(listener.accept().await?.0)),
-            Self::Unix(listener) => Ok(Stream::Unix(listener.accept().await?.0)),
+            Self::Unix(listener) => loop {
+                let mut ready = listener.readable().await?;
+                let is_closed = ready.ready().is_read_closed();
+                match ready.try_io(|listener| listener.get_ref().get().accept()) {
+                    Ok(accepted) => {
+                        let (stream, _) = accepted?;
+                        stream.set_nonblocking(true)?;
+                        return Ok(Stream::Unix(UnixStream::from_std(stream)?));
+                    }
+                    Err(_) if is_closed => {
+                        return Err(io::ErrorKind::InvalidInput.into());
+                    }
+                    Err(_) => {}
+                }
+            },
         }
     }
 }
