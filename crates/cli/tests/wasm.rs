@@ -6,7 +6,7 @@ mod harness;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use harness::{Client, Folder, Nexus, Start};
+use harness::{Client, Folder, Nexus, Start, until};
 use serde_json::Value;
 
 /// The guest of all tests, which does what the path says; its source is beside it.
