@@ -214,26 +214,15 @@ impl Parcel {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
-    use std::task::Wake;
-
     use nexus_guest::FailureKind;
 
     use super::*;
-
-    #[derive(Default)]
-    struct Counter(AtomicUsize);
-
-    impl Wake for Counter {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+    use crate::front::wakes::testing::Counter;
 
     #[test]
     fn who_answers_depends_on_nobody_who_has_answered_before_and_woken_nobody_yet() {
         let (returns, counter) = (Returns::default(), Arc::new(Counter::default()));
-        let count = || counter.0.load(Ordering::Relaxed);
+        let count = || counter.count();
         let waker = counter.clone().into();
         let cx = Context::from_waker(&waker);
         let mut taken = Vec::new();

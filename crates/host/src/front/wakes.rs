@@ -52,27 +52,39 @@ impl Drop for Wakes {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod testing {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
 
-    use super::*;
-
+    /// Counts how often it was woken.
     #[derive(Default)]
-    struct Counter(AtomicUsize);
+    pub(in crate::front) struct Counter(AtomicUsize);
+
+    impl Counter {
+        pub(in crate::front) fn count(&self) -> usize {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
 
     impl Wake for Counter {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::testing::Counter;
+    use super::*;
 
     #[test]
     fn the_giver_is_woken_once_and_wakes_each_that_is_due() {
         let (wakes, giver, others) =
             (Wakes::default(), Arc::new(Counter::default()), [(); 3].map(|()| Arc::new(Counter::default())));
-        let count = |counter: &Counter| counter.0.load(Ordering::Relaxed);
         let waker = giver.clone().into();
         let cx = Context::from_waker(&waker);
         assert!(wakes.poll_give(&cx).is_pending());
@@ -81,12 +93,12 @@ mod tests {
             wakes.add(waker.clone());
             wakes.add(waker);
         }
-        assert_eq!((count(&giver), others.each_ref().map(|other| count(other))), (1, [0; 3]));
+        assert_eq!((giver.count(), others.each_ref().map(|other| other.count())), (1, [0; 3]));
         assert!(wakes.poll_give(&cx).is_pending());
-        assert_eq!((count(&giver), others.each_ref().map(|other| count(other))), (1, [1; 3]));
+        assert_eq!((giver.count(), others.each_ref().map(|other| other.count())), (1, [1; 3]));
         wakes.add(others[0].clone().into());
-        assert_eq!(count(&giver), 2);
+        assert_eq!(giver.count(), 2);
         drop(wakes);
-        assert_eq!(count(&others[0]), 2);
+        assert_eq!(others[0].count(), 2);
     }
 }

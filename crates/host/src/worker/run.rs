@@ -194,16 +194,19 @@ async fn work(
         // a thread the younger must go first.
         life.service.guest_is(Place::Loading);
         guest = None;
+        worker.watch.detach();
+        let told = life.told_by_now();
+        if told.is_none() {
+            let_answers_out(worker).await;
+        }
+        worker.in_flight.store(0, Ordering::Relaxed);
         // What came during the guest's last turn counts before connections read their next request.
-        if let Some(told) = life.told_by_now() {
+        if let Some(told) = told {
             break told;
         }
-        let_answers_out(worker).await;
         if !is_served {
             give_memory_back(&start.pool);
         }
-        worker.watch.detach();
-        worker.in_flight.store(0, Ordering::Relaxed);
         // A guest that ends as soon as it is loaded, again and again, gets no more than its share of loading.
         early_ends = if born.elapsed() < EARLY && !is_served { early_ends + 1 } else { 0 };
         wait = if early_ends > 1 { (MIN_BACK_OFF * early_ends).min(EARLY) } else { Duration::ZERO };
