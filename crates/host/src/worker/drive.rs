@@ -46,9 +46,11 @@ pub(super) async fn let_answers_out(worker: &Worker) {
 
 /// Has the connections leave that are between two requests, and all requests come to the service that were taken before.
 pub(super) async fn let_connections_move(service: &WorkerService, worker: &Worker) {
+    /// So often it is looked at the most, for while another process takes over, clients may go on asking.
+    const LOOKS: usize = 16;
     let_run(worker.connections.load(Ordering::Relaxed)).await;
     let mut so_far = service.count();
-    loop {
+    for _ in 0..LOOKS {
         let_run(0).await;
         if service.count() == so_far {
             return;
