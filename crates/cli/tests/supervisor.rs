@@ -185,6 +185,64 @@ fn a_replacement_loads_the_apps_anew_and_the_admin_address_is_ready_throughout()
     assert_eq!(nexus.stop(), Some(0));
 }
 
+/// An app that logs more at a time than a pipe takes.
+const TALKATIVE: &str = "const guest = String(Math.random());
+export default { async fetch(request) {
+  if (request.url.endsWith('/wait')) await new Promise(() => {});
+  for (let n = 0; n < 20; n++) console.log('x'.repeat(20_000));
+  return new Response(guest);
+} };";
+
+/// Serves the talkative app, and reads no more of the log once the app has filled the pipe: the host waits within a
+/// line.
+fn serve_within_a_line() -> (Folder, Nexus, String) {
+    let folder = Folder::app(TALKATIVE);
+    folder.write("app/nexus.toml", PATIENT);
+    let nexus = Start::in_folder(folder.path()).without_admin().start();
+    nexus.address("app");
+    nexus.hold_output(true);
+    let guest = nexus.get("app", "/").text();
+    nexus.await_full_output();
+    (folder, nexus, guest)
+}
+
+/// The lines that are not records of the log: how each starts, and how long it is.
+fn torn(nexus: &Nexus) -> Vec<(String, usize)> {
+    let mut lines = nexus.lines();
+    lines.retain(|line| !line.is_empty() && serde_json::from_str::<serde_json::Value>(line).is_err());
+    lines.iter().map(|line| (line.chars().take(100).collect(), line.len())).collect()
+}
+
+#[test]
+fn a_replacement_tears_no_line_of_a_host_that_is_writing() {
+    let (_folder, mut nexus, old) = serve_within_a_line();
+    // While it has a request, the old host stays.
+    let mut waiting = nexus.client("app");
+    waiting.send_request("GET", "/wait", &[], b"");
+    nexus.signal("USR2");
+    // It has something to say, too, and the supervisor tells of it.
+    until("the fresh host", || (nexus.get("app", "/").text() != old).then_some(()));
+    nexus.hold_output(false);
+    nexus.message("a fresh host has taken over");
+    until("all that both have to say", || (nexus.messages("xxx").len() >= 40).then_some(()));
+    assert_eq!(torn(&nexus), []);
+    drop(waiting);
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
+fn the_line_that_a_dying_host_leaves_unfinished_spoils_no_other() {
+    let (_folder, mut nexus, _) = serve_within_a_line();
+    let killed = nexus.kill_host("KILL");
+    until("the next host", || nexus.hosts().iter().any(|host| *host != killed).then_some(()));
+    nexus.hold_output(false);
+    nexus.message("the host died of SIGKILL");
+    until("the next host's line", || (nexus.messages("serving").len() == 2).then_some(()));
+    assert_eq!(nexus.stop(), Some(0));
+    let torn = torn(&nexus);
+    assert!(torn.len() == 1 && torn[0].1 < 20_000, "{torn:#?}");
+}
+
 #[test]
 fn a_replacement_that_cannot_serve_leaves_the_old_host_at_work() {
     let folder = Folder::app(APP);

@@ -1,6 +1,5 @@
 //! What a host finds when it starts: its sockets, and what its supervisor keeps of it beyond its death.
 
-use std::fs::File;
 use std::num::NonZeroUsize;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
@@ -9,7 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use nexus_guest::Watch;
 
 use crate::Sockets;
-use crate::log::Companions;
+use crate::log::{Companions, OutputLock};
 use crate::siblings::Sibling;
 
 /// How many workers of one app at a time are told apart: those that serve, up to 32, and some that drain.
@@ -29,6 +28,8 @@ pub struct Seat {
     pub(crate) takes_over: bool,
     /// What this host has of the whole; `None` for all of it.
     pub(crate) portion: Option<Portion>,
+    /// For the log, which the supervisor and other hosts write to; `None` without a supervisor.
+    pub(crate) output: Option<OutputLock>,
 }
 
 /// What one of several hosts has of the whole.
@@ -40,8 +41,6 @@ pub(crate) struct Portion {
     pub(crate) hosts: NonZeroUsize,
     /// Its apps, by their places among those that were found, in order.
     pub(crate) places: Arc<[usize]>,
-    /// For the hosts' logs; see [`Companions`].
-    pub(crate) log_turn: Arc<File>,
     /// Where it answers the first host, if that answers anybody.
     pub(crate) socket: Option<Arc<UnixListener>>,
     /// The hosts that it answers for: for the first host all others.
@@ -51,7 +50,7 @@ pub(crate) struct Portion {
 impl Seat {
     /// The seat of a host without a supervisor.
     pub fn alone(sockets: Sockets) -> Self {
-        Self { sockets, turns: None, aside: Vec::new(), takes_over: false, portion: None }
+        Self { sockets, turns: None, aside: Vec::new(), takes_over: false, portion: None, output: None }
     }
 
     /// The host's number, from 1, if it is one of several.
@@ -59,9 +58,9 @@ impl Seat {
         self.portion.as_ref().map(|portion| portion.number)
     }
 
-    /// What the host's log must know, if it is one of several.
+    /// What the host's log must know, if other processes write to the same output.
     pub fn companions(&self) -> Option<Companions> {
-        self.portion.as_ref().map(|portion| Companions::new(portion.number, portion.log_turn.clone()))
+        self.output.clone().map(|lock| Companions::new(self.number(), lock))
     }
 
     /// Whether another host serves the same apps until this one does.

@@ -1,6 +1,7 @@
 //! A running `nexus serve`.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -135,11 +136,12 @@ impl<'a> Start<'a> {
         let written = Arc::new(Written::default());
         let stdout = child.stdout.take().unwrap();
         let stderr = child.stderr.take().unwrap();
+        let output = stdout.as_fd().try_clone_to_owned().unwrap();
         let (lines, errors) = (written.clone(), written.clone());
         // They end with the process, which closes its end.
         std::thread::spawn(move || lines.read_lines(stdout));
         std::thread::spawn(move || errors.read_errors(stderr));
-        Nexus { child, written }
+        Nexus { child, written, output }
     }
 }
 
@@ -184,6 +186,8 @@ impl Written {
 pub(crate) struct Nexus {
     child: Child,
     written: Arc<Written>,
+    /// The reading end of its standard output.
+    output: OwnedFd,
 }
 
 impl Nexus {
@@ -260,6 +264,14 @@ impl Nexus {
     pub(crate) fn hold_output(&self, held: bool) {
         self.written.text.lock().unwrap().held = held;
         self.written.changed.notify_all();
+    }
+
+    /// Waits until the pipe is full whose output is held: whoever writes next, or is writing, waits.
+    #[track_caller]
+    pub(crate) fn await_full_output(&self) {
+        // 64 KiB, of which less than a page is left.
+        const FULL: u64 = (64 - 4) << 10;
+        until("a full pipe", || (rustix::io::ioctl_fionread(&self.output).unwrap() > FULL).then_some(()));
     }
 
     /// The address of an app: `127.0.0.1:8080` or `unix:…`.

@@ -80,7 +80,7 @@ impl Logger {
         Self::with_bounds(config, None, out, MAX_LINES, MAX_BYTES)
     }
 
-    /// Like [`Logger::start`], for one of several hosts that write to the same output.
+    /// Like [`Logger::start`], for a host that is not the only process that writes to the output.
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -105,7 +105,7 @@ impl Logger {
         let state = Arc::new(State::new(own, apps));
         // The budgets bound the queue; a bounded channel would touch all of its memory at the start.
         let (sender, receiver) = channel();
-        let host = companions.as_ref().map(|companions| companions.host);
+        let host = companions.as_ref().and_then(|companions| companions.host);
         let writer = Writer::new(config, companions, out, receiver, state.clone());
         std::thread::Builder::new().name("nexus-log".into()).spawn(move || writer.run())?;
         Ok(Self { shared: Arc::new(Shared { sender, state, level: config.level, host }) })

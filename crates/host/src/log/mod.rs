@@ -9,6 +9,7 @@ mod clock;
 mod companions;
 mod json;
 mod logger;
+mod output_lock;
 mod pretty;
 mod recent;
 mod record;
@@ -16,6 +17,7 @@ mod writer;
 
 pub use companions::Companions;
 pub use logger::{AppLog, Format, LogConfig, Logger};
+pub(crate) use output_lock::OutputLock;
 pub(crate) use recent::{Read, Recent};
 pub use record::{AccessRecord, Value};
 #[cfg(target_os = "linux")]

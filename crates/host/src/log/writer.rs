@@ -12,6 +12,7 @@ use super::budget::Budget;
 use super::clock::{Clock, now_millis};
 use super::companions::Companions;
 use super::logger::{Format, LogConfig};
+use super::output_lock::{Turn, WHOLE};
 use super::recent::Recent;
 #[cfg(target_os = "linux")]
 use super::record::Value;
@@ -239,8 +240,9 @@ impl Writer {
             1 => "1 log line was dropped".to_owned(),
             new => format!("{new} log lines were dropped"),
         };
-        let host = self.companions.iter().map(|companions| ("host", companions.host.into()));
-        let kind = Kind::Host { level: Level::Warn, message, fields: host.collect() };
+        let number = self.companions.as_ref().and_then(|companions| companions.host);
+        let fields = number.iter().map(|number| ("host", (*number).into())).collect();
+        let kind = Kind::Host { level: Level::Warn, message, fields };
         self.format_record(&Record { millis: now_millis(), kind });
         if self.write() {
             self.told = dropped;
@@ -250,8 +252,16 @@ impl Writer {
     /// Writes the buffer; what cannot be written is dropped and counted.
     fn write(&mut self) -> bool {
         let companions = self.companions.clone();
-        let turn = companions.as_ref().map(Companions::turn);
+        let turn = companions.as_ref().map(|companions| companions.lock.take());
+        self.torn |= turn.as_ref().is_some_and(Turn::mend);
+        let marked = turn.as_ref().filter(|_| self.buffer.len() > WHOLE);
+        if let Some(turn) = marked {
+            turn.mark(true);
+        }
         let written = self.write_all().and_then(|()| self.out.flush());
+        if let Some(turn) = marked {
+            turn.mark(false);
+        }
         drop(turn);
         if written.is_err() {
             self.state.dropped.fetch_add(self.lines, Ordering::Relaxed);

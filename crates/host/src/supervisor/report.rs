@@ -3,14 +3,18 @@
 use std::collections::VecDeque;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
 
 use nexus_guest::Level;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::log::{LogConfig, Value, host_line};
+use crate::log::{LogConfig, OutputLock, Value, host_line};
 
 /// How many lines wait while standard output takes none. Then the oldest go.
 const MAX_WAITING: usize = 100;
+
+/// How long to wait for a host that is writing.
+const RETRY: Duration = Duration::from_millis(2);
 
 /// How long a list of names in a line may be, in bytes: the line stays below what a pipe takes at once.
 const MAX_NAMES: usize = 2000;
@@ -18,12 +22,20 @@ const MAX_NAMES: usize = 2000;
 /// Writes lines to standard output, and never waits for it: a host must be started whoever reads the log.
 pub(super) struct Report {
     config: LogConfig,
+    lock: OutputLock,
     waiting: VecDeque<String>,
+    /// Standard output takes a line, but a host is writing: when to look again.
+    retry_at: Option<Instant>,
 }
 
 impl Report {
-    pub(super) fn new(config: LogConfig) -> Self {
-        Self { config, waiting: VecDeque::new() }
+    pub(super) fn new(config: LogConfig, lock: OutputLock) -> Self {
+        Self { config, lock, waiting: VecDeque::new(), retry_at: None }
+    }
+
+    /// The lock of the output, for the hosts.
+    pub(super) fn output_lock(&self) -> OutputLock {
+        self.lock.clone()
     }
 
     /// Writes a line, now or as soon as it can be.
@@ -45,8 +57,16 @@ impl Report {
 
     /// Writes what waits, as far as it can be written at once.
     pub(super) fn flush(&mut self) {
+        self.retry_at = None;
         while !self.waiting.is_empty() && is_writable() {
-            if let Some(line) = self.waiting.pop_front() {
+            let Some(turn) = self.lock.try_take() else {
+                self.retry_at = Some(Instant::now() + RETRY);
+                return;
+            };
+            if let Some(mut line) = self.waiting.pop_front() {
+                if turn.mend() {
+                    line.insert(0, '\n');
+                }
                 let mut out = std::io::stdout().lock();
                 // Nobody is left who could be told.
                 let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
@@ -54,9 +74,14 @@ impl Report {
         }
     }
 
-    /// Standard output, if something waits for it.
+    /// Standard output, if something waits for it and for nothing else.
     pub(super) fn waits_for(&self) -> Option<BorrowedFd<'static>> {
-        (!self.waiting.is_empty()).then(rustix::stdio::stdout)
+        (!self.waiting.is_empty() && self.retry_at.is_none()).then(rustix::stdio::stdout)
+    }
+
+    /// When to flush again although nothing has happened.
+    pub(super) fn retries_at(&self) -> Option<Instant> {
+        self.retry_at
     }
 }
 

@@ -14,7 +14,7 @@ use super::link::HostLink;
 use super::report::Report;
 use super::share::{Common, Share};
 use super::sys::Signals;
-use crate::log::{Companions, LogConfig};
+use crate::log::{LogConfig, OutputLock};
 use crate::seat::{Portion, Seat};
 use crate::siblings::Sibling;
 use crate::{Shares, Sockets};
@@ -93,7 +93,9 @@ impl Supervisor {
                 .map(Share::of)
                 .collect(),
         };
-        let report = Report::new(settings.log);
+        let output = OutputLock::new()
+            .map_err(|error| SupervisorError::system("make what the processes' logs share", &error))?;
+        let report = Report::new(settings.log, output);
         let common = Common { settings, report, ending: None };
         Ok(Self { sockets, signals, shares, common, has_told: false })
     }
@@ -151,7 +153,9 @@ impl Supervisor {
 
     /// Waits until there is something to do.
     fn wait(&self) {
-        let next = self.hosts().filter_map(|host| host.deadline).chain(self.due().map(|(at, ..)| at)).min();
+        let deadlines = self.hosts().filter_map(|host| host.deadline);
+        let due = self.due().map(|(at, ..)| at);
+        let next = deadlines.chain(due).chain(self.common.report.retries_at()).min();
         let timeout = next.map(|at| {
             let left = at.saturating_duration_since(Instant::now());
             Timespec {
@@ -233,7 +237,6 @@ impl Supervisor {
 /// What each of several hosts has of the whole. With an admin address, the first one is to ask the others.
 fn portions(shares: &Shares, has_admin: bool) -> io::Result<Vec<Portion>> {
     let hosts = shares.hosts();
-    let log_turn = Companions::make_turn()?;
     let mut portions = Vec::with_capacity(hosts.get());
     let mut siblings = Vec::new();
     for number in 1..=hosts.get() {
@@ -243,8 +246,8 @@ fn portions(shares: &Shares, has_admin: bool) -> io::Result<Vec<Portion>> {
             siblings.push(sibling);
             socket = Some(Arc::new(listener));
         }
-        let (places, log_turn) = (shares.places(number - 1).into(), log_turn.clone());
-        portions.push(Portion { number, hosts, places, log_turn, socket, siblings: Vec::new() });
+        let places = shares.places(number - 1).into();
+        portions.push(Portion { number, hosts, places, socket, siblings: Vec::new() });
     }
     if let Some(first) = portions.first_mut() {
         first.siblings = siblings;

@@ -193,6 +193,7 @@ impl Share {
                 aside: self.policy.aside(),
                 takes_over: duty == Duty::TakeOver,
                 portion: self.portion.clone(),
+                output: Some(common.report.output_lock()),
             };
             return Ok(Some((seat, link)));
         };
