@@ -1,15 +1,11 @@
 """`./x bench-churn`."""
 
-import argparse
-import json
 import random
-import sys
 
-from bench.main import positive
+from bench import command
 from bench.measure import raise_file_limit
 from bench.report import lines
 from bench.servers import nexus_program
-from tools.term import Problem
 
 from . import driver
 
@@ -31,37 +27,24 @@ CRASHES = ("cpu", "memory", "spin", "grow", "throw", "recursion", "cut", "trap",
 
 
 def parser():
-    top = argparse.ArgumentParser(
-        prog="./x bench-churn", description="Deploys, reloads, removes and crashes apps under load, and holds every answer against a "
-        "model. Exit code 1: something was wrong. bench/README.md says how, and what the figures mean.")
+    top = command.parser(
+        "bench-churn", "Deploys, reloads, removes and crashes apps under load, and holds every answer against a model. Exit code 1: "
+        "something was wrong.", smoke="fifteen seconds, without a judgement of memory", told="everything that was counted")
     top.add_argument("--seed", type=int, metavar="N", help="has the same decisions made again [default: any]")
-    top.add_argument("--seconds", type=positive, default=300, metavar="S", help="how long [default: 300]")
-    top.add_argument("--nexus", metavar="PROGRAM", help="another build of nexus [default: target/dist/nexus, built now]")
-    top.add_argument("--smoke", action="store_true", help="fifteen seconds, without a judgement of memory")
-    top.add_argument("--json", action="store_true", help="print everything that was counted as JSON")
+    top.add_argument("--seconds", type=command.positive, default=300, metavar="S", help="how long [default: 300]")
     return top
 
 
 def main(arguments):
     """Churns; returns 1 if something was wrong."""
-    options = parser().parse_args(arguments)
-    if not sys.platform.startswith("linux"):
-        raise Problem("this reads /proc: it needs Linux")
+    options = command.parse(parser(), arguments)
     if options.smoke:
         options.seconds = 15
     if options.seed is None:
         options.seed = random.randrange(1 << 32)
     raise_file_limit()
-    # The table and JSON are all that goes to standard output.
-    output, sys.stdout = sys.stdout, sys.stderr
-    try:
-        result = driver.measure(nexus_program(options.nexus), options)
-    finally:
-        sys.stdout = output
-    print(json.dumps(result, indent=2) if options.json else table(result))
-    for fault in result["faults"]:
-        print(f"x: {fault}", file=sys.stderr)
-    return 1 if result["faults"] else 0
+    return command.conclude(
+        options, lambda: driver.measure(nexus_program(options.nexus), options), table, lambda result: result["faults"])
 
 
 def table(result):

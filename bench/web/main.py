@@ -1,15 +1,12 @@
 """`./x bench-web`: runs each task on every server in turn, round after round, and prints what they took."""
 
-import argparse
 import http.client
 import json
 import os
 import statistics
-import sys
 import time
 
-from bench import measure, servers
-from bench.main import positive
+from bench import command, measure, servers
 from bench.report import lines, show, times
 from tools.term import Problem, step
 
@@ -34,38 +31,22 @@ ORDER = json.dumps({
 
 
 def parser():
-    top = argparse.ArgumentParser(
-        prog="./x bench-web", description="Measures what the Web APIs take, against workerd, Deno and Bun. bench/README.md "
-        "says how, and what the figures mean.")
-    top.add_argument("--rounds", type=positive, default=5, metavar="N", help="rounds over all servers [default: 5]")
-    top.add_argument("--seconds", type=positive, default=2, metavar="S", help="of JSON in each round [default: 2]")
-    top.add_argument("--only", metavar="NAME,…", help=f"some of {', '.join(NAMES)}")
-    top.add_argument("--nexus", metavar="PROGRAM", help="another build of nexus [default: target/dist/nexus, built now]")
-    top.add_argument("--smoke", action="store_true", help="only see that it runs: one round, each task once")
-    top.add_argument("--json", action="store_true", help="print everything that was measured as JSON")
+    top = command.parser(
+        "bench-web", "Measures what the Web APIs take, against workerd, Deno and Bun.", smoke="one round, each task once")
+    top.add_argument("--rounds", type=command.positive, default=5, metavar="N", help="rounds over all servers [default: 5]")
+    top.add_argument("--seconds", type=command.positive, default=2, metavar="S", help="of JSON in each round [default: 2]")
+    top.add_argument("--only", type=command.some(NAMES), default=set(NAMES), metavar="NAME,…", help=f"some of {', '.join(NAMES)}")
     return top
 
 
 def main(arguments):
-    options = parser().parse_args(arguments)
-    only = (options.only or ",".join(NAMES)).split(",")
-    if not set(only) <= set(NAMES):
-        raise Problem(f"--only: choose from {','.join(NAMES)}")
-    if not sys.platform.startswith("linux"):
-        raise Problem("the benchmark reads /proc and pins cores: it needs Linux")
-    # The table or the JSON is all that goes to standard output.
-    output, sys.stdout = sys.stdout, sys.stderr
-    try:
-        results = run(options, only)
-    finally:
-        sys.stdout = output
-    print(json.dumps(results, indent=2) if options.json else table(results))
-    return 0
+    options = command.parse(parser(), arguments)
+    return command.conclude(options, lambda: run(options), table)
 
 
-def run(options, only):
+def run(options):
     rounds = 1 if options.smoke else options.rounds
-    chosen = servers.ready(set(only), options.nexus, contenders)
+    chosen = servers.ready(options.only, options.nexus, contenders)
     cores = measure.Cores()
     results = {server.name: {} for server in chosen}
     for round_ in range(rounds):
