@@ -1,7 +1,7 @@
 //! A request's answer: waiting for the reply, passing it on, and minding the client all the while.
 
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use super::super::open::State;
 use super::super::timer::{earlier, within};
 use super::super::{Call, Refusal, fields};
 use super::connection::{Connection, Exchange};
-use super::reply::{self, Begun, Rest, Transfer};
+use super::reply::{self, Asked, Begun, Rest, Transfer};
 use super::upload::Upload;
 
 /// While a request is being answered, so many bytes of the ones after it are read, and no more.
@@ -46,11 +46,114 @@ enum Sent {
     Gone,
 }
 
+/// What a request has come to at once.
+pub(super) enum AtOnce {
+    /// It is answered, or cannot be any more.
+    Over(After),
+    /// The socket does not take all of the response yet.
+    Writes(Answer),
+    /// There is no reply yet, or there is more to do than to write it: here it is in that case.
+    Waits(Option<Result<Reply, Failure>>),
+}
+
+/// A response whose head was written to the outbox.
+pub(super) struct Answer {
+    call: Call,
+    status: u16,
+    /// How many bytes of its body the outbox has got.
+    queued: u64,
+    /// Whether the connection can go on after it.
+    keep_alive: bool,
+    /// Whether the service has the connection end with it.
+    is_last: bool,
+    /// Whether the client may have sent more, because the request has not told of an end.
+    may_send_more: bool,
+    /// Whether its end is told by closing the connection.
+    until_close: bool,
+}
+
+/// What is to follow a response.
+pub(super) enum After {
+    GoesOn,
+    Closes,
+    /// The connection ends, but the client may still be sending.
+    Lingers,
+    /// The rest of the request's body is read, if the connection can go on at all.
+    Drains {
+        keep_alive: bool,
+    },
+}
+
 impl Connection {
-    /// Answers a request. Says whether the connection goes on.
-    pub(super) async fn answer(&mut self, exchange: Exchange) -> bool {
-        let Exchange { mut call, mut upload, mut asked, expects_continue } = exchange;
-        let reply = match poll_fn(|cx| call.poll_round(cx)).await {
+    /// Answers the current request if that can be done here and now: a reply that is there as a whole, nothing left of
+    /// the request's body, a socket that takes all. Most are like that.
+    pub(super) fn poll_at_once(&mut self, cx: &mut Context<'_>) -> Poll<AtOnce> {
+        let Some(exchange) = &mut self.current else {
+            return Poll::Ready(AtOnce::Over(After::Closes));
+        };
+        let reply = match ready!(exchange.call.poll_round(cx)) {
+            Some(Ok(reply)) if is_stream(&reply) => {
+                return Poll::Ready(AtOnce::Waits(Some(Ok(reply))));
+            }
+            Some(reply) if exchange.upload.is_none() => reply,
+            early => return Poll::Ready(AtOnce::Waits(early)),
+        };
+        let Some(Exchange { call, asked, .. }) = self.current.take() else {
+            return Poll::Ready(AtOnce::Over(After::Closes));
+        };
+        let (mut answer, body) = self.begin(call, reply, asked, false);
+        if let Rest::Full(bytes) = body {
+            self.give(&mut answer, bytes);
+        }
+        let sent = match self.poll_flush(cx) {
+            Poll::Ready(Ok(())) => Sent::All,
+            Poll::Ready(Err(_)) => Sent::Gone,
+            Poll::Pending => return Poll::Ready(AtOnce::Writes(answer)),
+        };
+        Poll::Ready(AtOnce::Over(self.end(answer, &sent, false)))
+    }
+
+    /// Answers the current request, from where that has come to at once. Says whether the connection goes on.
+    pub(super) async fn answer(&mut self, so_far: AtOnce) -> bool {
+        let mut upload = None;
+        let after = match so_far {
+            AtOnce::Over(after) => after,
+            AtOnce::Writes(answer) => {
+                let sent = self.send(&mut upload).await;
+                self.end(answer, &sent, false)
+            }
+            AtOnce::Waits(early) => self.answer_later(early, &mut upload).await,
+        };
+        match after {
+            After::GoesOn => true,
+            After::Closes => false,
+            After::Lingers => {
+                self.linger().await;
+                false
+            }
+            After::Drains { keep_alive } => {
+                let goes_on = keep_alive && self.drain(&mut upload).await;
+                if !goes_on {
+                    if let Some(upload) = &mut upload {
+                        upload.fail(BodyError::TimedOut);
+                    }
+                    self.linger().await;
+                }
+                goes_on
+            }
+        }
+    }
+
+    /// Answers the current request, whose reply, or all that there is to do beside it, takes longer.
+    async fn answer_later(
+        &mut self,
+        early: Option<Result<Reply, Failure>>,
+        upload: &mut Option<Upload>,
+    ) -> After {
+        let Some(exchange) = self.current.take() else { return After::Closes };
+        let Exchange { mut call, upload: own, mut asked, expects_continue } = exchange;
+        *upload = own;
+        let reply = match early {
             Some(reply) if upload.is_none() => reply,
             early => {
                 let no_reader = upload.as_ref().is_some_and(|upload| !upload.is_wanted());
@@ -62,80 +165,88 @@ impl Connection {
                 }
                 match early {
                     Some(reply) => reply,
-                    None => match self.wait_for_reply(&mut call, &mut upload).await {
+                    None => match self.wait_for_reply(&mut call, upload).await {
                         Ok(reply) => reply,
-                        Err(Fault::Gone | Fault::Unread | Fault::Stalled) => return false,
+                        Err(Fault::Gone | Fault::Unread | Fault::Stalled) => return After::Closes,
                         Err(Fault::Refused(refusal)) => {
                             call.finish(refusal.status(), 0, false);
-                            if self.write_refusal(refusal, asked.id).await.1 {
-                                self.linger().await;
-                            }
-                            return false;
+                            let is_written = self.write_refusal(refusal, asked.id).await.1;
+                            return if is_written { After::Lingers } else { After::Closes };
                         }
                     },
                 }
             }
         };
-        let reply = reply.unwrap_or_else(|failure| fields::failure_reply(&failure));
-
-        let (is_last, may_send_more) = (call.is_last(), asked.keep_alive);
+        let is_stream = reply.as_ref().is_ok_and(is_stream);
         let too_much_left = |upload: &Upload| upload.remaining().is_some_and(|left| left > MAX_DISCARDED);
-        let is_stream = matches!(reply.body, Body::Stream(_));
-        if is_last
-            || self.server.shutdown.closes()
-            || upload
-                .as_ref()
-                .is_some_and(|upload| !is_stream && !upload.is_wanted() && too_much_left(upload))
-        {
+        let must_close =
+            upload.as_ref().is_some_and(|upload| !is_stream && !upload.is_wanted() && too_much_left(upload));
+        let (mut answer, body) = self.begin(call, reply, asked, must_close);
+        let sent = match body {
+            Rest::Nothing => self.send(upload).await,
+            Rest::Full(bytes) => {
+                self.give(&mut answer, bytes);
+                self.send(upload).await
+            }
+            Rest::Stream(source, transfer) => {
+                answer.until_close = transfer == Transfer::UntilClose;
+                self.send_stream(source, transfer, &mut answer.queued, upload).await
+            }
+        };
+        self.end(answer, &sent, upload.is_some())
+    }
+
+    /// Writes the head of a request's response to the outbox.
+    fn begin(
+        &mut self,
+        call: Call,
+        reply: Result<Reply, Failure>,
+        mut asked: Asked,
+        must_close: bool,
+    ) -> (Answer, Rest) {
+        let reply = reply.unwrap_or_else(|failure| fields::failure_reply(&failure));
+        let (is_last, may_send_more) = (call.is_last(), asked.keep_alive);
+        if is_last || must_close || self.server.shutdown.closes() {
             asked.keep_alive = false;
         }
         self.socket.is_at(State::Answering);
         let Begun { status, body, keep_alive } = reply::begin(reply, &asked, self.outbox.flat());
-        let mut is_reset = false;
-        let mut queued = 0;
-        let sent = match body {
-            Rest::Nothing => self.send(&mut upload).await,
-            Rest::Full(bytes) => {
-                queued = bytes.len() as u64;
-                self.outbox.push(bytes, b"");
-                self.send(&mut upload).await
-            }
-            Rest::Stream(source, transfer) => {
-                is_reset = transfer == Transfer::UntilClose;
-                self.send_stream(source, transfer, &mut queued, &mut upload).await
-            }
-        };
+        (Answer { call, status, queued: 0, keep_alive, is_last, may_send_more, until_close: false }, body)
+    }
+
+    /// Gives the outbox the whole of a response's body.
+    fn give(&mut self, answer: &mut Answer, bytes: Bytes) {
+        answer.queued = bytes.len() as u64;
+        self.outbox.push(bytes, b"");
+    }
+
+    /// Ends a request once its response is out, or is not to be. Says what is to follow.
+    fn end(&mut self, answer: Answer, sent: &Sent, has_upload: bool) -> After {
+        let Answer { mut call, status, queued, keep_alive, is_last, may_send_more, until_close } = answer;
         let bytes_sent = queued.saturating_sub(self.outbox.remaining() as u64);
-        let is_complete = matches!(sent, Sent::All);
         if matches!(sent, Sent::Stalled) {
             call.has_stalled();
         }
-        let ended = call.finish(status, bytes_sent, is_complete);
+        let ended = call.finish(status, bytes_sent, matches!(sent, Sent::All));
         match sent {
-            Sent::Gone => false,
+            Sent::Gone => After::Closes,
             Sent::Broken | Sent::Stalled => {
-                if is_reset {
+                if until_close {
                     self.socket.reset_on_close();
                 }
-                false
+                After::Closes
             }
-            Sent::All if upload.is_none() => {
-                self.idle_since = Some(ended.into());
-                if !keep_alive && may_send_more && (is_last || !self.input.is_empty()) {
-                    // It did not know that it is the last one.
-                    self.linger().await;
-                }
-                keep_alive
-            }
+            Sent::All if has_upload => After::Drains { keep_alive },
             Sent::All => {
-                let goes_on = keep_alive && self.drain(&mut upload).await;
-                if !goes_on {
-                    if let Some(upload) = &mut upload {
-                        upload.fail(BodyError::TimedOut);
-                    }
-                    self.linger().await;
+                self.idle_since = Some(ended.into());
+                if keep_alive {
+                    After::GoesOn
+                } else if may_send_more && (is_last || !self.input.is_empty()) {
+                    // It did not know that it is the last one.
+                    After::Lingers
+                } else {
+                    After::Closes
                 }
-                goes_on
             }
         }
     }
@@ -372,6 +483,11 @@ impl Connection {
             Fault::Refused(Refusal::BodyTimeout(self.body_limit.timeout))
         })
     }
+}
+
+/// Whether a reply's body is not there as a whole.
+fn is_stream(reply: &Reply) -> bool {
+    matches!(reply.body, Body::Stream(_))
 }
 
 /// Begins a deadline anew, if there is one.

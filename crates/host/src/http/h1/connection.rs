@@ -21,6 +21,7 @@ use super::super::shutdown::Listening;
 use super::super::target;
 use super::super::timer::{Timer, within};
 use super::super::{BodyLimit, Call, Refusal, Refused, RequestLine, forwarded};
+use super::answer::{After, AtOnce};
 use super::head::{self, Head, HeadLimits};
 use super::input::Input;
 use super::outbox::Outbox;
@@ -49,6 +50,10 @@ pub(in crate::http) type Scratch = Rc<RefCell<Box<[u8]>>>;
 
 /// A connection's state. Its parts are in this folder's other files.
 pub(super) struct Connection {
+    /// The request that is being answered, until it turns out to take longer. It lies here, and not in a future, so that
+    /// it is not carried from one place to the next: where there are many connections, none of them is in the
+    /// processor's caches when its turn comes.
+    pub(super) current: Option<Exchange>,
     pub(super) socket: Socket,
     pub(super) server: Rc<Server>,
     pub(super) peer: ClientAddress,
@@ -92,7 +97,8 @@ struct Asker {
 
 /// What the input holds.
 enum Next {
-    Request(Exchange),
+    /// A request, which is the current one now.
+    Request,
     Refused(Refusal, Asker),
     Http2,
     Incomplete,
@@ -109,14 +115,15 @@ enum Filled {
 }
 
 /// Serves HTTP/1 on `socket` until it is closed, is to go on in another thread, or turns out to speak HTTP/2.
-pub(in crate::http) async fn run(
+pub(in crate::http) fn run(
     socket: Socket,
     past: Past,
     peer: ClientAddress,
     server: Rc<Server>,
     scratch: Scratch,
-) -> End {
+) -> impl Future<Output = End> {
     let mut connection = Connection {
+        current: None,
         socket,
         peer,
         peer_is_trusted: server.config.trust.includes(peer),
@@ -137,54 +144,62 @@ pub(in crate::http) async fn run(
     };
     connection.input.append(&past.read);
     let mut head_deadline = past.head_deadline.map(Instant::from);
-    loop {
-        // What was read, and parsed no further, goes along.
-        if connection.server.shutdown.has_begun()
-            && let Some(inbox) = connection.server.shutdown.next_move()
-        {
-            return connection.moves(inbox, head_deadline);
-        }
-        match connection.next() {
-            Next::Request(exchange) => {
-                head_deadline = None;
-                connection.is_first = false;
-                connection.idle_since = None;
-                if !connection.answer(exchange).await {
-                    return End::Closed;
-                }
+    // What an async function takes and then moves has two places in its future.
+    async move {
+        loop {
+            // What was read, and parsed no further, goes along.
+            if connection.server.shutdown.has_begun()
+                && let Some(inbox) = connection.server.shutdown.next_move()
+            {
+                return connection.moves(inbox, head_deadline);
             }
-            Next::Refused(refusal, asker) => {
-                connection.refuse(refusal, asker, head_deadline).await;
-                return End::Closed;
-            }
-            Next::Http2 => {
-                let read = connection.input.take();
-                return End::Http2(connection.socket, read);
-            }
-            Next::Incomplete => {
-                if let Some(inbox) = connection.server.shutdown.next_move() {
-                    return connection.moves(inbox, head_deadline);
-                }
-                connection.socket.is_at(State::Idle);
-                let is_idle = connection.input.is_empty();
-                let config = &connection.server.config;
-                let deadline = if is_idle {
-                    let timeout =
-                        if connection.is_first { config.first_byte_timeout } else { config.idle_timeout };
-                    *connection.idle_since.get_or_insert_with(Instant::now) + timeout
-                } else {
-                    *head_deadline.get_or_insert_with(|| within(config.head_timeout))
-                };
-                match connection.fill(deadline, is_idle).await {
-                    Filled::Some => {}
-                    Filled::TimedOut if !is_idle => {
-                        let refusal = Refusal::HeadTimeout(connection.server.config.head_timeout);
-                        let asker = connection.stranger();
-                        connection.refuse(refusal, asker, head_deadline).await;
+            match connection.next() {
+                Next::Request => {
+                    head_deadline = None;
+                    connection.is_first = false;
+                    connection.idle_since = None;
+                    let goes_on = match poll_fn(|cx| connection.poll_at_once(cx)).await {
+                        AtOnce::Over(After::GoesOn) => true,
+                        // Away from the rest: idle connections hold no memory for what few of them need.
+                        longer => Box::pin(connection.answer(longer)).await,
+                    };
+                    if !goes_on {
                         return End::Closed;
                     }
-                    Filled::ToMove => {}
-                    Filled::TimedOut | Filled::Closed => return End::Closed,
+                }
+                Next::Refused(refusal, asker) => {
+                    Box::pin(connection.refuse(refusal, asker, head_deadline)).await;
+                    return End::Closed;
+                }
+                Next::Http2 => {
+                    let read = connection.input.take();
+                    return End::Http2(connection.socket, read);
+                }
+                Next::Incomplete => {
+                    if let Some(inbox) = connection.server.shutdown.next_move() {
+                        return connection.moves(inbox, head_deadline);
+                    }
+                    connection.socket.is_at(State::Idle);
+                    let is_idle = connection.input.is_empty();
+                    let config = &connection.server.config;
+                    let deadline = if is_idle {
+                        let timeout =
+                            if connection.is_first { config.first_byte_timeout } else { config.idle_timeout };
+                        *connection.idle_since.get_or_insert_with(Instant::now) + timeout
+                    } else {
+                        *head_deadline.get_or_insert_with(|| within(config.head_timeout))
+                    };
+                    match connection.fill(deadline, is_idle).await {
+                        Filled::Some => {}
+                        Filled::TimedOut if !is_idle => {
+                            let refusal = Refusal::HeadTimeout(connection.server.config.head_timeout);
+                            let asker = connection.stranger();
+                            Box::pin(connection.refuse(refusal, asker, head_deadline)).await;
+                            return End::Closed;
+                        }
+                        Filled::ToMove => {}
+                        Filled::TimedOut | Filled::Closed => return End::Closed,
+                    }
                 }
             }
         }
@@ -294,12 +309,13 @@ impl Connection {
         let is_head = &*head.method == "HEAD";
         self.socket.is_at(State::Waiting(id));
         let request = Request { id, method: head.method, url, headers: head.headers, body, client };
-        Next::Request(Exchange {
+        self.current = Some(Exchange {
             call: service.clone().call(request),
             expects_continue: head.expects_continue && upload.is_some(),
             upload,
             asked: Asked { id, is_head, is_old: head.is_old, keep_alive: head.keep_alive },
-        })
+        });
+        Next::Request
     }
 
     /// Reads once. While idle, the signal to stop ends the wait. What comes after the signal to move is another thread's.
@@ -399,5 +415,20 @@ impl Connection {
             self.timer.poll(Some(deadline), cx)
         })
         .await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of what an async function gives.
+    fn size<A, B, C, D, E, F: Future>(_: fn(A, B, C, D, E) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connection_is_small() {
+        assert!(size(run) <= 1024, "{} bytes", size(run));
     }
 }
