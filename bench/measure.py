@@ -143,9 +143,10 @@ def load(server, cores, seconds, connections=64):
     return {**result, "idle_mb": idle / 1e6, "loaded_mb": after / 1e6}
 
 
-def ask(server, cores, process, port, seconds, connections=64, host=None, script=None):
-    """`wrk` for so many seconds, after one that does not count: requests a second, latency, CPU time a request."""
-    wrk(server, cores, port, 1, connections, script, host)
+def ask(server, cores, process, port, seconds, connections=64, host=None, script=None, warm=1):
+    """`wrk` for so many seconds, after some that do not count: requests a second, latency, CPU time a request."""
+    if warm:
+        wrk(server, cores, port, warm, connections, script, host)
     before = processor_seconds(process.pid)
     told = wrk(server, cores, port, seconds, connections, script, host)
     spent = processor_seconds(process.pid) - before

@@ -36,12 +36,12 @@ class Fleet(Server):
         """All apps, once each has answered. Yields the process and the first port."""
         return measuring.running(self, cores, self.count)
 
-    def ask(self, cores, process, port, seconds, script=None):
-        """Loads one in the middle of its apps; or what the script asks for."""
+    def ask(self, cores, process, port, seconds, script=None, warm=1):
+        """Loads one in the middle of its apps, or what the script asks for; before it so many seconds that do not count."""
         app = self.count // 2
         self.wait(process, name(app))
         # Under its name in any case: each request has as many bytes.
-        return measuring.ask(self, cores, process, self.place(port, app)[0], seconds, host=host(app), script=script)
+        return measuring.ask(self, cores, process, self.place(port, app)[0], seconds, host=host(app), script=script, warm=warm)
 
     def wait(self, process, app, patience=10):
         """Until the app has all its workers, whose threads have its name."""

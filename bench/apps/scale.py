@@ -1,14 +1,20 @@
 """Scale: the CPU time that a request costs, with more workers of its app, and with more apps beside it."""
 
+import contextlib
+import statistics
+
 from bench import measure as measuring
 from bench import servers
 from bench.measure import Cores
+from tools.term import step
 
 from . import fleet
 
 WORKERS = (1, 2, 4)
 # Ten per cent more than with one.
 GOAL = 1.1
+# Seconds of load for each worker before it counts.
+WARM = 4
 
 
 class Hyper(servers.Server):
@@ -16,11 +22,15 @@ class Hyper(servers.Server):
 
     def __init__(self, threads):
         super().__init__("hyper", servers.HYPER, lambda port, _: [servers.HYPER, port, threads])
+        self.workers = threads
 
-    def load(self, cores, seconds, script=None):
-        """One round with a process of its own."""
-        with measuring.running(self, cores) as (process, port):
-            return measuring.ask(self, cores, process, port, seconds, script=script)
+    def running(self, cores):
+        """Yields the process and the port."""
+        return measuring.running(self, cores)
+
+    def ask(self, cores, process, port, seconds, script=None, warm=1):
+        """Loads it, after so many seconds that do not count."""
+        return measuring.ask(self, cores, process, port, seconds, script=script, warm=warm)
 
 
 def measure(program, cores, options):
@@ -48,10 +58,29 @@ def measure(program, cores, options):
 
 def rounds(what, contenders, options):
     """The rows of contenders, `{name: (fleet, cores, script)}`, each compared with the first one."""
-    results = fleet.interleaved(options.rounds, what, {
-        name: lambda way=way: way[0].load(way[1], options.seconds, way[2]) for name, way in contenders.items()})
+    results = {name: [] for name in contenders}
+    for round_ in range(options.rounds):
+        with step(f"{what}, round {round_ + 1} of {options.rounds}"):
+            for name, result in one_round(contenders, options).items():
+                results[name].append(result)
     first, *others = results
     return fleet.compare(results, dict.fromkeys(others, first))
+
+
+def one_round(contenders, options):
+    """A process of each contender, all there at once, and loaded in turn, a second each: what a machine does beside all
+    this changes from second to second, and hits all of them alike. The means of the seconds."""
+    with contextlib.ExitStack() as stack:
+        processes = {name: stack.enter_context(served.running(cores)) for name, (served, cores, _) in contenders.items()}
+        for name, (served, cores, script) in contenders.items():
+            # Each worker compiles what is hot for itself, and gets its share of the requests only.
+            warm = 1 if options.smoke else WARM * served.workers
+            served.ask(cores, *processes[name], 1, script, warm=warm)
+        seconds = {name: [] for name in contenders}
+        for _ in range(options.seconds):
+            for name, (served, cores, script) in contenders.items():
+                seconds[name].append(served.ask(cores, *processes[name], 1, script, warm=0))
+    return {name: {key: statistics.mean(each[key] for each in of) for key in of[0]} for name, of in seconds.items()}
 
 
 def counted(number, what):
