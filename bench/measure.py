@@ -43,7 +43,7 @@ def pinned(core):
 
 def spawn(server, cores, port, apps=1):
     command = [str(part) for part in server.command(port, apps)]
-    with open(WORK / f"{server.name}.log", "w") as log, pinned(cores.server):
+    with open(server.log, "w") as log, pinned(cores.server):
         return subprocess.Popen(
             command, cwd=WORK, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             env={**os.environ, "DENO_DIR": str(WORK / "deno"), "DENO_NO_UPDATE_CHECK": "1"})
@@ -97,7 +97,7 @@ def first_response(server, process, port, host=None, patience=30):
 
 
 def last_line(server):
-    lines = (WORK / f"{server.name}.log").read_text(errors="replace").strip().splitlines()
+    lines = server.log.read_text(errors="replace").strip().splitlines()
     return lines[-1] if lines else "none"
 
 

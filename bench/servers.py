@@ -25,6 +25,8 @@ class Server:
 
     def __init__(self, name, program, command, many=False, path="/bench", host=None):
         self.name, self.program, self.command, self.many, self.path, self.host = name, program, command, many, path, host
+        # What its process prints.
+        self.log = WORK / f"{name}.log"
 
     def place(self, port, i):
         """Where its app `i` is: the port, and the name to ask under, or None for any."""

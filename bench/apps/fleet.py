@@ -27,7 +27,7 @@ class Fleet(Server):
         folder = FOLDERS / f"{'shared' if shared else 'own'}-{count}-{workers}-{isolation or 'worker'}"
         super().__init__("nexus", program, lambda port, _: [program, "serve", folder, "--port", port], many=True,
                          host=host if shared else None)
-        self.count, self.workers = count, workers
+        self.count, self.workers, self.log = count, workers, FOLDERS / f"{folder.name}.log"
         shutil.rmtree(folder, ignore_errors=True)
         for i in range(count):
             write(folder / name(i), manifest(i, shared, workers, isolation))

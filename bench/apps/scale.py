@@ -22,7 +22,7 @@ class Hyper(servers.Server):
 
     def __init__(self, threads):
         super().__init__("hyper", servers.HYPER, lambda port, _: [servers.HYPER, port, threads])
-        self.workers = threads
+        self.workers, self.log = threads, fleet.FOLDERS / f"hyper-{threads}.log"
 
     def running(self, cores):
         """Yields the process and the port."""

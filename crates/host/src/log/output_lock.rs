@@ -11,15 +11,18 @@ use rustix::io::Errno;
 /// takes no more than 4,096 bytes at once, and what a log writes may be longer: without the lock, one process's line
 /// would come to stand within another's.
 ///
-/// A process locks `queue`, then `right`, and lets go of `queue`: whoever waits has its turn before the one that writes
-/// gets another. Both are record locks of fcntl(2): they belong to a process, not to a thread, and end with it.
+/// A host passes the `gate`, locks `queue`, then `right`, and lets go of `queue`: whoever waits has its turn before the
+/// one that writes gets another. The supervisor never waits, and so stands in no queue: it keeps the gate closed until
+/// those that have passed are done. All are record locks of fcntl(2): they belong to a process, not to a thread, and end
+/// with it.
 #[derive(Debug, Clone)]
 pub(crate) struct OutputLock(Arc<Files>);
 
 #[derive(Debug)]
 struct Files {
+    gate: File,
     queue: File,
-    /// Its first byte is 1 while somebody is within what a pipe may take in parts.
+    /// Its first byte is 1 while somebody is within what a pipe may take in parts, or has ended there.
     right: File,
 }
 
@@ -36,25 +39,30 @@ impl OutputLock {
         use rustix::fs::{MemfdFlags, memfd_create};
 
         let file = || memfd_create("nexus-log", MemfdFlags::CLOEXEC).map(File::from);
-        Ok(Self(Arc::new(Files { queue: file()?, right: file()? })))
+        Ok(Self(Arc::new(Files { gate: file()?, queue: file()?, right: file()? })))
     }
 
     /// Waits until it is this process's turn.
     pub(super) fn take(&self) -> Turn<'_> {
+        lock(&self.0.gate);
+        unlock(&self.0.gate);
         lock(&self.0.queue);
         lock(&self.0.right);
         unlock(&self.0.queue);
         Turn(&self.0.right)
     }
 
-    /// The turn, if nobody writes. If somebody does, this process has the next turn, and is to ask again soon: nobody
-    /// else gets one before.
+    /// The turn, if nobody has it or waits for it. If somebody does, this process is to ask again soon, and must:
+    /// nobody new gets into the queue before.
     pub(crate) fn try_take(&self) -> Option<Turn<'_>> {
-        let taken = try_lock(&self.0.queue) && try_lock(&self.0.right);
+        let Files { gate, queue, right } = &*self.0;
+        // What was locked stays so until all three are.
+        let taken = try_lock(gate) && try_lock(queue) && try_lock(right);
         if taken {
-            unlock(&self.0.queue);
+            unlock(queue);
+            unlock(gate);
         }
-        taken.then_some(Turn(&self.0.right))
+        taken.then_some(Turn(right))
     }
 }
 
@@ -62,21 +70,17 @@ impl OutputLock {
 pub(crate) struct Turn<'a>(&'a File);
 
 impl Turn<'_> {
-    /// Whether the one who wrote last has died within a line, as far as is known. What is written next starts with a
-    /// line break then.
-    pub(crate) fn mend(&self) -> bool {
+    /// Whether the one who wrote last has ended within a line, as far as is known. What is written next is to start with
+    /// a line break then, and the mark to go once it is.
+    pub(crate) fn is_torn(&self) -> bool {
         let mut byte = [0];
-        let is_torn = self.0.read_at(&mut byte, 0).is_ok_and(|count| count == 1) && byte == [1];
-        if is_torn {
-            self.mark(false);
-        }
-        is_torn
+        self.0.read_at(&mut byte, 0).is_ok_and(|count| count == 1) && byte == [1]
     }
 
-    /// Whoever comes next must know if this process dies from now on, until it says that it is done.
-    pub(super) fn mark(&self, is_within: bool) {
+    /// Whether the output may end within a line from now on: whoever comes next must know, also if this process dies.
+    pub(crate) fn mark(&self, is_torn: bool) {
         // Without the mark, a line that is cut off may spoil the next one: not worth the log's end.
-        let _ = self.0.write_at(&[is_within.into()], 0);
+        let _ = self.0.write_at(&[is_torn.into()], 0);
     }
 }
 

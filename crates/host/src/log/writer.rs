@@ -251,16 +251,25 @@ impl Writer {
 
     /// Writes the buffer; what cannot be written is dropped and counted.
     fn write(&mut self) -> bool {
+        if self.buffer.is_empty() {
+            return true;
+        }
         let companions = self.companions.clone();
         let turn = companions.as_ref().map(|companions| companions.lock.take());
-        self.torn |= turn.as_ref().is_some_and(Turn::mend);
-        let marked = turn.as_ref().filter(|_| self.buffer.len() > WHOLE);
-        if let Some(turn) = marked {
+        let mut is_marked = turn.as_ref().is_some_and(Turn::is_torn);
+        self.torn |= is_marked;
+        if let Some(turn) = &turn
+            && self.buffer.len() >= WHOLE
+        {
             turn.mark(true);
+            is_marked = true;
         }
         let written = self.write_all().and_then(|()| self.out.flush());
-        if let Some(turn) = marked {
-            turn.mark(false);
+        if let Some(turn) = &turn
+            && (is_marked || self.torn)
+        {
+            // Whoever writes next ends the line, be it this process or another one.
+            turn.mark(std::mem::take(&mut self.torn));
         }
         drop(turn);
         if written.is_err() {

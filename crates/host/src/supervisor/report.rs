@@ -16,8 +16,8 @@ const MAX_WAITING: usize = 100;
 /// How long to wait for a host that is writing.
 const RETRY: Duration = Duration::from_millis(2);
 
-/// How long a list of names in a line may be, in bytes: the line stays below what a pipe takes at once.
-const MAX_NAMES: usize = 2000;
+/// How long a list of names may be, in bytes: a line has it twice, and stays below what a pipe takes at once.
+const MAX_NAMES: usize = 1800;
 
 /// Writes lines to standard output, and never waits for it: a host must be started whoever reads the log.
 pub(super) struct Report {
@@ -63,13 +63,21 @@ impl Report {
                 self.retry_at = Some(Instant::now() + RETRY);
                 return;
             };
+            // Whoever had it may have filled the pipe meanwhile. From now on nobody else does.
+            if !is_writable() {
+                return;
+            }
             if let Some(mut line) = self.waiting.pop_front() {
-                if turn.mend() {
+                let is_torn = turn.is_torn();
+                if is_torn {
                     line.insert(0, '\n');
                 }
                 let mut out = std::io::stdout().lock();
                 // Nobody is left who could be told.
                 let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+                if is_torn {
+                    turn.mark(false);
+                }
             }
         }
     }
