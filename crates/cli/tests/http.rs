@@ -66,6 +66,8 @@ export default {
 
 fn serve() -> (Folder, Nexus) {
     let folder = Folder::app(APP);
+    // What the guest counts is of one guest.
+    folder.write("app/nexus.toml", "[scale]\nworkers = 1\n");
     let nexus = Nexus::serve(folder.path());
     (folder, nexus)
 }
@@ -306,7 +308,7 @@ fn a_guest_that_does_not_read_holds_the_client_back() {
     const SIZE: u64 = 96 << 20;
     let folder = Folder::app(APP);
     // Of a debug build it asks much.
-    folder.write("app/nexus.toml", "[limits]\ncpu = \"60 s\"\n");
+    folder.write("app/nexus.toml", "[limits]\ncpu = \"60 s\"\n[scale]\nworkers = 1\n");
     let nexus = Nexus::serve(folder.path());
     nexus.get("app", "/hello");
     let before = nexus.resident();

@@ -53,6 +53,7 @@ fn nothing_of_a_request_survives_it() {
         };
         assert_eq!(response.text(), expected, "{path}");
     }
+    nexus.message("tail of 1");
     assert_eq!(nexus.messages("tail of 1").len(), 1, "waitUntil is waited for");
     assert_eq!(nexus.get("neighbour", "/").text(), "1,1,1");
     assert_eq!(nexus.get("neighbour", "/").text(), "2,2,2", "by default a guest is used again");

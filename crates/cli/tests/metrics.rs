@@ -91,8 +91,8 @@ fn the_page_counts_what_happened() {
         assert!(samples[name] > 0.0, "{name}\n{text}");
     }
     assert!(samples["nexus_sent_bytes_total{app=\"app\"}"] >= 400.0);
-    // The spinning took 20 ms of wall time, well below the limit; on a busy machine less of CPU time.
-    assert!(samples["nexus_cpu_seconds_total{app=\"app\"}"] > 0.005, "{text}");
+    // The spinning took 20 ms of wall time; on a busy machine little of it is CPU time.
+    assert!(samples["nexus_cpu_seconds_total{app=\"app\"}"] > 0.0, "{text}");
     assert!(
         samples
             .keys()

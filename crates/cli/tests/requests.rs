@@ -112,13 +112,13 @@ fn the_wait_is_bounded_and_part_of_the_wall_limit() {
     drop(held);
     until("there is a place", || (client.get("/").status == 200).then_some(()));
 
-    let (_folder, nexus) = serve("requests = 1\nwall = \"200 ms\"\n");
+    let (_folder, nexus) = serve("requests = 1\nwall = \"2 s\"\n");
     let mut streaming = nexus.client("app");
     streaming.send_request("GET", "/stalls", &[], b"");
-    streaming.head();
+    assert_eq!(streaming.head().status, 200);
     let response = nexus.get("app", "/");
     assert_eq!((response.status, response.header("retry-after")), (504, None));
-    assert_eq!(response.text(), "the app did not respond in time (limit: wall 200 ms)\n");
+    assert_eq!(response.text(), "the app did not respond in time (limit: wall 2 s)\n");
     drop(streaming);
     nexus.await_nothing_held("app");
 }

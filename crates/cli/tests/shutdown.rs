@@ -13,7 +13,7 @@ export default {
   async fetch(request, env, ctx) {
     const { pathname } = new URL(request.url);
     if (pathname === "/later") {
-      ctx.waitUntil(sleep(700).then(() => console.log("ran out")));
+      ctx.waitUntil(sleep(5000).then(() => console.log("ran out")));
       return new Response("ok");
     }
     if (pathname === "/tail") {

@@ -130,6 +130,7 @@ fn a_neighbour_goes_on_while_a_guest_is_stopped_again_and_again() {
 fn requests_that_come_while_a_guest_is_replaced_wait_for_the_next_one() {
     let folder = Folder::new(&[
         ("app/index.js", &format!("await new Promise((resolve) => setTimeout(resolve, 300));\n{APP}")),
+        ("app/nexus.toml", "[scale]\nworkers = 1\n"),
         ("nexus-host.toml", "[defaults.limits]\nmemory = \"32 MB\"\ncpu = \"1 m\"\n"),
     ]);
     let nexus = Nexus::serve(folder.path());

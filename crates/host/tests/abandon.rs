@@ -17,8 +17,11 @@ fn the_clients_of_a_lost_worker_are_answered_and_its_requests_are_logged() {
         let mut loser = Client::ask(address, "hold");
         until("it is held", || lab.held.load(Ordering::SeqCst) == 1);
         // Both places are taken: these wait.
-        let mut queued: Vec<_> = ["one", "lose"].map(|path| Client::ask(address, path)).into();
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        let mut queued = Vec::new();
+        for path in ["one", "lose"] {
+            queued.push(Client::ask(address, path));
+            lab.until_waiting(queued.len());
+        }
         // It leaves, and those who wait follow, one of them to the thread's end.
         let _ = loser.0.shutdown(std::net::Shutdown::Both);
         assert!(loser.is_closed());

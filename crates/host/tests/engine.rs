@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::LocalBoxFuture;
 use nexus_core::{App, HostConfig};
@@ -29,6 +29,8 @@ struct Parrot {
     blocks: Arc<AtomicBool>,
     /// How many requests were aborted.
     aborted: Arc<AtomicUsize>,
+    /// How many wait for good.
+    waiting: Arc<AtomicUsize>,
 }
 
 impl Engine for Parrot {
@@ -46,7 +48,7 @@ impl Engine for Parrot {
         services: Services,
     ) -> LocalBoxFuture<'static, Result<Rc<dyn Guest>, LoadError>> {
         let number = self.loaded.fetch_add(1, Ordering::SeqCst) + 1;
-        let aborted = self.aborted.clone();
+        let (aborted, waiting) = (self.aborted.clone(), self.waiting.clone());
         let blocks = self.blocks.clone();
         Box::pin(async move {
             while blocks.load(Ordering::SeqCst) {
@@ -57,7 +59,7 @@ impl Engine for Parrot {
             if main.starts_with(b"broken") {
                 return Err(LoadError::new("this parrot is broken"));
             }
-            Ok(Rc::new(ParrotGuest { number, aborted, inner: RefCell::default() }) as Rc<dyn Guest>)
+            Ok(Rc::new(ParrotGuest { number, aborted, waiting, inner: RefCell::default() }) as Rc<dyn Guest>)
         })
     }
 }
@@ -65,6 +67,7 @@ impl Engine for Parrot {
 struct ParrotGuest {
     number: usize,
     aborted: Arc<AtomicUsize>,
+    waiting: Arc<AtomicUsize>,
     inner: RefCell<Inner>,
 }
 
@@ -80,6 +83,7 @@ impl Guest for ParrotGuest {
         let mut inner = self.inner.borrow_mut();
         if request.url.ends_with("/wait") {
             inner.waiting.push(responder);
+            self.waiting.fetch_add(1, Ordering::SeqCst);
         } else if request.url.ends_with("/stop") {
             inner.waiting.push(responder);
             inner.stop = Some(Stop { reason: StopReason::Cpu, limit: None, detail: "on request".into() });
@@ -189,6 +193,15 @@ fn answer(stream: &mut TcpStream) -> (u16, String) {
     (head[9..12].parse().unwrap(), String::from_utf8(body).unwrap())
 }
 
+/// Waits until so many requests have come to guests that will not answer them.
+fn until_waiting(waiting: &AtomicUsize, count: usize) {
+    let start = Instant::now();
+    while waiting.load(Ordering::SeqCst) < count {
+        assert!(start.elapsed() < Duration::from_secs(20), "they do not come");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 fn connect(url: &str) -> TcpStream {
     let stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -203,7 +216,7 @@ async fn a_guest_that_ends_fails_its_requests_and_a_fresh_one_serves_the_same_co
     let states = host.started().await;
     assert!(states[2].serving.as_ref().unwrap_err().contains("this parrot is broken"));
     let urls: Vec<String> = states[..2].iter().map(|state| state.serving.clone().unwrap()).collect();
-    let loaded = engine.loaded.clone();
+    let (loaded, asked) = (engine.loaded.clone(), engine.waiting.clone());
     tokio::task::spawn_blocking(move || {
         let (mut a, mut other, mut b) = (connect(&urls[0]), connect(&urls[0]), connect(&urls[1]));
         let (status, first) = ask(&mut a, "one");
@@ -213,8 +226,7 @@ async fn a_guest_that_ends_fails_its_requests_and_a_fresh_one_serves_the_same_co
 
         // In flight on another connection when the guest ends.
         write!(other, "GET /wait HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
-        // The worker reads it before the next request: connections of one worker take turns.
-        std::thread::sleep(Duration::from_millis(50));
+        until_waiting(&asked, 1);
         assert_eq!(ask(&mut a, "stop").0, 503);
         assert_eq!(answer(&mut other).0, 503);
 
@@ -236,13 +248,13 @@ async fn answers_to_what_an_ended_guest_had_in_flight_do_not_wait_for_the_next_g
     let engine = Arc::new(Parrot::default());
     let mut host = start(&temp, engine.clone());
     let url = host.started().await[0].serving.clone().unwrap();
-    let blocks = engine.blocks.clone();
+    let (blocks, asked) = (engine.blocks.clone(), engine.waiting.clone());
     tokio::task::spawn_blocking(move || {
         let mut waiting: Vec<_> = (0..90).map(|_| connect(&url)).collect();
         for client in &mut waiting {
             write!(client, "GET /wait HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
         }
-        std::thread::sleep(Duration::from_millis(200));
+        until_waiting(&asked, 90);
         blocks.store(true, Ordering::SeqCst);
         let stopped = ask(&mut connect(&url), "stop").0;
         let others: Vec<_> = waiting.iter_mut().map(|client| answer(client).0).collect();

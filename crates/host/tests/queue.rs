@@ -27,12 +27,11 @@ fn no_more_than_the_limit_are_in_the_guest_and_the_others_follow_in_order() {
             .map(|number| {
                 let client = Client::ask(address, &format!("turn/{number}"));
                 // One after the other, as connections are accepted in their order but read in any.
-                std::thread::sleep(Duration::from_millis(10));
+                lab.until_waiting(number + 1);
                 client
             })
             .collect();
         assert!(!lab.seen.lock().unwrap().iter().any(|path| path.starts_with("turn")), "no place is free");
-        until("all are counted", || lab.metric("nexus_requests_waiting{app=\"app\"}") == 20.0);
         // One that leaves makes a place, which all others use in turn.
         drop(first.remove(0));
         for (number, client) in waiting.iter_mut().enumerate() {
@@ -66,8 +65,7 @@ fn a_full_queue_answers_503_with_the_limit_and_when_to_come_again() {
         until("it is held", || lab.held.load(Ordering::SeqCst) == 1);
         let gone = Client::ask(address, "gone");
         let mut patient = Client::ask(address, "patient");
-        // Two wait now, or will before this one is read.
-        std::thread::sleep(Duration::from_millis(50));
+        lab.until_waiting(2);
         let mut refused = Client::connect(address);
         let answer = refused.get("refused");
         assert_eq!((answer.status, answer.field("retry-after")), (503, Some("1")));
@@ -84,7 +82,7 @@ fn a_full_queue_answers_503_with_the_limit_and_when_to_come_again() {
             line["kind"] == "access" && line["path"] == "/gone" && line["status"].is_null()
         });
         refused.send("release");
-        std::thread::sleep(Duration::from_millis(50));
+        lab.until_waiting(2);
         assert_eq!(Client::connect(address).get("again").status, 503, "and the room is taken");
         // The held one cannot be released by requests that wait: its client leaves.
         let _ = held.0.shutdown(std::net::Shutdown::Both);
@@ -144,11 +142,10 @@ fn requests_wait_for_a_guest_that_is_loaded_anew_within_the_same_limits() {
         let mut waiting: Vec<_> = (0..3)
             .map(|number| {
                 let client = Client::ask(address, &format!("new/{number}"));
-                std::thread::sleep(Duration::from_millis(10));
+                lab.until_waiting(number + 1);
                 client
             })
             .collect();
-        std::thread::sleep(Duration::from_millis(50));
         let answer = Client::connect(address).get("refused");
         assert_eq!(
             (answer.status, answer.body.as_str()),

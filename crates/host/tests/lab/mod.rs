@@ -80,6 +80,12 @@ impl Lab {
         let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("{name} is not in\n{page}")).parse().unwrap()
     }
+
+    /// Waits until so many requests wait for a place at the guest.
+    #[allow(dead_code)] // Not all tests have a queue.
+    pub(crate) fn until_waiting(&self, count: usize) {
+        until("requests wait", || self.metric("nexus_requests_waiting{app=\"app\"}") == count as f64);
+    }
 }
 
 struct LabStopper(Arc<Lab>);

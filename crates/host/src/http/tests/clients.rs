@@ -86,7 +86,7 @@ fn a_client_that_does_not_read_is_closed_after_a_while() {
 
 #[test]
 fn a_guest_that_gives_nothing_of_its_response_is_given_up_after_a_while() {
-    let config = ServerConfig { body_timeout: SOON, ..ServerConfig::default() };
+    let config = ServerConfig { body_timeout: 10 * SOON, ..ServerConfig::default() };
     with_server(config, async |harness| {
         for version in ["1.1", "1.0"] {
             let mut client = harness.connect().await;
@@ -95,7 +95,7 @@ fn a_guest_that_gives_nothing_of_its_response_is_given_up_after_a_while() {
             let (writer, _responder) = harness.service.streams.borrow_mut().pop().unwrap();
             // As long as something comes, it may take its time.
             for _ in 0..4 {
-                tokio::time::sleep(SOON / 2).await;
+                tokio::time::sleep(4 * SOON).await;
                 writer.write("part".into());
             }
             let rest = client.rest().await;
@@ -109,13 +109,13 @@ fn a_guest_that_gives_nothing_of_its_response_is_given_up_after_a_while() {
 
 #[test]
 fn a_guest_may_read_a_long_body_before_it_says_more() {
-    let config = ServerConfig { body_timeout: 2 * SOON, ..ServerConfig::default() };
+    let config = ServerConfig { body_timeout: 10 * SOON, ..ServerConfig::default() };
     with_server(config, async |harness| {
         let mut client = harness.connect().await;
         client.send(post("/stream-then-count", "Content-Length: 10")).await;
         client.head().await;
         for _ in 0..10 {
-            tokio::time::sleep(SOON / 2).await;
+            tokio::time::sleep(2 * SOON).await;
             client.send("x").await;
         }
         assert_eq!(client.until("10\r\n").await, "2\r\n10\r\n");

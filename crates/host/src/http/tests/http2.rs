@@ -224,13 +224,13 @@ fn a_client_that_does_not_read_is_closed_after_a_while() {
 
 #[test]
 fn a_guest_that_gives_nothing_of_its_response_is_given_up_after_a_while() {
-    let config = ServerConfig { body_timeout: 3 * SOON, ..ServerConfig::default() };
+    let config = ServerConfig { body_timeout: 10 * SOON, ..ServerConfig::default() };
     with_server(config, async |harness| {
         let mut client = connect(harness).await;
         let mut response = get(&mut client, "/stream").await;
         let (writer, _responder) = harness.service.streams.borrow_mut().pop().unwrap();
         for _ in 0..4 {
-            tokio::time::sleep(SOON).await;
+            tokio::time::sleep(3 * SOON).await;
             writer.write("part".into());
             assert_eq!(response.frame().await.unwrap().unwrap().into_data().unwrap(), "part");
         }
@@ -242,7 +242,7 @@ fn a_guest_that_gives_nothing_of_its_response_is_given_up_after_a_while() {
         let asked = request("POST", "/stream-then-count", &[], body);
         let response = client.send_request(asked).await.unwrap();
         for _ in 0..6 {
-            tokio::time::sleep(SOON).await;
+            tokio::time::sleep(3 * SOON).await;
             upload.write("x".into());
         }
         upload.finish();
@@ -281,7 +281,8 @@ fn a_refusal_names_its_limit_and_its_id() {
 
 #[test]
 fn the_preface_may_come_in_pieces_and_a_silent_peer_is_closed() {
-    let config = ServerConfig { first_byte_timeout: SOON, linger_timeout: SOON, ..ServerConfig::default() };
+    let config =
+        ServerConfig { first_byte_timeout: 10 * SOON, linger_timeout: SOON, ..ServerConfig::default() };
     with_server(config, async |harness| {
         let mut stream = TcpStream::connect(harness.address).await.unwrap();
         for piece in ["P", "RI * HTTP/2.0\r\n", "\r\nSM\r\n\r\n"] {
