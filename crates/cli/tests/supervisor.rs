@@ -240,7 +240,8 @@ fn the_line_that_a_dying_host_leaves_unfinished_spoils_no_other() {
     until("the next host's line", || (nexus.messages("serving").len() == 2).then_some(()));
     assert_eq!(nexus.stop(), Some(0));
     let torn = torn(&nexus);
-    assert!(torn.len() == 1 && torn[0].1 < 20_000, "{torn:#?}");
+    // None if it was killed between two of them.
+    assert!(torn.len() <= 1 && torn.iter().all(|(_, length)| *length < 20_000), "{torn:#?}");
 }
 
 #[test]
