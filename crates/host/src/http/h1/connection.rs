@@ -160,6 +160,7 @@ pub(in crate::http) fn run(
                     connection.idle_since = None;
                     let goes_on = match poll_fn(|cx| connection.poll_at_once(cx)).await {
                         AtOnce::Over(After::GoesOn) => true,
+                        AtOnce::Over(After::Closes) => false,
                         // Away from the rest: idle connections hold no memory for what few of them need.
                         longer => Box::pin(connection.answer(longer)).await,
                     };
