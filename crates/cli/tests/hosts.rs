@@ -399,9 +399,9 @@ fn lines_of_several_hosts_do_not_come_to_stand_within_each_other() {
     let (a, b) = (("a/index.js", source), ("b/index.js", source));
     let folder = Folder::new(&[a, b, ("nexus-host.toml", "[defaults.limits]\nlog = \"100 MB\"\n")]);
     let mut nexus = serve_by_two(&folder);
+    let mut clients: Vec<Client> = ["a", "b"].into_iter().map(|app| nexus.client(app)).collect();
     // So that the pipe is full, and both have to wait with the rest of a line.
     nexus.hold_output(true);
-    let mut clients: Vec<Client> = ["a", "b"].into_iter().map(|app| nexus.client(app)).collect();
     clients.iter_mut().for_each(|client| client.send_request("GET", "/", &[], b""));
     clients.iter_mut().for_each(|client| assert_eq!(client.response().text(), "ok"));
     nexus.hold_output(false);

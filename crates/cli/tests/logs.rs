@@ -246,6 +246,7 @@ fn a_flood_of_lines_blocks_nobody_and_what_is_dropped_is_counted_and_told() {
     folder.write("noisy/nexus.toml", "[limits]\ncpu = \"60 s\"\nlog = \"1 GB\"\n");
     let nexus = Nexus::serve(folder.path());
     nexus.address("noisy");
+    nexus.address("quiet");
     nexus.admin();
     assert_eq!(nexus.metric("nexus_log_lines_dropped_total"), 0.0);
     // Nobody reads the log: the pipe fills up.

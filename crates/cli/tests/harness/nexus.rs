@@ -260,7 +260,8 @@ impl Nexus {
         }
     }
 
-    /// Reads no more of standard output, so that the pipe fills up; or reads on.
+    /// Reads no more of standard output, so that the pipe fills up; or reads on. Ask for addresses before:
+    /// they are found in the output.
     pub(crate) fn hold_output(&self, held: bool) {
         self.written.text.lock().unwrap().held = held;
         self.written.changed.notify_all();
