@@ -20,6 +20,7 @@ use super::drive::{
 };
 use super::load::{give_memory_back, load};
 use super::mail::serve_mail;
+use super::round::CONNECTIONS;
 use super::service::{Place, WorkerService};
 use super::serving::{accept, server, service};
 use super::stack;
@@ -124,6 +125,7 @@ fn event_loop(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
+        .max_io_events_per_tick(CONNECTIONS)
         .max_blocking_threads(BLOCKING)
         .on_thread_unpark(move || wakes.awake())
         .on_thread_park(move || {
