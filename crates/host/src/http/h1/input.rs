@@ -1,12 +1,11 @@
 //! What was read from a socket and belongs to no request yet.
 
-/// Idle connections keep no more than this.
-const KEPT: usize = 2 * 1024;
+use super::buffer::Buffer;
 
 /// Bytes in, at one end, and out, at the other.
 #[derive(Default)]
 pub(super) struct Input {
-    bytes: Vec<u8>,
+    bytes: Buffer,
     /// Up to here the bytes were consumed.
     start: usize,
 }
@@ -25,34 +24,32 @@ impl Input {
     }
 
     pub(super) fn append(&mut self, bytes: &[u8]) {
-        if self.start > 0 {
-            self.bytes.drain(..self.start);
-            self.start = 0;
+        if bytes.is_empty() {
+            return;
         }
-        self.bytes.extend_from_slice(bytes);
+        self.drop_consumed();
+        self.bytes.writable().extend_from_slice(bytes);
     }
 
     pub(super) fn consume(&mut self, count: usize) {
         self.start += count;
         if self.start >= self.bytes.len() {
-            self.clear();
-        }
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.start = 0;
-        if self.bytes.capacity() > KEPT {
-            self.bytes = Vec::new();
-        } else {
+            self.start = 0;
             self.bytes.clear();
         }
     }
 
     /// All that is unread; nothing is left.
     pub(super) fn take(&mut self) -> Vec<u8> {
-        self.bytes.drain(..self.start);
-        self.start = 0;
-        std::mem::take(&mut self.bytes)
+        self.drop_consumed();
+        self.bytes.take()
+    }
+
+    fn drop_consumed(&mut self) {
+        if self.start > 0 {
+            self.bytes.remove_first(self.start);
+            self.start = 0;
+        }
     }
 }
 
@@ -69,9 +66,9 @@ mod tests {
         assert_eq!(input.unread(), b"bcde");
         input.consume(4);
         assert!(input.is_empty());
-        input.append(&[7; 2 * KEPT]);
+        input.append(&[7; 5000]);
         input.consume(1);
-        assert_eq!(input.take(), [7; 2 * KEPT - 1]);
+        assert_eq!(input.take(), [7; 4999]);
         assert!(input.is_empty());
     }
 }

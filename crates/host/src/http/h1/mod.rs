@@ -2,6 +2,7 @@
 //! refused, so that no proxy in front can be made to disagree with us about where a request ends.
 
 mod answer;
+mod buffer;
 mod chunked;
 mod connection;
 mod head;

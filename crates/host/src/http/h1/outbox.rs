@@ -5,19 +5,18 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
+use super::buffer::Buffer;
+
 /// Up to this size a piece of a body is copied to the rest, for that is cheaper than a vectored write.
 const SMALL: usize = 8 * 1024;
 
 /// From this size on what is gathered is written before more is asked for.
 const ENOUGH: usize = 64 * 1024;
 
-/// Idle connections keep no more than this.
-const KEPT: usize = 2 * 1024;
-
 /// Pending output: a flat part, then at most one large piece, then a static tail.
 #[derive(Default)]
 pub(super) struct Outbox {
-    flat: Vec<u8>,
+    flat: Buffer,
     large: Bytes,
     /// Comes after `large`, and only with it.
     tail: &'static [u8],
@@ -44,7 +43,7 @@ impl Outbox {
     /// The flat part, to append to. Only while there is room.
     pub(super) fn flat(&mut self) -> &mut Vec<u8> {
         debug_assert!(self.large.is_empty(), "a large piece has only its tail after it");
-        &mut self.flat
+        self.flat.writable()
     }
 
     /// Adds a piece of a body and what comes after it.
@@ -87,11 +86,7 @@ impl Outbox {
         self.written = 0;
         self.large = Bytes::new();
         self.tail = b"";
-        if self.flat.capacity() > KEPT {
-            self.flat = Vec::new();
-        } else {
-            self.flat.clear();
-        }
+        self.flat.clear();
     }
 }
 
