@@ -36,12 +36,12 @@ class Fleet(Server):
         """All apps, once each has answered. Yields the process and the first port."""
         return measuring.running(self, cores, self.count)
 
-    def ask(self, cores, process, port, seconds, script=None, warm=1):
-        """Loads one in the middle of its apps, or what the script asks for; before it so many seconds that do not count."""
+    def ask(self, cores, process, port, seconds, **how):
+        """Loads one in the middle of its apps, or what a script asks for; see `measure.ask`."""
         app = self.count // 2
         self.wait(process, name(app))
         # Under its name in any case: each request has as many bytes.
-        return measuring.ask(self, cores, process, self.place(port, app)[0], seconds, host=host(app), script=script, warm=warm)
+        return measuring.ask(self, cores, process, self.place(port, app)[0], seconds, host=host(app), **how)
 
     def wait(self, process, app, patience=10):
         """Until the app has all its workers, whose threads have its name."""
@@ -54,7 +54,7 @@ class Fleet(Server):
     def load(self, cores, seconds, script=None):
         """One round with a process of its own."""
         with self.running(cores) as (process, port):
-            return self.ask(cores, process, port, seconds, script)
+            return self.ask(cores, process, port, seconds, script=script)
 
 
 def name(i):

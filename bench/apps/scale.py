@@ -1,7 +1,8 @@
-"""Scale: the CPU time that a request costs, with more workers of its app, and with more apps beside it."""
+"""Scale: the CPU time that a request costs, with more workers of its app, with more apps beside it, with more connections."""
 
 import contextlib
 import statistics
+from typing import NamedTuple
 
 from bench import measure as measuring
 from bench import servers
@@ -11,6 +12,7 @@ from tools.term import step
 from . import fleet
 
 WORKERS = (1, 2, 4)
+CONNECTIONS = (64, 256, 1000)
 # Ten per cent more than with one.
 GOAL = 1.1
 # Seconds of load for each worker before it counts.
@@ -28,26 +30,41 @@ class Hyper(servers.Server):
         """Yields the process and the port."""
         return measuring.running(self, cores)
 
-    def ask(self, cores, process, port, seconds, script=None, warm=1):
-        """Loads it, after so many seconds that do not count."""
-        return measuring.ask(self, cores, process, port, seconds, script=script, warm=warm)
+    def ask(self, cores, process, port, seconds, **how):
+        """Loads it, see `measure.ask`."""
+        return measuring.ask(self, cores, process, port, seconds, **how)
+
+
+class Contender(NamedTuple):
+    """Who is loaded, and how."""
+
+    served: object
+    cores: Cores
+    script: object = None
+    connections: int = 64
 
 
 def measure(program, cores, options):
-    """Each number of workers; each number of apps with one of them asked, and, on a shared port, with all asked in turn."""
+    """Each number of workers; each number of apps with one of them asked, and, on a shared port, with all asked in turn;
+    each number of connections to one worker."""
     counts = sorted({1, min(100, options.apps), options.apps})
     workers = {counted(n, "worker"): fleet.Fleet(program, 1, workers=n) for n in WORKERS}
     anywhere = Cores(pinned=False)
+    one, spread = workers["1 worker"], fleet.spread
     parts = {
-        "workers": {name: (served, cores, None) for name, served in workers.items()},
-        "workers, any core": {name: (served, anywhere, None) for name, served in workers.items()},
-        "apps": {counted(n, "app"): (fleet.Fleet(program, n), cores, None) for n in counts},
-        "apps in turn": {counted(n, "app"): (fleet.Fleet(program, n, shared=True), cores, fleet.spread(n)) for n in counts},
+        "workers": {name: Contender(served, cores) for name, served in workers.items()},
+        "workers, any core": {name: Contender(served, anywhere) for name, served in workers.items()},
+        "apps": {counted(n, "app"): Contender(fleet.Fleet(program, n), cores) for n in counts},
+        "apps in turn": {counted(n, "app"): Contender(fleet.Fleet(program, n, shared=True), cores, spread(n)) for n in counts},
+        "connections": {counted(n, "connection"): Contender(one, cores, connections=n) for n in CONNECTIONS},
     }
     servers.build_hyper()
     if servers.HYPER.exists():
-        # Right after the workers, so that the machine is in the same mood.
-        parts = {"workers": parts.pop("workers"), "bare hyper": {counted(n, "thread"): (Hyper(n), cores, None) for n in WORKERS}, **parts}
+        # Right after its match, so that the machine is in the same mood.
+        threads = {counted(n, "thread"): Contender(Hyper(n), cores) for n in WORKERS}
+        bare = Hyper(1)
+        parts = {"workers": parts.pop("workers"), "bare hyper, threads": threads, **parts,
+                 "bare hyper, connections": {counted(n, "connection"): Contender(bare, cores, connections=n) for n in CONNECTIONS}}
     rows = {part: rounds(f"scale, {part}", contenders, options) for part, contenders in parts.items()}
     # What workers cost that run beside wrk is told, not judged; so is what all apps in turn do: each has its own code and
     # heap, and caches hold a few.
@@ -57,7 +74,7 @@ def measure(program, cores, options):
 
 
 def rounds(what, contenders, options):
-    """The rows of contenders, `{name: (fleet, cores, script)}`, each compared with the first one."""
+    """The rows of contenders, `{name: Contender}`, each compared with the first one."""
     results = {name: [] for name in contenders}
     for round_ in range(options.rounds):
         with step(f"{what}, round {round_ + 1} of {options.rounds}"):
@@ -68,18 +85,25 @@ def rounds(what, contenders, options):
 
 
 def one_round(contenders, options):
-    """A process of each contender, all there at once, and loaded in turn, a second each: what a machine does beside all
-    this changes from second to second, and hits all of them alike. The means of the seconds."""
+    """A process of each that is served, all there at once, and loaded in turn, a second each: what a machine does beside
+    all this changes from second to second, and hits all of them alike. The means of the seconds."""
     with contextlib.ExitStack() as stack:
-        processes = {name: stack.enter_context(served.running(cores)) for name, (served, cores, _) in contenders.items()}
-        for name, (served, cores, script) in contenders.items():
+        processes = {}
+        for served, cores, *_ in contenders.values():
+            if served not in processes:
+                processes[served] = stack.enter_context(served.running(cores))
+
+        def load(contender, warm):
+            served, cores, script, connections = contender
+            return served.ask(cores, *processes[served], 1, script=script, connections=connections, warm=warm)
+
+        for contender in contenders.values():
             # Each worker compiles what is hot for itself, and gets its share of the requests only.
-            warm = 1 if options.smoke else WARM * served.workers
-            served.ask(cores, *processes[name], 1, script, warm=warm)
+            load(contender, warm=1 if options.smoke else WARM * contender.served.workers)
         seconds = {name: [] for name in contenders}
         for _ in range(options.seconds):
-            for name, (served, cores, script) in contenders.items():
-                seconds[name].append(served.ask(cores, *processes[name], 1, script, warm=0))
+            for name, contender in contenders.items():
+                seconds[name].append(load(contender, warm=0))
     return {name: {key: statistics.mean(each[key] for each in of) for key in of[0]} for name, of in seconds.items()}
 
 
