@@ -22,9 +22,10 @@ fn watch(folder: &Folder) -> Nexus {
 
 /// Writes a file as a whole: on a busy machine a part of one could be loaded, and be said to be wrong.
 fn replace(folder: &Folder, file: &str, content: &str) {
-    let part = folder.path().join("app/.part");
+    let file = folder.path().join(file);
+    let part = file.with_file_name(".part");
     std::fs::write(&part, content).unwrap();
-    std::fs::rename(part, folder.path().join(file)).unwrap();
+    std::fs::rename(part, file).unwrap();
 }
 
 #[track_caller]
@@ -126,6 +127,31 @@ fn an_app_whose_folder_is_another_one_is_still_watched() {
     replace(&folder, "app/index.js", &app("sixth"));
     await_answer(&nexus, "app", "sixth");
     assert_eq!(nexus.get("neighbour", "/").text(), "neighbour");
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
+fn a_link_that_is_switched_to_another_folder_is_a_change_and_that_folder_is_watched() {
+    let folder = Folder::new(&[("releases/1/index.js", &app("1")), ("releases/2/index.js", &app("2"))]);
+    let path = |name: &str| folder.path().join(name);
+    std::fs::create_dir(path("apps")).unwrap();
+    let switch = |to: &str| {
+        std::os::unix::fs::symlink(path(to), path("apps/.next")).unwrap();
+        std::fs::rename(path("apps/.next"), path("apps/app")).unwrap();
+    };
+    switch("releases/1");
+    let mut nexus = Start::in_folder(&path("apps")).args(&["--watch"]).start();
+    await_answer(&nexus, "app", "1");
+    switch("releases/2");
+    await_answer(&nexus, "app", "2");
+    replace(&folder, "releases/2/index.js", &app("2, mended"));
+    await_answer(&nexus, "app", "2, mended");
+    let loaded = nexus.metric("nexus_cold_starts_total{app=\"app\"}");
+    replace(&folder, "releases/1/index.js", &app("not the app's"));
+    sleep(Duration::from_millis(300));
+    assert_eq!(nexus.metric("nexus_cold_starts_total{app=\"app\"}"), loaded);
+    switch("releases/1");
+    await_answer(&nexus, "app", "not the app's");
     assert_eq!(nexus.stop(), Some(0));
 }
 

@@ -6,7 +6,8 @@
 //!
 //! Editors write a file in several steps, or write another one and rename it; builds write many files. So an app is
 //! loaded when nothing of it has changed for a moment. Folders are watched, not files: what is renamed into one counts.
-//! An app's folder may be another one itself, so the folder that it is in is watched, too, and then the app's anew.
+//! An app's folder may be another one itself, so the folder that it is in is watched, too, and then the app's anew; and
+//! where its path is a link, the folder that the link is in.
 //!
 //! What a host that replaces another one was given is what its supervisor found once: apps that have changed since are
 //! loaded anew when the watch begins.
@@ -48,22 +49,42 @@ pub(crate) struct Watched {
     reading: Mutex<()>,
     /// The app's folder or main file, as it was found.
     path: PathBuf,
-    /// The app's folder, absolute and without links.
-    folder: PathBuf,
+    /// The app's folder, absolute: a link, it may be, in a folder that is none.
+    place: PathBuf,
+    /// Where that leads, without links: what is watched.
+    folder: Mutex<PathBuf>,
 }
 
 impl Watched {
     /// The app that was found at this path.
     pub(crate) fn served(path: PathBuf, entry: Arc<Entry>) -> Self {
         let folder = entry.app().folder.clone();
-        Self { entry: Mutex::new(Some(entry)), reading: Mutex::default(), path, folder }
+        Self::new(path, folder, Some(entry))
     }
 
     /// What was found at this path, which is not served so far.
     pub(crate) fn refused(path: PathBuf) -> Self {
-        let folder = if path.is_file() { path.parent().unwrap_or(&path) } else { &path };
-        let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-        Self { entry: Mutex::default(), reading: Mutex::default(), path, folder }
+        let place = place(&path);
+        Self::new(path, place.canonicalize().unwrap_or(place), None)
+    }
+
+    fn new(path: PathBuf, folder: PathBuf, entry: Option<Arc<Entry>>) -> Self {
+        let place = place(&path);
+        Self { entry: Mutex::new(entry), reading: Mutex::default(), path, place, folder: Mutex::new(folder) }
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.folder.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the app is another one when this file changes, or all files below this folder might have.
+    fn is_of(&self, path: &Path) -> bool {
+        self.place.starts_with(path) || is_within(&self.folder(), path)
+    }
+
+    /// Whether its folder may be another one when this is.
+    fn is_moved_with(&self, path: &Path) -> bool {
+        self.place.starts_with(path) || self.folder().starts_with(path)
     }
 
     fn entry(&self) -> Option<Arc<Entry>> {
@@ -74,17 +95,29 @@ impl Watched {
     fn name(&self) -> String {
         match self.entry() {
             Some(entry) => entry.app().name().to_string(),
-            None => self.folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            None => self.place.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         }
     }
 
     /// Has changes in the app's folder be told.
     fn watch(&self, watcher: &mut RecommendedWatcher) -> Result<(), String> {
-        watcher.watch(&self.folder, RecursiveMode::Recursive).map_err(|error| {
-            let folder = self.folder.display();
+        let folder = self.folder();
+        watcher.watch(&folder, RecursiveMode::Recursive).map_err(|error| {
+            let folder = folder.display();
             format!("cannot watch {folder}: {error}; on Linux, fs.inotify.max_user_watches may be too low")
         })
     }
+}
+
+/// Where the folder of an app lies that was found at this path: absolute, and without links up to its own name.
+fn place(path: &Path) -> PathBuf {
+    let here = |path: &Path| if path.as_os_str().is_empty() { PathBuf::from(".") } else { path.to_owned() };
+    let folder = if path.is_file() { here(path.parent().unwrap_or(path)) } else { here(path) };
+    let place = match (folder.parent(), folder.file_name()) {
+        (Some(parent), Some(name)) => here(parent).canonicalize().map(|parent| parent.join(name)),
+        _ => folder.canonicalize(),
+    };
+    place.unwrap_or(folder)
 }
 
 /// Watches until it is dropped.
@@ -122,21 +155,19 @@ impl Watch {
         let apps: Vec<Arc<Watched>> = apps.into_iter().map(Arc::new).collect();
         let (changed, changes) = mpsc::unbounded_channel();
         let tell = move |event: notify::Result<notify::Event>| {
-            let paths = match event {
-                Ok(event) if concerns(&event) => event.paths,
-                Ok(_) => return,
-                // Some were missed: any app may have changed.
-                Err(_) => vec![PathBuf::from("/")],
-            };
-            let _ = changed.send(paths);
+            if let Some(paths) = changed_by(event) {
+                let _ = changed.send(paths);
+            }
         };
         let mut watcher = notify::recommended_watcher(tell)
             .map_err(|error| format!("cannot watch for changes: {error}"))?;
         for app in &apps {
             app.watch(&mut watcher)?;
         }
-        let within_an_app = |folder: &Path| apps.iter().any(|app| folder.starts_with(&app.folder));
-        let above: BTreeSet<&Path> = apps.iter().filter_map(|app| app.folder.parent()).collect();
+        let folders: Vec<PathBuf> = apps.iter().map(|app| app.folder()).collect();
+        let within_an_app = |folder: &Path| folders.iter().any(|app| folder.starts_with(app));
+        let places = apps.iter().map(|app| app.place.as_path()).chain(folders.iter().map(PathBuf::as_path));
+        let above: BTreeSet<&Path> = places.filter_map(Path::parent).collect();
         for folder in above.into_iter().filter(|folder| !within_an_app(folder)) {
             // It may be one that cannot be read. Then only the folders that there are now are watched.
             let _ = watcher.watch(folder, RecursiveMode::NonRecursive);
@@ -151,14 +182,22 @@ impl Watch {
     }
 }
 
-/// Whether an event can mean that a file is another one than before. That somebody read it cannot.
-fn concerns(event: &notify::Event) -> bool {
-    event.need_rescan()
-        || !matches!(event.kind, EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_)))
+/// What may be another one than before: files, or folders with all that is in them. `None` if nothing is.
+fn changed_by(event: notify::Result<notify::Event>) -> Option<Vec<PathBuf>> {
+    match event {
+        // Some were missed: any app may have changed.
+        Err(_) => Some(vec![PathBuf::from("/")]),
+        Ok(event) if event.need_rescan() => Some(vec![PathBuf::from("/")]),
+        // That somebody read a file makes no other one of it.
+        Ok(event) => match event.kind {
+            EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_)) => None,
+            _ => Some(event.paths),
+        },
+    }
 }
 
-/// Whether an app is another one when this file changes, or all files below this folder might have.
-fn is_of(folder: &Path, path: &Path) -> bool {
+/// Whether an app in this folder is another one when this file changes, or all files below this folder might have.
+fn is_within(folder: &Path, path: &Path) -> bool {
     if folder.starts_with(path) {
         return true;
     }
@@ -187,10 +226,10 @@ async fn watch(
                 let Some(paths) = paths else { return };
                 let now = Instant::now();
                 for (index, app) in apps.iter().enumerate() {
-                    if paths.iter().any(|path| is_of(&app.folder, path)) {
+                    if paths.iter().any(|path| app.is_of(path)) {
                         let burst = bursts.entry(index).or_insert(Burst { first: now, last: now, is_moved: false });
                         burst.last = now;
-                        burst.is_moved |= paths.iter().any(|path| app.folder.starts_with(path));
+                        burst.is_moved |= paths.iter().any(|path| app.is_moved_with(path));
                     }
                 }
             }
@@ -219,10 +258,13 @@ impl Reloader {
     /// told.
     fn watch_anew(&self, watcher: &Mutex<RecommendedWatcher>, watched: &Watched) {
         let mut watcher = watcher.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = watched.folder();
         // It is not watched any more where it has gone.
-        let _ = watcher.unwatch(&watched.folder);
+        let _ = watcher.unwatch(&before);
+        let folder = watched.place.canonicalize().unwrap_or(before);
+        *watched.folder.lock().unwrap_or_else(PoisonError::into_inner) = folder.clone();
         if let Err(error) = watched.watch(&mut watcher)
-            && watched.folder.is_dir()
+            && folder.is_dir()
         {
             self.maker.logger.host(Level::Error, error, [("app", watched.name().into())]);
         }
@@ -297,12 +339,25 @@ mod tests {
     fn an_app_changes_with_its_own_files_and_not_with_hidden_ones() {
         let folder = Path::new("/apps/shop");
         for path in ["/apps/shop/index.js", "/apps/shop/lib/a/b.js", "/apps/shop", "/apps", "/"] {
-            assert!(is_of(folder, Path::new(path)), "{path}");
+            assert!(is_within(folder, Path::new(path)), "{path}");
         }
         for path in
             ["/apps/shop2/index.js", "/apps/other/index.js", "/apps/shop/.git/index", "/apps/shop/.a.swp"]
         {
-            assert!(!is_of(folder, Path::new(path)), "{path}");
+            assert!(!is_within(folder, Path::new(path)), "{path}");
+        }
+    }
+
+    #[test]
+    fn after_more_events_than_are_told_any_app_may_have_changed() {
+        use notify::event::{AccessKind, Flag};
+        let event = |kind| Ok(notify::Event::new(kind).add_path("/apps/shop/a.js".into()));
+        assert_eq!(changed_by(event(EventKind::Any)), Some(vec!["/apps/shop/a.js".into()]));
+        assert_eq!(changed_by(event(EventKind::Access(AccessKind::Any))), None);
+        // As notify tells that the system's queue was full.
+        let missed = notify::Event::new(EventKind::Other).set_flag(Flag::Rescan);
+        for missed in [Ok(missed), Err(notify::Error::generic("missed"))] {
+            assert_eq!(changed_by(missed), Some(vec!["/".into()]));
         }
     }
 
