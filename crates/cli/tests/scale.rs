@@ -74,6 +74,24 @@ fn a_saturated_app_gets_more_workers_up_to_its_limit_and_they_share_the_connecti
 }
 
 #[test]
+fn a_version_that_comes_to_serve_has_as_many_workers_as_the_one_before() {
+    let folder = Folder::new(&[("app/index.js", APP), ("app/nexus.toml", "[scale]\nworkers = 3\n")]);
+    let mut nexus = Start::in_folder(folder.path()).args(&["--watch"]).start();
+    let address = nexus.address("app");
+    under(&address, "/burn", 8, || until("three workers", || (workers(&nexus) == 3.0).then_some(())));
+    // From now on nothing asks for helpers.
+    folder.write("app/index.js", APP.replace("Response(id)", "Response(`new ${id}`)"));
+    until("the new version", || nexus.get("app", "/").text().starts_with("new ").then_some(()));
+    nexus.await_metric("nexus_app_workers{app=\"app\"}", 3.0);
+    // What it is to have at most counts all the same.
+    folder.write("app/nexus.toml", "[scale]\nworkers = 2\n");
+    nexus.await_metric("nexus_app_workers{app=\"app\"}", 2.0);
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    assert_eq!(workers(&nexus), 2.0);
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
 fn requests_that_wait_for_a_place_bring_another_worker_though_no_processor_is_used() {
     let folder = Folder::new(&[
         ("app/index.js", APP),

@@ -255,6 +255,10 @@ impl Registry {
             other != number && member.role == Role::Serving && goes
         });
         let others: Vec<u32> = others.map(|member| member.worker.number).collect();
+        if birth == Birth::Version {
+            // What kept so many at work goes on.
+            crew.restores = crew.restores.max(others.len());
+        }
         // Whoever asked for the version hears of it when none before it takes a request any more.
         let done = done.map(|done| {
             Arc::new(OnceAll::new(move || {
@@ -282,8 +286,9 @@ impl Registry {
             inbox.put(moving);
         }
         drop(done);
-        self.keep_some(entry, crew);
+        // A version that waits goes first: workers of this one would soon be of no use.
         self.start_next(entry, crew);
+        self.keep_some(entry, crew);
     }
 
     /// A fresh worker is to take over from this one.

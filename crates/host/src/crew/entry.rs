@@ -53,6 +53,8 @@ pub(super) struct Crew {
     pub(super) asleep: Option<Asleep>,
     /// No further worker is started before.
     pub(super) no_help_before: Option<Instant>,
+    /// So many are to serve, for so many served the version before. 0 once they do.
+    pub(super) restores: usize,
     /// Since when it has as many workers as it has.
     pub(super) scaled: Option<Instant>,
     /// A version that waits until it may be loaded, and who is told how that went.

@@ -25,10 +25,14 @@ impl Registry {
         }
     }
 
-    /// Starts a worker more if there are fewer than the app is always to have.
+    /// Starts a worker more if there are fewer than the app is always to have, or than it had before it changed.
     pub(super) fn keep_some(&self, entry: &Entry, crew: &mut Crew) {
-        let serving = crew.count(Role::Serving);
-        if serving > 0 && serving < entry.scale().min_workers && !crew.has(Role::Coming) {
+        let (scale, serving) = (entry.scale(), crew.count(Role::Serving));
+        if serving >= crew.restores.min(scale.workers) {
+            crew.restores = 0;
+        }
+        let least = scale.min_workers.max(crew.restores.min(scale.workers));
+        if serving > 0 && serving < least && !crew.has(Role::Coming) {
             self.start_extra(entry, crew);
         }
     }
@@ -109,6 +113,7 @@ impl Registry {
             watcher.abort_handle()
         });
         crew.asleep = Some(Asleep(watcher));
+        crew.restores = 0;
         start.interventions.slept();
     }
 
