@@ -201,6 +201,25 @@ fn permissions_are_granted_as_the_host_allows_and_the_deployer_is_told() {
 }
 
 #[test]
+fn what_was_deployed_is_not_for_its_guest_to_change() {
+    let folder = Folder::new(&[
+        ("shop/nexus.toml", "[permissions]\nread = [\"data\"]\nwrite = [\"/tmp\", \"./data\"]\n"),
+        ("shop/data/a.txt", ""),
+        ("shop/index.js", &app("js")),
+        ("nexus-host.toml", "[deploy]\nallow = [\"read\", \"write\"]\n"),
+    ]);
+    let host = Managed::start(folder, &[]);
+    let refused = host.refused(&["deploy", "shop"], 2);
+    assert!(
+        refused.contains("nexus.toml:3:18: `./data` is in the app's own folder, which does not change")
+            && refused.contains("absolute path"),
+        "{refused}"
+    );
+    host.folder.write("shop/nexus.toml", "[permissions]\nread = [\"data\"]\nwrite = [\"/tmp\"]\n");
+    assert_eq!(host.json(&["deploy", "shop"])["not_granted"], serde_json::json!([]));
+}
+
+#[test]
 fn names_are_the_deployments_and_folder_apps_are_nobodys() {
     let folder = Folder::new(&[
         ("shop/nexus.toml", "[project]\nname = \"store\"\n"),

@@ -159,10 +159,28 @@ pub(crate) fn deployed(
         return Err(manifest.written.diagnostic("project.name", message).with_help(help).into());
     }
     let refused = manifest.permissions.narrow(&config.deploy.allow);
+    writes_to_nothing_of_its_own(&manifest)?;
     // A name that `AppName::from_folder` would change is its own name all the same.
     manifest.name = name.clone();
     let app = complete(absolute(folder)?, manifest, None, config, MANIFEST)?;
     Ok((app, refused))
+}
+
+/// What was deployed is known by its content, and is served again as long as it has that.
+fn writes_to_nothing_of_its_own(manifest: &Manifest) -> Result<(), Diagnostics> {
+    let mut problems = Diagnostics::new();
+    for (place, folder) in manifest.permissions.write.iter().enumerate() {
+        if !Path::new(folder.as_str()).is_absolute() {
+            let message = format!(
+                "`{}` is in the app's own folder, which does not change once it is deployed",
+                folder.as_str().escape_debug()
+            );
+            let help = "name a folder of the host by its absolute path";
+            let key = format!("permissions.write[{place}]");
+            problems.push(manifest.written.diagnostic(&key, message).with_help(help));
+        }
+    }
+    problems.into_result()
 }
 
 fn absolute(folder: &Path) -> Result<PathBuf, Diagnostic> {
