@@ -17,6 +17,10 @@ CONNECTIONS = (64, 256, 1000)
 GOAL = 1.1
 # Seconds of load for each worker before it counts.
 WARM = 4
+# What is judged is loaded for four times the seconds that are asked for: from one second to the next more than a tenth
+# changes on a machine that others use, too.
+JUDGED = ("workers", "apps")
+LONGER = 4
 
 
 class Hyper(servers.Server):
@@ -65,28 +69,29 @@ def measure(program, cores, options):
         bare = Hyper(1)
         parts = {"workers": parts.pop("workers"), "bare hyper, threads": threads, **parts,
                  "bare hyper, connections": {counted(n, "connection"): Contender(bare, cores, connections=n) for n in CONNECTIONS}}
-    rows = {part: rounds(f"scale, {part}", contenders, options) for part, contenders in parts.items()}
+    rows = {part: rounds(part, contenders, options) for part, contenders in parts.items()}
     # What workers cost that run beside wrk is told, not judged; so is what all apps in turn do: each has its own code and
     # heap, and caches hold a few.
     goals = [fleet.goal(f"CPU time a request with {row['name']} to that with one", row["ratios"]["cpu_us"], below=GOAL)
-             for part in ("workers", "apps") for row in rows[part][1:]]
+             for part in JUDGED for row in rows[part][1:]]
     return {"rows": rows, "goals": goals, "faults": fleet.faults(goals, options)}
 
 
-def rounds(what, contenders, options):
+def rounds(part, contenders, options):
     """The rows of contenders, `{name: Contender}`, each compared with the first one."""
     results = {name: [] for name in contenders}
     for round_ in range(options.rounds):
-        with step(f"{what}, round {round_ + 1} of {options.rounds}"):
-            for name, result in one_round(contenders, options).items():
+        with step(f"scale, {part}, round {round_ + 1} of {options.rounds}"):
+            seconds = options.seconds if options.smoke else options.seconds * (LONGER if part in JUDGED else 1)
+            for name, result in one_round(contenders, seconds, options).items():
                 results[name].append(result)
     first, *others = results
     return fleet.compare(results, dict.fromkeys(others, first))
 
 
-def one_round(contenders, options):
+def one_round(contenders, count, options):
     """A process of each that is served, all there at once, and loaded in turn, a second each: what a machine does beside
-    all this changes from second to second, and hits all of them alike. The means of the seconds."""
+    all this changes from second to second, and hits all of them alike. The means of so many seconds."""
     with contextlib.ExitStack() as stack:
         processes = {}
         for served, cores, *_ in contenders.values():
@@ -101,7 +106,7 @@ def one_round(contenders, options):
             # Each worker compiles what is hot for itself, and gets its share of the requests only.
             load(contender, warm=1 if options.smoke else WARM * contender.served.workers)
         seconds = {name: [] for name in contenders}
-        for _ in range(options.seconds):
+        for _ in range(count):
             for name, contender in contenders.items():
                 seconds[name].append(load(contender, warm=0))
     return {name: {key: statistics.mean(each[key] for each in of) for key in of[0]} for name, of in seconds.items()}
