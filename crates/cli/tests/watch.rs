@@ -147,11 +147,11 @@ fn a_link_that_is_switched_to_another_folder_is_a_change_and_that_folder_is_watc
     replace(&folder, "releases/2/index.js", &app("2, mended"));
     await_answer(&nexus, "app", "2, mended");
     let loaded = nexus.metric("nexus_cold_starts_total{app=\"app\"}");
-    replace(&folder, "releases/1/index.js", &app("not the app's"));
+    replace(&folder, "releases/1/index.js", &app("1, later"));
     sleep(Duration::from_millis(300));
     assert_eq!(nexus.metric("nexus_cold_starts_total{app=\"app\"}"), loaded);
     switch("releases/1");
-    await_answer(&nexus, "app", "not the app's");
+    await_answer(&nexus, "app", "1, later");
     assert_eq!(nexus.stop(), Some(0));
 }
 

@@ -130,10 +130,10 @@ fn name_of(file: &Path) -> Result<AppName, Diagnostic> {
 fn load(folder: &Path, main: Option<String>, config: &HostConfig) -> Result<App, Diagnostics> {
     let manifest_file = folder.join(MANIFEST);
     let shown = manifest_file.display().to_string();
-    // The path as it was given may be `.` or end in `..`.
     let absolute = absolute(folder)?;
-    let folder_name =
-        absolute.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    // A link's own name stays when it is made to lead elsewhere. The path may also be `.` or end in `..`.
+    let folder_name = folder.file_name().or(absolute.file_name()).unwrap_or_default();
+    let folder_name = folder_name.to_string_lossy();
     let manifest = read_manifest(&manifest_file, &shown, &folder_name, || match &main {
         Some(file) => Ok(Manifest::default_named(name_of(&folder.join(file))?)),
         None => Manifest::default_for(&folder_name),
