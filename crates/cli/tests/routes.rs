@@ -159,6 +159,12 @@ fn two_apps_that_claim_the_same_are_refused_with_both_named() {
     let said = output.stderr + &output.stdout;
     assert!(said.contains("`b` claims the path `/u/:name` of `x.example`, and so does `a`"), "{said}");
     assert!(said.contains("b/nexus.toml:3") && !said.contains("`c` claims"), "{said}");
+    std::fs::remove_dir_all(folder.path().join("c")).unwrap();
+    let mut nexus = Start::in_folder(folder.path()).start();
+    let line = nexus.message("`b` claims the path `/u/:name` of `x.example`, and so does `a`");
+    assert_eq!((&line["app"], &line["level"]), (&"b".into(), &"error".into()));
+    assert_eq!(nexus.client("a").get_of("x.example", "/u/1").text(), "a /u/1");
+    assert_eq!(nexus.stop(), Some(0));
 }
 
 #[test]

@@ -92,6 +92,24 @@ fn a_version_that_comes_to_serve_has_as_many_workers_as_the_one_before() {
 }
 
 #[test]
+fn a_helper_goes_when_there_is_little_to_do_and_its_connections_stay() {
+    let folder =
+        Folder::new(&[("app/index.js", APP), ("app/nexus.toml", "[scale]\nworkers = 2\nidle = \"never\"\n")]);
+    let mut nexus = Nexus::serve(folder.path());
+    let address = nexus.address("app");
+    under(&address, "/burn", 8, || until("two workers", || (workers(&nexus) == 2.0).then_some(())));
+    let mut clients: Vec<Client> = (0..20).map(|_| nexus.client("app")).collect();
+    // Not nothing, which is another reason to go.
+    until("one worker", || {
+        assert_eq!(clients[0].get("/").status, 200);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        (workers(&nexus) == 1.0).then_some(())
+    });
+    clients.iter_mut().for_each(|client| assert_eq!(client.get("/").status, 200));
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
 fn requests_that_wait_for_a_place_bring_another_worker_though_no_processor_is_used() {
     let folder = Folder::new(&[
         ("app/index.js", APP),
