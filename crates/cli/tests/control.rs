@@ -204,6 +204,38 @@ fn top_shows_each_app_with_its_rates() {
     assert!(table.starts_with("APP ") && table.contains("REQUESTS/S") && table.contains("shop"), "{table}");
 }
 
+/// Runs the rest of its arguments on a terminal, until the screen was drawn twice; then types Ctrl-C. Prints all that was
+/// written, and last the exit code.
+const TERMINAL: &str = r#"
+import os, pty, sys
+child, terminal = pty.fork()
+if not child:
+    os.execv(sys.argv[1], sys.argv[1:])
+written = b""
+try:
+    while written.count(b"\x1b[H") < 2:
+        written += os.read(terminal, 65536)
+    os.write(terminal, b"\x03")
+    while True:
+        written += os.read(terminal, 65536)
+except OSError:
+    pass
+sys.stdout.buffer.write(written)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"#;
+
+#[test]
+fn top_draws_on_a_terminals_other_screen_and_leaves_it_as_it_was() {
+    let host = Managed::new(&[("shop/index.js", APP)]);
+    host.done(&["deploy", "shop"]);
+    let top = [env!("CARGO_BIN_EXE_nexus"), "top", "--host", &host.socket()];
+    let output = Command::new("python3").args(["-c", TERMINAL]).args(top).output().unwrap();
+    let written = String::from_utf8(output.stdout).unwrap();
+    assert!(written.starts_with("\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[H"), "{written:?}");
+    assert!(written.ends_with("\x1b[?7h\x1b[?25h\x1b[?1049l0\n"), "{written:?}");
+    assert!(written.contains("1 apps") && written.contains("shop") && written.contains("P99"), "{written:?}");
+}
+
 #[test]
 fn logs_are_shown_and_followed() {
     let host = Managed::new(&[("shop/index.js", APP), ("blog/index.js", APP)]);

@@ -99,6 +99,7 @@ fn a_helper_goes_when_there_is_little_to_do_and_its_connections_stay() {
     let address = nexus.address("app");
     under(&address, "/burn", 8, || until("two workers", || (workers(&nexus) == 2.0).then_some(())));
     let mut clients: Vec<Client> = (0..20).map(|_| nexus.client("app")).collect();
+    clients.iter_mut().for_each(|client| assert_eq!(client.get("/").status, 200));
     // Not nothing, which is another reason to go.
     until("one worker", || {
         assert_eq!(clients[0].get("/").status, 200);

@@ -96,19 +96,19 @@ async fn watch(host: &Host) -> Result<(), Failure> {
     }
 }
 
-/// The terminal's other screen, without a cursor, until it is dropped.
+/// The terminal's other screen, without a cursor and with lines that are cut and not broken, until it is dropped.
 struct Screen;
 
 impl Screen {
     fn enter() -> Self {
-        let _ = write!(stdout(), "\x1b[?1049h\x1b[?25l").and_then(|()| stdout().flush());
+        let _ = write!(stdout(), "\x1b[?1049h\x1b[?25l\x1b[?7l").and_then(|()| stdout().flush());
         Self
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        let _ = write!(stdout(), "\x1b[?25h\x1b[?1049l").and_then(|()| stdout().flush());
+        let _ = write!(stdout(), "\x1b[?7h\x1b[?25h\x1b[?1049l").and_then(|()| stdout().flush());
     }
 }
 
