@@ -79,12 +79,28 @@ fn a_version_that_comes_to_serve_has_as_many_workers_as_the_one_before() {
     let mut nexus = Start::in_folder(folder.path()).args(&["--watch"]).start();
     let address = nexus.address("app");
     under(&address, "/burn", 8, || until("three workers", || (workers(&nexus) == 3.0).then_some(())));
+    // As a whole: a part of a file could be loaded.
+    let replace = |file: &str, text: &str| {
+        folder.write("app/.part", text);
+        std::fs::rename(folder.path().join("app/.part"), folder.path().join(file)).unwrap();
+    };
+    let versions = |count| {
+        until("the new version", || (nexus.messages("the changed app serves").len() == count).then_some(()));
+    };
     // From now on nothing asks for helpers.
-    folder.write("app/index.js", APP.replace("Response(id)", "Response(`new ${id}`)"));
-    until("the new version", || nexus.get("app", "/").text().starts_with("new ").then_some(()));
+    replace("app/index.js", &APP.replace("Response(id)", "Response(`new ${id}`)"));
+    versions(1);
+    assert!(nexus.get("app", "/").text().starts_with("new "));
+    nexus.await_metric("nexus_app_workers{app=\"app\"}", 3.0);
+    // One that cannot be loaded has nobody wait who comes next.
+    replace("app/index.js", "throw new Error('no')");
+    nexus.message("the changed app is not served");
+    replace("app/index.js", APP);
+    versions(2);
     nexus.await_metric("nexus_app_workers{app=\"app\"}", 3.0);
     // What it is to have at most counts all the same.
-    folder.write("app/nexus.toml", "[scale]\nworkers = 2\n");
+    replace("app/nexus.toml", "[scale]\nworkers = 2\n");
+    versions(3);
     nexus.await_metric("nexus_app_workers{app=\"app\"}", 2.0);
     std::thread::sleep(std::time::Duration::from_millis(200));
     assert_eq!(workers(&nexus), 2.0);

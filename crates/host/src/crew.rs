@@ -256,8 +256,9 @@ impl Registry {
         });
         let others: Vec<u32> = others.map(|member| member.worker.number).collect();
         if birth == Birth::Version {
-            // What kept so many at work goes on.
+            // What kept so many at work goes on. That another version could not be loaded is no matter now.
             crew.restores = crew.restores.max(others.len());
+            crew.no_help_before = None;
         }
         // Whoever asked for the version hears of it when none before it takes a request any more.
         let done = done.map(|done| {
@@ -331,6 +332,7 @@ impl Registry {
         if let Some(error) = error {
             let next = Instant::now() + NO_RELIEF;
             crew.no_help_before = Some(next);
+            crew.restores = 0;
             crew.members.iter_mut().for_each(|member| member.may_be_relieved = next);
             match member.and_then(|member| member.done) {
                 // Who asked for it tells.

@@ -31,7 +31,9 @@ impl Registry {
         if serving >= crew.restores.min(scale.workers) {
             crew.restores = 0;
         }
-        let least = scale.min_workers.max(crew.restores.min(scale.workers));
+        // A version that waits has its own.
+        let restored = if crew.next.is_some() { 0 } else { crew.restores.min(scale.workers) };
+        let least = scale.min_workers.max(restored);
         if serving > 0 && serving < least && !crew.has(Role::Coming) {
             self.start_extra(entry, crew);
         }
@@ -44,6 +46,7 @@ impl Registry {
         }
         if let Err(error) = self.start_worker(entry, crew, Birth::Extra) {
             crew.no_help_before = Some(now + NO_RELIEF);
+            crew.restores = 0;
             self.tell(entry, Level::Error, format!("cannot start a worker's thread: {error}"));
         }
     }
@@ -74,6 +77,7 @@ impl Registry {
             return;
         };
         crew.retire(youngest, &other, None);
+        crew.restores = 0;
         crew.scaled = Some(Instant::now());
     }
 
@@ -95,6 +99,7 @@ impl Registry {
             return;
         }
         let to = crew.youngest_but(number).map(|member| member.worker.inbox.clone());
+        crew.restores = 0;
         crew.retire(number, to.as_ref().unwrap_or_else(|| entry.lot_inbox()), None);
         if to.is_none() {
             self.falls_asleep(entry, crew);
@@ -113,7 +118,6 @@ impl Registry {
             watcher.abort_handle()
         });
         crew.asleep = Some(Asleep(watcher));
-        crew.restores = 0;
         start.interventions.slept();
     }
 
