@@ -203,7 +203,7 @@ fn permissions_are_granted_as_the_host_allows_and_the_deployer_is_told() {
 #[test]
 fn what_was_deployed_is_not_for_its_guest_to_change() {
     let folder = Folder::new(&[
-        ("shop/nexus.toml", "[permissions]\nread = [\"data\"]\nwrite = [\"/tmp\", \"./data\"]\n"),
+        ("shop/nexus.toml", "[permissions]\nread = [\"data\"]\nwrite = [\"/etc\", \"./data\"]\n"),
         ("shop/data/a.txt", ""),
         ("shop/index.js", &app("js")),
         ("nexus-host.toml", "[deploy]\nallow = [\"read\", \"write\"]\n"),
@@ -215,7 +215,19 @@ fn what_was_deployed_is_not_for_its_guest_to_change() {
             && refused.contains("absolute path"),
         "{refused}"
     );
-    host.folder.write("shop/nexus.toml", "[permissions]\nread = [\"data\"]\nwrite = [\"/tmp\"]\n");
+    let data = host.folder.path().join("data");
+    for kept in [data.join("versions"), data, "/".into()] {
+        let kept = kept.display();
+        host.folder.write("shop/nexus.toml", format!("[permissions]\nwrite = [\"{kept}\"]\n"));
+        let refused = host.refused(&["deploy", "shop"], 2);
+        assert!(
+            refused.contains(&format!("`{kept}` is where the host keeps what was deployed")),
+            "{refused}"
+        );
+    }
+    host.folder.write("mine/a.txt", "");
+    let mine = host.folder.path().join("mine").display().to_string();
+    host.folder.write("shop/nexus.toml", format!("[permissions]\nread = [\"data\"]\nwrite = [\"{mine}\"]\n"));
     assert_eq!(host.json(&["deploy", "shop"])["not_granted"], serde_json::json!([]));
 }
 

@@ -78,6 +78,18 @@ pub(crate) fn again(path: &Path, config: &HostConfig) -> Result<App, Diagnostics
     load(path, None, config)
 }
 
+/// Where the folder of an app lies that was found at `path`: absolute, and without links up to its own name, which may be
+/// one.
+pub(crate) fn place(path: &Path) -> PathBuf {
+    let here = |path: &Path| if path.as_os_str().is_empty() { PathBuf::from(".") } else { path.to_owned() };
+    let folder = if path.is_file() { here(path.parent().unwrap_or(path)) } else { here(path) };
+    let place = match (folder.parent(), folder.file_name()) {
+        (Some(parent), Some(name)) => here(parent).canonicalize().map(|parent| parent.join(name)),
+        _ => folder.canonicalize(),
+    };
+    place.unwrap_or(folder)
+}
+
 fn is_hidden(folder: &Path) -> bool {
     folder.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
@@ -159,7 +171,7 @@ pub(crate) fn deployed(
         return Err(manifest.written.diagnostic("project.name", message).with_help(help).into());
     }
     let refused = manifest.permissions.narrow(&config.deploy.allow);
-    writes_to_nothing_of_its_own(&manifest)?;
+    writes_to_nothing_deployed(&manifest, config)?;
     // A name that `AppName::from_folder` would change is its own name all the same.
     manifest.name = name.clone();
     let app = complete(absolute(folder)?, manifest, None, config, MANIFEST)?;
@@ -167,18 +179,24 @@ pub(crate) fn deployed(
 }
 
 /// What was deployed is known by its content, and is served again as long as it has that.
-fn writes_to_nothing_of_its_own(manifest: &Manifest) -> Result<(), Diagnostics> {
+fn writes_to_nothing_deployed(manifest: &Manifest, config: &HostConfig) -> Result<(), Diagnostics> {
+    let data = config.deploy.folder.as_ref().and_then(|folder| folder.canonicalize().ok());
     let mut problems = Diagnostics::new();
     for (place, folder) in manifest.permissions.write.iter().enumerate() {
-        if !Path::new(folder.as_str()).is_absolute() {
-            let message = format!(
-                "`{}` is in the app's own folder, which does not change once it is deployed",
-                folder.as_str().escape_debug()
-            );
-            let help = "name a folder of the host by its absolute path";
-            let key = format!("permissions.write[{place}]");
-            problems.push(manifest.written.diagnostic(&key, message).with_help(help));
-        }
+        let path = Path::new(folder.as_str());
+        let what = if !path.is_absolute() {
+            "in the app's own folder, which does not change once it is deployed"
+        } else if let (Some(data), Ok(path)) = (&data, path.canonicalize())
+            && (path.starts_with(data) || data.starts_with(&path))
+        {
+            "where the host keeps what was deployed, or above"
+        } else {
+            continue;
+        };
+        let message = format!("`{}` is {what}", folder.as_str().escape_debug());
+        let help = "name another folder of the host, by its absolute path";
+        let key = format!("permissions.write[{place}]");
+        problems.push(manifest.written.diagnostic(&key, message).with_help(help));
     }
     problems.into_result()
 }
