@@ -152,6 +152,39 @@ fn a_link_that_is_switched_to_another_folder_is_a_change_and_that_folder_is_watc
     assert_eq!(nexus.metric("nexus_cold_starts_total{app=\"app\"}"), loaded);
     switch("releases/1");
     await_answer(&nexus, "app", "1, later");
+    // The supervisor has found the app where it is no more.
+    switch("releases/2");
+    await_answer(&nexus, "app", "2, mended");
+    std::fs::remove_dir_all(path("releases/1")).unwrap();
+    nexus.signal("USR2");
+    nexus.message("a fresh host has taken over");
+    assert_eq!(nexus.get("app", "/").text(), "2, mended");
+    replace(&folder, "releases/2/index.js", &app("2, later"));
+    await_answer(&nexus, "app", "2, later");
+    assert_eq!(nexus.stop(), Some(0));
+}
+
+#[test]
+fn apps_whose_links_are_swapped_are_both_still_watched() {
+    let folder = Folder::new(&[("releases/1/index.js", &app("1")), ("releases/2/index.js", &app("2"))]);
+    let path = |name: &str| folder.path().join(name);
+    std::fs::create_dir(path("apps")).unwrap();
+    let switch = |name: &str, to: &str| {
+        std::os::unix::fs::symlink(path(to), path("apps/.next")).unwrap();
+        std::fs::rename(path("apps/.next"), path("apps").join(name)).unwrap();
+    };
+    switch("a", "releases/1");
+    switch("b", "releases/2");
+    let mut nexus = Start::in_folder(&path("apps")).args(&["--watch"]).start();
+    await_answer(&nexus, "a", "1");
+    switch("a", "releases/2");
+    switch("b", "releases/1");
+    await_answer(&nexus, "a", "2");
+    await_answer(&nexus, "b", "1");
+    replace(&folder, "releases/1/index.js", &app("1, later"));
+    replace(&folder, "releases/2/index.js", &app("2, later"));
+    await_answer(&nexus, "a", "2, later");
+    await_answer(&nexus, "b", "1, later");
     assert_eq!(nexus.stop(), Some(0));
 }
 

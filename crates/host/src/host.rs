@@ -12,7 +12,7 @@ use crate::admin::{Admin, AdminSocket, Setup};
 use crate::aside::{self, Aside};
 use crate::control::{self, Control, Token};
 use crate::crew::{Entry, Registry};
-use crate::discover::Found;
+use crate::discover::{self, Found};
 use crate::front::{FrontEnd, Fronts};
 use crate::http::PATIENCE;
 use crate::ledger::Ledger;
@@ -136,7 +136,13 @@ impl Host {
         for (place, found) in apps.into_iter().enumerate().filter(|(place, _)| seat.has(*place)) {
             let folder = found.folder;
             let app = match found.app {
-                Ok(app) => Arc::new(app),
+                Ok(mut app) => {
+                    // A link may lead elsewhere than when the supervisor found the app.
+                    if let Ok(now) = discover::place(&folder).canonicalize() {
+                        app.folder = now;
+                    }
+                    Arc::new(app)
+                }
                 Err(problems) => {
                     let name = folder
                         .file_name()

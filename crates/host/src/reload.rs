@@ -31,6 +31,8 @@ use crate::manage::{ManageError, Manager};
 const QUIET: Duration = Duration::from_millis(60);
 /// or goes on for so long: something that is written all the time must not keep the app from being loaded.
 const LONGEST: Duration = Duration::from_secs(2);
+/// All apps are loaded anew for missed events this often at most: one that changes much must not keep the others at it.
+const RESCAN: Duration = Duration::from_secs(60);
 /// How often, and how long, a host that takes over tries to have a port that came later to the host before it.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -58,18 +60,20 @@ pub(crate) struct Watched {
 impl Watched {
     /// The app that was found at this path.
     pub(crate) fn served(path: PathBuf, entry: Arc<Entry>) -> Self {
-        let folder = entry.app().folder.clone();
-        Self::new(path, folder, Some(entry))
+        let place = discover::place(&path);
+        // Where a link leads by now, for a host that comes later.
+        let folder = place.canonicalize().unwrap_or_else(|_| entry.app().folder.clone());
+        Self::new(path, place, folder, Some(entry))
     }
 
     /// What was found at this path, which is not served so far.
     pub(crate) fn refused(path: PathBuf) -> Self {
-        let place = place(&path);
-        Self::new(path, place.canonicalize().unwrap_or(place), None)
+        let place = discover::place(&path);
+        let folder = place.canonicalize().unwrap_or_else(|_| place.clone());
+        Self::new(path, place, folder, None)
     }
 
-    fn new(path: PathBuf, folder: PathBuf, entry: Option<Arc<Entry>>) -> Self {
-        let place = place(&path);
+    fn new(path: PathBuf, place: PathBuf, folder: PathBuf, entry: Option<Arc<Entry>>) -> Self {
         Self { entry: Mutex::new(entry), reading: Mutex::default(), path, place, folder: Mutex::new(folder) }
     }
 
@@ -107,17 +111,6 @@ impl Watched {
             format!("cannot watch {folder}: {error}; on Linux, fs.inotify.max_user_watches may be too low")
         })
     }
-}
-
-/// Where the folder of an app lies that was found at this path: absolute, and without links up to its own name.
-fn place(path: &Path) -> PathBuf {
-    let here = |path: &Path| if path.as_os_str().is_empty() { PathBuf::from(".") } else { path.to_owned() };
-    let folder = if path.is_file() { here(path.parent().unwrap_or(path)) } else { here(path) };
-    let place = match (folder.parent(), folder.file_name()) {
-        (Some(parent), Some(name)) => here(parent).canonicalize().map(|parent| parent.join(name)),
-        _ => folder.canonicalize(),
-    };
-    place.unwrap_or(folder)
 }
 
 /// Watches until it is dropped.
@@ -162,7 +155,11 @@ impl Watch {
         let mut watcher = notify::recommended_watcher(tell)
             .map_err(|error| format!("cannot watch for changes: {error}"))?;
         for app in &apps {
-            app.watch(&mut watcher)?;
+            match app.watch(&mut watcher) {
+                // One that is not there is watched when it comes.
+                Err(error) if app.folder().is_dir() => return Err(error),
+                _ => {}
+            }
         }
         let folders: Vec<PathBuf> = apps.iter().map(|app| app.folder()).collect();
         let within_an_app = |folder: &Path| folders.iter().any(|app| folder.starts_with(app));
@@ -182,17 +179,47 @@ impl Watch {
     }
 }
 
-/// What may be another one than before: files, or folders with all that is in them. `None` if nothing is.
-fn changed_by(event: notify::Result<notify::Event>) -> Option<Vec<PathBuf>> {
+/// What may be another one than before.
+#[derive(Debug, PartialEq, Eq)]
+enum Changed {
+    /// Files, or folders with all that is in them.
+    Paths(Vec<PathBuf>),
+    /// Events were missed: anything.
+    Missed,
+}
+
+fn changed_by(event: notify::Result<notify::Event>) -> Option<Changed> {
     match event {
-        // Some were missed: any app may have changed.
-        Err(_) => Some(vec![PathBuf::from("/")]),
-        Ok(event) if event.need_rescan() => Some(vec![PathBuf::from("/")]),
+        Err(_) => Some(Changed::Missed),
+        Ok(event) if event.need_rescan() => Some(Changed::Missed),
         // That somebody read a file makes no other one of it.
         Ok(event) => match event.kind {
             EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_)) => None,
-            _ => Some(event.paths),
+            _ => Some(Changed::Paths(event.paths)),
         },
+    }
+}
+
+/// When all apps are loaded anew because events were missed.
+#[derive(Default)]
+struct Rescans {
+    is_wanted: bool,
+    last: Option<Instant>,
+}
+
+impl Rescans {
+    /// When the next one is due.
+    fn due(&self, now: Instant) -> Option<Instant> {
+        self.is_wanted.then(|| self.last.map_or(now, |last| last + RESCAN))
+    }
+
+    /// Whether one is due. It counts as done.
+    fn take(&mut self, now: Instant) -> bool {
+        let is_due = self.due(now).is_some_and(|due| due <= now);
+        if is_due {
+            *self = Self { is_wanted: false, last: Some(now) };
+        }
+        is_due
     }
 }
 
@@ -210,11 +237,13 @@ async fn watch(
     reloader: Arc<Reloader>,
     watcher: Arc<Mutex<RecommendedWatcher>>,
     apps: Vec<Arc<Watched>>,
-    mut changes: mpsc::UnboundedReceiver<Vec<PathBuf>>,
+    mut changes: mpsc::UnboundedReceiver<Changed>,
 ) {
+    let apps: Arc<[Arc<Watched>]> = apps.into();
     let mut bursts: HashMap<usize, Burst> = HashMap::new();
+    let mut rescans = Rescans::default();
     loop {
-        let due = bursts.values().map(Burst::due).min();
+        let due = bursts.values().map(Burst::due).chain(rescans.due(Instant::now())).min();
         let wait = async {
             match due {
                 Some(due) => tokio::time::sleep_until(due.into()).await,
@@ -222,8 +251,15 @@ async fn watch(
             }
         };
         tokio::select! {
-            paths = changes.recv() => {
-                let Some(paths) = paths else { return };
+            changed = changes.recv() => {
+                let paths = match changed {
+                    None => return,
+                    Some(Changed::Missed) => {
+                        rescans.is_wanted = true;
+                        continue;
+                    }
+                    Some(Changed::Paths(paths)) => paths,
+                };
                 let now = Instant::now();
                 for (index, app) in apps.iter().enumerate() {
                     if paths.iter().any(|path| app.is_of(path)) {
@@ -235,17 +271,23 @@ async fn watch(
             }
             () = wait => {
                 let now = Instant::now();
+                if rescans.take(now) {
+                    let text = "changes of files were missed: all apps are loaded anew";
+                    reloader.maker.logger.host(Level::Warn, text, []);
+                    let all = (0..apps.len()).map(|index| (index, Burst { first: now, last: now, is_moved: true }));
+                    bursts.extend(all);
+                }
                 let (passed, goes_on) = bursts.into_iter().partition(|(_, burst): &(usize, Burst)| burst.due() <= now);
                 bursts = goes_on;
                 let passed: HashMap<usize, Burst> = passed;
                 for (index, burst) in passed {
                     // It waits for the disk, and for the app to be loaded.
-                    let (reloader, watcher, app) = (reloader.clone(), watcher.clone(), apps[index].clone());
+                    let (reloader, watcher, apps) = (reloader.clone(), watcher.clone(), apps.clone());
                     tokio::task::spawn_blocking(move || {
                         if burst.is_moved {
-                            reloader.watch_anew(&watcher, &app);
+                            reloader.watch_anew(&watcher, &apps, index);
                         }
-                        reloader.reload(&app);
+                        reloader.reload(&apps[index]);
                     });
                 }
             }
@@ -256,17 +298,24 @@ async fn watch(
 impl Reloader {
     /// Watches an app's folder that may be another one than before, ahead of loading what is in it: later changes are
     /// told.
-    fn watch_anew(&self, watcher: &Mutex<RecommendedWatcher>, watched: &Watched) {
+    fn watch_anew(&self, watcher: &Mutex<RecommendedWatcher>, apps: &[Arc<Watched>], index: usize) {
+        let watched = &apps[index];
         let mut watcher = watcher.lock().unwrap_or_else(PoisonError::into_inner);
         let before = watched.folder();
         // It is not watched any more where it has gone.
         let _ = watcher.unwatch(&before);
-        let folder = watched.place.canonicalize().unwrap_or(before);
+        let folder = watched.place.canonicalize().unwrap_or_else(|_| before.clone());
         *watched.folder.lock().unwrap_or_else(PoisonError::into_inner) = folder.clone();
         if let Err(error) = watched.watch(&mut watcher)
             && folder.is_dir()
         {
             self.maker.logger.host(Level::Error, error, [("app", watched.name().into())]);
+        }
+        // Other apps' folders may have been the same one, or in it: they are not watched any more, either.
+        let others =
+            apps.iter().filter(|app| !Arc::ptr_eq(app, watched) && app.folder().starts_with(&before));
+        for other in others {
+            let _ = other.watch(&mut watcher);
         }
     }
 
@@ -352,13 +401,26 @@ mod tests {
     fn after_more_events_than_are_told_any_app_may_have_changed() {
         use notify::event::{AccessKind, Flag};
         let event = |kind| Ok(notify::Event::new(kind).add_path("/apps/shop/a.js".into()));
-        assert_eq!(changed_by(event(EventKind::Any)), Some(vec!["/apps/shop/a.js".into()]));
+        assert_eq!(changed_by(event(EventKind::Any)), Some(Changed::Paths(vec!["/apps/shop/a.js".into()])));
         assert_eq!(changed_by(event(EventKind::Access(AccessKind::Any))), None);
         // As notify tells that the system's queue was full.
         let missed = notify::Event::new(EventKind::Other).set_flag(Flag::Rescan);
         for missed in [Ok(missed), Err(notify::Error::generic("missed"))] {
-            assert_eq!(changed_by(missed), Some(vec!["/".into()]));
+            assert_eq!(changed_by(missed), Some(Changed::Missed));
         }
+    }
+
+    #[test]
+    fn missed_events_have_all_apps_loaded_at_once_and_then_once_a_while() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut rescans = Rescans::default();
+        assert!(!rescans.take(start) && rescans.due(start).is_none());
+        rescans.is_wanted = true;
+        assert!(rescans.take(start) && !rescans.take(start));
+        rescans.is_wanted = true;
+        assert_eq!(rescans.due(at(1)), Some(at(60)));
+        assert!(!rescans.take(at(59)) && rescans.take(at(60)) && !rescans.take(at(200)));
     }
 
     #[test]
