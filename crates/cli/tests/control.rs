@@ -207,7 +207,8 @@ fn top_shows_each_app_with_its_rates() {
 /// Runs the rest of its arguments on a terminal, until the screen was drawn twice; then types Ctrl-C. Prints all that was
 /// written, and last the exit code.
 const TERMINAL: &str = r#"
-import os, pty, sys
+import os, pty, signal, sys
+signal.alarm(60)
 child, terminal = pty.fork()
 if not child:
     os.execv(sys.argv[1], sys.argv[1:])

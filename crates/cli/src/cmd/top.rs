@@ -129,8 +129,10 @@ fn draw(rows: &[Row]) -> Result<(), Failure> {
     let text = head + &table(rows, style);
     let mut screen = String::from("\x1b[H");
     for line in text.lines().take(most) {
+        // Before it: after a line that ends in the last column, its last character would be cleared.
+        screen.push_str("\x1b[2K");
         screen.push_str(line);
-        screen.push_str("\x1b[K\n");
+        screen.push('\n');
     }
     screen.push_str("\x1b[J");
     print(&screen)
