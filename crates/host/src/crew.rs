@@ -329,11 +329,16 @@ impl Registry {
                 entry.tell(Event::Wanted { app: entry.index });
             }
         }
-        if let Some(error) = error {
-            let next = Instant::now() + NO_RELIEF;
-            crew.no_help_before = Some(next);
-            crew.restores = 0;
-            crew.members.iter_mut().for_each(|member| member.may_be_relieved = next);
+        // What becomes of one that was superseded before it had loaded the app concerns nobody.
+        let is_superseded = member.as_ref().is_some_and(|member| member.role == Role::Draining);
+        if let Some(error) = error.filter(|_| !is_superseded) {
+            // A version that cannot be loaded says nothing of the one that serves.
+            if !was_tried {
+                let next = Instant::now() + NO_RELIEF;
+                crew.no_help_before = Some(next);
+                crew.restores = 0;
+                crew.members.iter_mut().for_each(|member| member.may_be_relieved = next);
+            }
             match member.and_then(|member| member.done) {
                 // Who asked for it tells.
                 Some(done) => {
