@@ -90,6 +90,18 @@ pub(crate) fn place(path: &Path) -> PathBuf {
     place.unwrap_or(folder)
 }
 
+/// The app that was found at `path` by who started this host, as far as the link there leads to another folder since. As
+/// it was, if what is there now cannot be served at the same place.
+pub(crate) fn by_now(path: &Path, app: App, config: &HostConfig) -> App {
+    if place(path).canonicalize().is_ok_and(|folder| folder == app.folder) {
+        return app;
+    }
+    match again(path, config) {
+        Ok(now) if now.name() == app.name() && now.manifest.http == app.manifest.http => now,
+        _ => app,
+    }
+}
+
 fn is_hidden(folder: &Path) -> bool {
     folder.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }

@@ -136,13 +136,7 @@ impl Host {
         for (place, found) in apps.into_iter().enumerate().filter(|(place, _)| seat.has(*place)) {
             let folder = found.folder;
             let app = match found.app {
-                Ok(mut app) => {
-                    // A link may lead elsewhere than when the supervisor found the app.
-                    if let Ok(now) = discover::place(&folder).canonicalize() {
-                        app.folder = now;
-                    }
-                    Arc::new(app)
-                }
+                Ok(app) => Arc::new(discover::by_now(&folder, app, &config)),
                 Err(problems) => {
                     let name = folder
                         .file_name()
