@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use nexus_guest::Level;
 use notify::event::{EventKind, ModifyKind};
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
 use crate::crew::Entry;
@@ -33,6 +33,10 @@ const QUIET: Duration = Duration::from_millis(60);
 const LONGEST: Duration = Duration::from_secs(2);
 /// All apps are loaded anew for missed events this often at most: one that changes much must not keep the others at it.
 const RESCAN: Duration = Duration::from_secs(60);
+/// What is missed while all folders are watched anew, and so long after, is of that: it opens each of them.
+const SETTLED: Duration = Duration::from_secs(1);
+/// So often a folder is gone through in which others come and go.
+const TRIES: u32 = 10;
 /// How often, and how long, a host that takes over tries to have a port that came later to the host before it.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -106,10 +110,21 @@ impl Watched {
     /// Has changes in the app's folder be told.
     fn watch(&self, watcher: &mut RecommendedWatcher) -> Result<(), String> {
         let folder = self.folder();
-        watcher.watch(&folder, RecursiveMode::Recursive).map_err(|error| {
-            let folder = folder.display();
-            format!("cannot watch {folder}: {error}; on Linux, fs.inotify.max_user_watches may be too low")
-        })
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let error = match watcher.watch(&folder, RecursiveMode::Recursive) {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            // A folder in it has gone while they were gone through, as they do in a build.
+            if !matches!(error.kind, ErrorKind::PathNotFound) || !folder.is_dir() || tries >= TRIES {
+                let folder = folder.display();
+                let help = "on Linux, fs.inotify.max_user_watches may be too low";
+                return Err(format!("cannot watch {folder}: {error}; {help}"));
+            }
+            let _ = watcher.unwatch(&folder);
+        }
     }
 }
 
@@ -147,6 +162,7 @@ impl Watch {
     pub(crate) fn start(reloader: Arc<Reloader>, apps: Vec<Watched>) -> Result<Self, String> {
         let apps: Vec<Arc<Watched>> = apps.into_iter().map(Arc::new).collect();
         let (changed, changes) = mpsc::unbounded_channel();
+        let rescanned = changed.clone();
         let tell = move |event: notify::Result<notify::Event>| {
             if let Some(paths) = changed_by(event) {
                 let _ = changed.send(paths);
@@ -174,7 +190,7 @@ impl Watch {
             let (reloader, app) = (reloader.clone(), app.clone());
             tokio::task::spawn_blocking(move || reloader.catch_up(&app));
         }
-        let task = tokio::spawn(watch(reloader, watcher.clone(), apps, changes)).abort_handle();
+        let task = tokio::spawn(watch(reloader, watcher.clone(), apps, rescanned, changes)).abort_handle();
         Ok(Self { _watcher: watcher, task })
     }
 }
@@ -186,6 +202,8 @@ enum Changed {
     Paths(Vec<PathBuf>),
     /// Events were missed: anything.
     Missed,
+    /// All folders are watched anew since then.
+    Rescanned,
 }
 
 fn changed_by(event: notify::Result<notify::Event>) -> Option<Changed> {
@@ -204,20 +222,32 @@ fn changed_by(event: notify::Result<notify::Event>) -> Option<Changed> {
 #[derive(Default)]
 struct Rescans {
     is_wanted: bool,
+    /// Whether folders are being watched anew for one.
+    is_under_way: bool,
     last: Option<Instant>,
 }
 
 impl Rescans {
+    /// Events were missed.
+    fn want(&mut self) {
+        self.is_wanted |= !self.is_under_way;
+    }
+
+    /// The folders are watched anew.
+    fn is_done(&mut self) {
+        self.is_under_way = false;
+    }
+
     /// When the next one is due.
     fn due(&self, now: Instant) -> Option<Instant> {
         self.is_wanted.then(|| self.last.map_or(now, |last| last + RESCAN))
     }
 
-    /// Whether one is due. It counts as done.
+    /// Whether one is due, which begins with this.
     fn take(&mut self, now: Instant) -> bool {
         let is_due = self.due(now).is_some_and(|due| due <= now);
         if is_due {
-            *self = Self { is_wanted: false, last: Some(now) };
+            *self = Self { is_wanted: false, is_under_way: true, last: Some(now) };
         }
         is_due
     }
@@ -237,6 +267,7 @@ async fn watch(
     reloader: Arc<Reloader>,
     watcher: Arc<Mutex<RecommendedWatcher>>,
     apps: Vec<Arc<Watched>>,
+    rescanned: mpsc::UnboundedSender<Changed>,
     mut changes: mpsc::UnboundedReceiver<Changed>,
 ) {
     let apps: Arc<[Arc<Watched>]> = apps.into();
@@ -255,7 +286,15 @@ async fn watch(
                 let paths = match changed {
                     None => return,
                     Some(Changed::Missed) => {
-                        rescans.is_wanted = true;
+                        rescans.want();
+                        continue;
+                    }
+                    Some(Changed::Rescanned) => {
+                        rescans.is_done();
+                        let now = Instant::now();
+                        for index in 0..apps.len() {
+                            bursts.entry(index).or_insert(Burst { first: now, last: now, is_moved: false }).last = now;
+                        }
                         continue;
                     }
                     Some(Changed::Paths(paths)) => paths,
@@ -274,8 +313,7 @@ async fn watch(
                 if rescans.take(now) {
                     let text = "changes of files were missed: all apps are loaded anew";
                     reloader.maker.logger.host(Level::Warn, text, []);
-                    let all = (0..apps.len()).map(|index| (index, Burst { first: now, last: now, is_moved: true }));
-                    bursts.extend(all);
+                    tokio::spawn(reloader.clone().rescan(watcher.clone(), apps.clone(), rescanned.clone()));
                 }
                 let (passed, goes_on) = bursts.into_iter().partition(|(_, burst): &(usize, Burst)| burst.due() <= now);
                 bursts = goes_on;
@@ -284,10 +322,13 @@ async fn watch(
                     // It waits for the disk, and for the app to be loaded.
                     let (reloader, watcher, apps) = (reloader.clone(), watcher.clone(), apps.clone());
                     tokio::task::spawn_blocking(move || {
+                        let mut others = Vec::new();
                         if burst.is_moved {
-                            reloader.watch_anew(&watcher, &apps, index);
+                            others = reloader.watch_anew(&watcher, &apps, index);
                         }
-                        reloader.reload(&apps[index]);
+                        for app in std::iter::once(&apps[index]).chain(others) {
+                            reloader.reload(app);
+                        }
                     });
                 }
             }
@@ -296,9 +337,32 @@ async fn watch(
 }
 
 impl Reloader {
+    /// Watches all apps' folders anew, those in them that came unseen as well; then says so.
+    async fn rescan(
+        self: Arc<Self>,
+        watcher: Arc<Mutex<RecommendedWatcher>>,
+        apps: Arc<[Arc<Watched>]>,
+        rescanned: mpsc::UnboundedSender<Changed>,
+    ) {
+        let watching = tokio::task::spawn_blocking(move || {
+            for index in 0..apps.len() {
+                self.watch_anew(&watcher, &apps, index);
+            }
+        });
+        // It may have panicked, which it has said.
+        let _ = watching.await;
+        tokio::time::sleep(SETTLED).await;
+        let _ = rescanned.send(Changed::Rescanned);
+    }
+
     /// Watches an app's folder that may be another one than before, ahead of loading what is in it: later changes are
-    /// told.
-    fn watch_anew(&self, watcher: &Mutex<RecommendedWatcher>, apps: &[Arc<Watched>], index: usize) {
+    /// told. Gives the apps of which some may have gone unseen meanwhile.
+    fn watch_anew<'a>(
+        &self,
+        watcher: &Mutex<RecommendedWatcher>,
+        apps: &'a [Arc<Watched>],
+        index: usize,
+    ) -> Vec<&'a Arc<Watched>> {
         let watched = &apps[index];
         let mut watcher = watcher.lock().unwrap_or_else(PoisonError::into_inner);
         let before = watched.folder();
@@ -311,12 +375,13 @@ impl Reloader {
         {
             self.maker.logger.host(Level::Error, error, [("app", watched.name().into())]);
         }
-        // Other apps' folders may have been the same one, or in it: they are not watched any more, either.
-        let others =
-            apps.iter().filter(|app| !Arc::ptr_eq(app, watched) && app.folder().starts_with(&before));
-        for other in others {
-            let _ = other.watch(&mut watcher);
-        }
+        // Other apps' folders may be the same one, in it, or around it: they are not watched any more, or not all of them.
+        let shares = |app: &Watched| {
+            let folder = app.folder();
+            folder.starts_with(&before) || before.starts_with(&folder)
+        };
+        let others = apps.iter().filter(|app| !Arc::ptr_eq(app, watched) && shares(app));
+        others.inspect(|other| drop(other.watch(&mut watcher))).collect()
     }
 
     /// Loads an app anew from its files, and tells how that went.
@@ -381,54 +446,4 @@ impl Reloader {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_app_changes_with_its_own_files_and_not_with_hidden_ones() {
-        let folder = Path::new("/apps/shop");
-        for path in ["/apps/shop/index.js", "/apps/shop/lib/a/b.js", "/apps/shop", "/apps", "/"] {
-            assert!(is_within(folder, Path::new(path)), "{path}");
-        }
-        for path in
-            ["/apps/shop2/index.js", "/apps/other/index.js", "/apps/shop/.git/index", "/apps/shop/.a.swp"]
-        {
-            assert!(!is_within(folder, Path::new(path)), "{path}");
-        }
-    }
-
-    #[test]
-    fn after_more_events_than_are_told_any_app_may_have_changed() {
-        use notify::event::{AccessKind, Flag};
-        let event = |kind| Ok(notify::Event::new(kind).add_path("/apps/shop/a.js".into()));
-        assert_eq!(changed_by(event(EventKind::Any)), Some(Changed::Paths(vec!["/apps/shop/a.js".into()])));
-        assert_eq!(changed_by(event(EventKind::Access(AccessKind::Any))), None);
-        // As notify tells that the system's queue was full.
-        let missed = notify::Event::new(EventKind::Other).set_flag(Flag::Rescan);
-        for missed in [Ok(missed), Err(notify::Error::generic("missed"))] {
-            assert_eq!(changed_by(missed), Some(Changed::Missed));
-        }
-    }
-
-    #[test]
-    fn missed_events_have_all_apps_loaded_at_once_and_then_once_a_while() {
-        let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        let mut rescans = Rescans::default();
-        assert!(!rescans.take(start) && rescans.due(start).is_none());
-        rescans.is_wanted = true;
-        assert!(rescans.take(start) && !rescans.take(start));
-        rescans.is_wanted = true;
-        assert_eq!(rescans.due(at(1)), Some(at(60)));
-        assert!(!rescans.take(at(59)) && rescans.take(at(60)) && !rescans.take(at(200)));
-    }
-
-    #[test]
-    fn a_burst_has_passed_when_it_is_quiet_or_has_gone_on_for_long() {
-        let first = Instant::now();
-        let burst = Burst { first, last: first + Duration::from_millis(500), is_moved: false };
-        assert_eq!(burst.due(), first + Duration::from_millis(560));
-        let burst = Burst { first, last: first + Duration::from_millis(1990), is_moved: false };
-        assert_eq!(burst.due(), first + LONGEST);
-    }
-}
+mod tests;
