@@ -14,7 +14,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nexus_guest::Level;
@@ -82,17 +82,22 @@ impl Watched {
     }
 
     fn folder(&self) -> PathBuf {
-        self.folder.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.held_folder().clone()
+    }
+
+    /// For a look only: each event has one at each app's.
+    fn held_folder(&self) -> MutexGuard<'_, PathBuf> {
+        self.folder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the app is another one when this file changes, or all files below this folder might have.
     fn is_of(&self, path: &Path) -> bool {
-        self.place.starts_with(path) || is_within(&self.folder(), path)
+        self.place.starts_with(path) || is_within(&self.held_folder(), path)
     }
 
     /// Whether its folder may be another one when this is.
     fn is_moved_with(&self, path: &Path) -> bool {
-        self.place.starts_with(path) || self.folder().starts_with(path)
+        self.place.starts_with(path) || self.held_folder().starts_with(path)
     }
 
     fn entry(&self) -> Option<Arc<Entry>> {
@@ -369,7 +374,7 @@ impl Reloader {
         // It is not watched any more where it has gone.
         let _ = watcher.unwatch(&before);
         let folder = watched.place.canonicalize().unwrap_or_else(|_| before.clone());
-        *watched.folder.lock().unwrap_or_else(PoisonError::into_inner) = folder.clone();
+        watched.held_folder().clone_from(&folder);
         if let Err(error) = watched.watch(&mut watcher)
             && folder.is_dir()
         {
