@@ -201,6 +201,28 @@ fn permissions_are_granted_as_the_host_allows_and_the_deployer_is_told() {
 }
 
 #[test]
+fn deployed_apps_get_no_more_workers_than_the_host_has_for_each() {
+    let folder = Folder::new(&[
+        ("shop/nexus.toml", "[scale]\nidle = \"never\"\nmin_workers = 2\n"),
+        ("shop/index.js", &app("shop")),
+        ("nexus-host.toml", "[ceilings.scale]\nidle = \"200 ms\"\nworkers = 1\n"),
+    ]);
+    let host = Managed::start(folder, &[]);
+    let refused = host.refused(&["deploy", "shop"], 2);
+    assert!(
+        refused.contains("nexus.toml:2:8: `idle` is \"never\", above the host's ceiling of 200 ms")
+            && refused.contains("nexus.toml:3:15: `min_workers` is 2, above the host's ceiling of 1")
+            && refused.contains("raise `workers` under [ceilings.scale] in nexus-host.toml:3"),
+        "{refused}"
+    );
+    // What it leaves out gives way.
+    host.folder.write("shop/nexus.toml", "");
+    host.done(&["deploy", "shop"]);
+    assert_eq!(host.get("shop").text(), "shop");
+    until("it to fall asleep", || (host.status("shop")["state"] == "asleep").then_some(()));
+}
+
+#[test]
 fn what_was_deployed_is_not_for_its_guest_to_change() {
     let folder = Folder::new(&[
         ("shop/nexus.toml", "[permissions]\nread = [\"data\"]\nwrite = [\"/etc\", \"./data\"]\n"),

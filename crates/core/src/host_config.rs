@@ -1,5 +1,7 @@
 //! `nexus-host.toml`, read.
 
+mod apply;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -8,8 +10,8 @@ use std::time::Duration;
 use crate::schema::{Document, HOST, Values, validate};
 use crate::source::Written;
 use crate::{
-    AdminAddress, Ceilings, Diagnostic, Diagnostics, IpNet, Limit, Limits, ListenAddress, Manifest,
-    PermissionKind,
+    AdminAddress, Ceilings, Diagnostic, Diagnostics, IpNet, Limit, Limits, ListenAddress, PermissionKind,
+    ScaleCeilings,
 };
 
 /// What `nexus-host.toml` says, for all apps of the host.
@@ -27,6 +29,8 @@ pub struct HostConfig {
     pub defaults: Limits,
     /// `[ceilings.limits]`: the most that a manifest may ask for.
     pub ceilings: Ceilings,
+    /// `[ceilings.scale]`: the same, for an app's workers.
+    pub scale_ceilings: ScaleCeilings,
     /// `[process]`.
     pub process: ProcessSection,
     /// `[log]`.
@@ -188,40 +192,6 @@ impl HostConfig {
         self.control.address.clone().or_else(in_folder)
     }
 
-    /// Brings the host's defaults and ceilings to a manifest: what the manifest leaves out gets the default
-    /// (or the ceiling, where that is lower), what it sets must not pass the ceiling.
-    ///
-    /// # Errors
-    /// Each value of the manifest that passes its ceiling, told with both files. The manifest is then not
-    /// to be used.
-    pub fn apply(&self, manifest: &mut Manifest) -> Result<(), Diagnostics> {
-        let mut problems = Diagnostics::new();
-        for &limit in Limit::ALL {
-            problems.extend(self.apply_limit(limit, manifest));
-        }
-        problems.into_result()
-    }
-
-    fn apply_limit(&self, limit: Limit, manifest: &mut Manifest) -> Option<Diagnostic> {
-        let key = limit.key();
-        let ceiling = self.ceilings.get(limit);
-        let path = format!("limits.{key}");
-        let asked = manifest.limits.get(limit);
-        if !manifest.written.contains(&path) {
-            let default = self.defaults.get(limit);
-            manifest.limits.set(limit, ceiling.map_or(default, |ceiling| default.min(ceiling)));
-            return None;
-        }
-        let ceiling = ceiling.filter(|ceiling| asked > *ceiling)?;
-        let message =
-            format!("`{key}` is {}, above the host's ceiling of {}", limit.show(asked), limit.show(ceiling));
-        Some(manifest.written.diagnostic(&path, message).with_help(format!(
-            "lower it to {}, or raise `{key}` under [ceilings.limits] in {}",
-            limit.literal(ceiling),
-            self.place(&format!("ceilings.limits.{key}")),
-        )))
-    }
-
     fn default_over_ceiling(&self, limit: Limit) -> Option<Diagnostic> {
         let key = limit.key();
         let path = format!("defaults.limits.{key}");
@@ -236,12 +206,6 @@ impl HostConfig {
                 self.written.line(&format!("ceilings.limits.{key}")).unwrap_or_default(),
             ))
         })
-    }
-
-    /// File and line of what the configuration sets.
-    fn place(&self, path: &str) -> String {
-        let file = if self.written.file().is_empty() { HOST.file } else { self.written.file() };
-        self.written.line(path).map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"))
     }
 
     fn new(values: Values) -> Self {
@@ -264,6 +228,7 @@ impl HostConfig {
             },
             defaults: Limits::read(&values, "defaults.limits"),
             ceilings: Ceilings::read(&values, "ceilings.limits"),
+            scale_ceilings: ScaleCeilings::read(&values),
             process: ProcessSection {
                 memory: values.size("process.memory"),
                 hosts: values.hosts("process.hosts").unwrap_or_default(),

@@ -37,7 +37,7 @@ pub use permissions::{GrantedFolder, GrantedFolderError, PermissionKind, Permiss
 pub use route::{
     Conflict, HostPattern, NoRoute, PathPattern, PatternError, Route, Router, Routes, normal_path,
 };
-pub use scale::Scale;
+pub use scale::{Scale, ScaleCeilings};
 pub use schema::{host_schema, manifest_schema};
 pub use source::Written;
 pub use suggest::nearest;

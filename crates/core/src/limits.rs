@@ -200,6 +200,9 @@ const ALIASES: [(&str, Limit); 18] = [
 
 const COUNT: usize = Limit::ALL.len();
 
+/// Why there is no ceiling where none is set.
+pub(crate) const NO_CEILING: &str = "on one's own machine an app may have what it asks for";
+
 /// The keys of a table of limits: with their defaults, or as ceilings without.
 pub(crate) const fn keys(ceilings: bool) -> [Key; COUNT] {
     const EMPTY: Key =
@@ -220,7 +223,7 @@ pub(crate) const fn keys(ceilings: bool) -> [Key; COUNT] {
                 kind,
                 fallback: Fallback::Nothing("no ceiling"),
                 doc: ceiling_doc,
-                reason: "on one's own machine an app may have what it asks for",
+                reason: NO_CEILING,
             }
         } else {
             Key { name, kind, fallback: Fallback::Value(default), doc, reason }

@@ -27,6 +27,28 @@ impl Scale {
     }
 }
 
+/// `[ceilings.scale]`: the most that a manifest may ask for under `[scale]`; `None` is no ceiling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ScaleCeilings {
+    /// The longest time without requests after which workers end; no app keeps them for ever then.
+    pub idle: Option<Duration>,
+    /// The most workers that an app always keeps.
+    pub min_workers: Option<usize>,
+    /// The most workers that an app gets.
+    pub workers: Option<usize>,
+}
+
+impl ScaleCeilings {
+    pub(crate) fn read(values: &Values) -> Self {
+        let number = |path| values.integer(path).and_then(|n| usize::try_from(n).ok());
+        Self {
+            idle: values.time("ceilings.scale.idle"),
+            min_workers: number("ceilings.scale.min_workers"),
+            workers: number("ceilings.scale.workers"),
+        }
+    }
+}
+
 impl Default for Scale {
     /// What holds where no file says anything.
     fn default() -> Self {

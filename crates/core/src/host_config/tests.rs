@@ -1,5 +1,6 @@
 use super::*;
 use crate::source::assert_within;
+use crate::{Manifest, Scale};
 use proptest::prelude::*;
 
 fn parse(text: &str) -> HostConfig {
@@ -123,6 +124,8 @@ fn wrong_values_are_told_with_what_would_be_right() {
     assert!(error("log.level = \"warning\"").ends_with("help: did you mean \"warn\"?"));
     assert!(error("defaults.limits.memory = \"4 GB\"").contains("a size from 16 MB to 2 GB"));
     assert!(error("ceilings.limits.requests = 0").contains("a whole number from 1 to 100000"));
+    assert!(error("ceilings.scale.workers = 33").contains("a whole number from 1 to 32"));
+    assert!(error("ceilings.scale.idle = \"never\"").contains("a time from 1 ms to 24 h"));
     assert!(error("shutdown.grace = \"2 h\"").contains("a time from 0 s to 1 h"));
     assert!(error("[listen]\ntrusted_proxies = [\"::1\", \"x\"]").starts_with("nexus-host.toml:2:27: "));
 }
@@ -192,6 +195,63 @@ fn a_manifest_over_a_ceiling_is_an_error_that_names_both_files() {
          help: lower it to \"1 MB\", or raise `body` under [ceilings.limits] in nexus-host.toml:2",
     );
     config.apply(&mut manifest("[limits]\nbody = \"1 MB\"\nwall = 5\n")).unwrap();
+}
+
+#[test]
+fn workers_have_ceilings_and_what_a_manifest_leaves_out_gives_way_to_them() {
+    let config = parse("[ceilings.scale]\nidle = \"30 s\"\nmin_workers = 1\nworkers = 2\n");
+    let applied = |text: &str| {
+        let mut app = manifest(text);
+        config.apply(&mut app).map(|()| app.scale).map_err(|problems| {
+            problems
+                .iter()
+                .map(|problem| format!("{}: {}", problem.line, problem.message))
+                .collect::<Vec<_>>()
+        })
+    };
+    let idle = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!(applied(""), Ok(Scale { idle: idle(30), min_workers: 0, workers: 2 }));
+    assert_eq!(
+        applied("[scale]\nidle = \"20 s\"\nmin_workers = 1\nworkers = 1\n"),
+        Ok(Scale { idle: idle(20), min_workers: 1, workers: 1 })
+    );
+    assert_eq!(
+        applied("[scale]\nidle = \"never\"\nmin_workers = 2\n"),
+        Err(vec![
+            "2: `idle` is \"never\", above the host's ceiling of 30 s".into(),
+            "3: `min_workers` is 2, above the host's ceiling of 1".into(),
+        ])
+    );
+    assert_eq!(
+        applied("[scale]\nidle = \"1 m\"\nworkers = 3\n"),
+        Err(vec![
+            "2: `idle` is 1 m, above the host's ceiling of 30 s".into(),
+            "3: `workers` is 3, above the host's ceiling of 2".into(),
+        ])
+    );
+}
+
+#[test]
+fn workers_over_a_ceiling_are_told_with_both_files() {
+    let help = |config: &str, text: &str| {
+        parse(config).apply(&mut manifest(text)).unwrap_err().iter().next().unwrap().to_string()
+    };
+    assert_eq!(
+        help("[ceilings.scale]\nidle = \"1 m\"\n", "[scale]\nidle = \"never\"\n"),
+        "shop/nexus.toml:2:8: `idle` is \"never\", above the host's ceiling of 1 m\n\
+         2 | idle = \"never\"\n  |        ^^^^^^^\n\
+         help: lower it to \"1 m\", or raise `idle` under [ceilings.scale] in nexus-host.toml:2",
+    );
+    // The fewer of both bounds what is always kept.
+    for config in ["workers = 2\n", "workers = 2\nmin_workers = 3\n"] {
+        assert!(help(&format!("[ceilings.scale]\n{config}"), "[scale]\nmin_workers = 4\n").ends_with(
+            "`min_workers` is 4, above the host's ceiling of 2\n2 | min_workers = 4\n  |               ^\n\
+             help: lower it to 2, or raise `workers` under [ceilings.scale] in nexus-host.toml:2"
+        ));
+    }
+    assert!(help("ceilings.scale.min_workers = 0\n", "[scale]\nmin_workers = 1\n").ends_with(
+        "help: lower it to 0, or raise `min_workers` under [ceilings.scale] in nexus-host.toml:1"
+    ));
 }
 
 #[test]

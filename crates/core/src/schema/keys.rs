@@ -396,6 +396,33 @@ pub(crate) static HOST: Schema = Schema {
             keys: Keys::Listed(&CEILINGS),
         },
         Table {
+            path: "ceilings.scale",
+            doc: "The most workers that an app's manifest may ask for; an app that asks for more is not served.",
+            keys: Keys::Listed(&[
+                Key {
+                    name: "idle",
+                    kind: Kind::Time { min: 1, max: DAY },
+                    fallback: Fallback::Nothing("no ceiling"),
+                    doc: "The longest time that `[scale] idle` may be; `\"never\"` is above it, too.",
+                    reason: limits::NO_CEILING,
+                },
+                Key {
+                    name: "min_workers",
+                    kind: Kind::Integer { min: 0, max: MOST_WORKERS },
+                    fallback: Fallback::Nothing("no ceiling"),
+                    doc: "The most that `[scale] min_workers` may be.",
+                    reason: limits::NO_CEILING,
+                },
+                Key {
+                    name: "workers",
+                    kind: Kind::Integer { min: 1, max: MOST_WORKERS },
+                    fallback: Fallback::Nothing("no ceiling"),
+                    doc: "The most that `[scale] workers` may be, and `min_workers` with it.",
+                    reason: limits::NO_CEILING,
+                },
+            ]),
+        },
+        Table {
             path: "process",
             doc: "What all apps together may use, and in how many processes.",
             keys: Keys::Listed(&[
