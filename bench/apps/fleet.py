@@ -1,8 +1,11 @@
 """Many apps: their folders, how they are served and asked; and rounds that are compared, and what is to come of it."""
 
+import contextlib
 import shutil
+import statistics
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from bench import measure as measuring
 from bench.measure import median
@@ -12,6 +15,8 @@ from tools.processes import tree
 from tools.term import Problem, step
 
 FOLDERS = WORK / "apps"
+# Seconds of load for each worker before it counts: each compiles what is hot for itself, and gets its share of the requests.
+WARM = 4
 # Name, key, decimals.
 COLUMNS = (("requests/s", "requests_s", 0), ("CPU µs/request", "cpu_us", 2), ("p50 ms", "p50_ms", 2), ("p99 ms", "p99_ms", 2))
 
@@ -27,7 +32,7 @@ class Fleet(Server):
         folder = FOLDERS / f"{'shared' if shared else 'own'}-{count}-{workers}-{isolation or 'worker'}"
         super().__init__("nexus", program, lambda port, _: [program, "serve", folder, "--port", port], many=True,
                          host=host if shared else None)
-        self.count, self.workers, self.log = count, workers, FOLDERS / f"{folder.name}.log"
+        self.count, self.workers, self.warm, self.log = count, workers, WARM * workers, FOLDERS / f"{folder.name}.log"
         shutil.rmtree(folder, ignore_errors=True)
         for i in range(count):
             write(folder / name(i), manifest(i, shared, workers, isolation))
@@ -50,11 +55,6 @@ class Fleet(Server):
             if time.monotonic() > until:
                 raise Problem(f"{app} has {threads(process.pid, app)} workers and not {self.workers}")
             time.sleep(0.05)
-
-    def load(self, cores, seconds, script=None):
-        """One round with a process of its own."""
-        with self.running(cores) as (process, port):
-            return self.ask(cores, process, port, seconds, script=script)
 
 
 def name(i):
@@ -111,6 +111,52 @@ def interleaved(rounds, what, contenders):
             with step(f"{what}, round {round_ + 1} of {rounds}: {contender}"):
                 results[contender].append(run())
     return results
+
+
+class Contender(NamedTuple):
+    """Who is loaded, and how."""
+
+    served: object
+    cores: measuring.Cores
+    script: object = None
+    connections: int = 64
+
+
+def alternating(what, contenders, rounds, seconds, options):
+    """Rounds of `{name: Contender}`, in which each is loaded for so many seconds; `{name: [result, …]}`."""
+    results = {name: [] for name in contenders}
+    for round_ in range(rounds):
+        with step(f"{what}, round {round_ + 1} of {rounds}"):
+            for name, result in one_round(contenders, seconds, options).items():
+                results[name].append(result)
+    return results
+
+
+def one_round(contenders, count, options):
+    """A process of each that is served, all there at once, and loaded in turn, a second each: what a machine does beside
+    all this changes from second to second, and hits all of them alike. Means of so many seconds; of latencies the median,
+    for a second in which the machine was away says nothing else."""
+    with contextlib.ExitStack() as stack:
+        processes = {}
+        for served, cores, *_ in contenders.values():
+            if served not in processes:
+                processes[served] = stack.enter_context(served.running(cores))
+
+        def load(contender, warm):
+            served, cores, script, connections = contender
+            return served.ask(cores, *processes[served], 1, script=script, connections=connections, warm=warm)
+
+        for contender in contenders.values():
+            load(contender, warm=1 if options.smoke else contender.served.warm)
+        seconds = {name: [] for name in contenders}
+        for _ in range(count):
+            for name, contender in contenders.items():
+                seconds[name].append(load(contender, warm=0))
+    return {name: {key: middle(key)(each[key] for each in of) for key in of[0]} for name, of in seconds.items()}
+
+
+def middle(key):
+    return statistics.median if key.endswith("_ms") else statistics.mean
 
 
 def ratio(results, contender, base, key):

@@ -1,12 +1,12 @@
-"""`./x bench-apps`: density, cold, shared, scale, isolation."""
+"""`./x bench-apps`: density, deployed, cold, shared, scale, isolation."""
 
 from bench import command, measure, servers
 from bench.command import positive
 from tools.term import Problem, say
 
-from . import cold, density, isolation, scale, shared
+from . import cold, density, deployed, isolation, scale, shared
 
-PARTS = {"density": density, "cold": cold, "shared": shared, "scale": scale, "isolation": isolation}
+PARTS = {"density": density, "deployed": deployed, "cold": cold, "shared": shared, "scale": scale, "isolation": isolation}
 
 
 def parser():

@@ -1,26 +1,20 @@
 """Scale: the CPU time that a request costs, with more workers of its app, with more apps beside it, with more connections."""
 
-import contextlib
-import statistics
-from typing import NamedTuple
-
 from bench import measure as measuring
 from bench import servers
 from bench.measure import Cores
-from tools.term import step
 
 from . import fleet
+from .fleet import Contender
 
 WORKERS = (1, 2, 4)
 CONNECTIONS = (64, 256, 1000)
 # Ten per cent more than with one.
 GOAL = 1.1
-# Seconds of load for each worker before it counts.
-WARM = 4
-# What is judged is loaded for four times the seconds that are asked for: from one second to the next more than a tenth
-# changes on a machine that others use, too.
+# What is judged has twice the rounds, of twice the seconds: from one second to the next, and from one process to the
+# next, more than a tenth changes on a machine that others use, too.
 JUDGED = ("workers", "apps")
-LONGER = 4
+MORE = 2
 
 
 class Hyper(servers.Server):
@@ -28,7 +22,7 @@ class Hyper(servers.Server):
 
     def __init__(self, threads):
         super().__init__("hyper", servers.HYPER, lambda port, _: [servers.HYPER, port, threads])
-        self.workers, self.log = threads, fleet.FOLDERS / f"hyper-{threads}.log"
+        self.warm, self.log = 1, fleet.FOLDERS / f"hyper-{threads}.log"
 
     def running(self, cores):
         """Yields the process and the port."""
@@ -37,15 +31,6 @@ class Hyper(servers.Server):
     def ask(self, cores, process, port, seconds, **how):
         """Loads it, see `measure.ask`."""
         return measuring.ask(self, cores, process, port, seconds, **how)
-
-
-class Contender(NamedTuple):
-    """Who is loaded, and how."""
-
-    served: object
-    cores: Cores
-    script: object = None
-    connections: int = 64
 
 
 def measure(program, cores, options):
@@ -79,37 +64,10 @@ def measure(program, cores, options):
 
 def rounds(part, contenders, options):
     """The rows of contenders, `{name: Contender}`, each compared with the first one."""
-    results = {name: [] for name in contenders}
-    for round_ in range(options.rounds):
-        with step(f"scale, {part}, round {round_ + 1} of {options.rounds}"):
-            seconds = options.seconds if options.smoke else options.seconds * (LONGER if part in JUDGED else 1)
-            for name, result in one_round(contenders, seconds, options).items():
-                results[name].append(result)
+    more = MORE if part in JUDGED and not options.smoke else 1
+    results = fleet.alternating(f"scale, {part}", contenders, options.rounds * more, options.seconds * more, options)
     first, *others = results
     return fleet.compare(results, dict.fromkeys(others, first))
-
-
-def one_round(contenders, count, options):
-    """A process of each that is served, all there at once, and loaded in turn, a second each: what a machine does beside
-    all this changes from second to second, and hits all of them alike. The means of so many seconds."""
-    with contextlib.ExitStack() as stack:
-        processes = {}
-        for served, cores, *_ in contenders.values():
-            if served not in processes:
-                processes[served] = stack.enter_context(served.running(cores))
-
-        def load(contender, warm):
-            served, cores, script, connections = contender
-            return served.ask(cores, *processes[served], 1, script=script, connections=connections, warm=warm)
-
-        for contender in contenders.values():
-            # Each worker compiles what is hot for itself, and gets its share of the requests only.
-            load(contender, warm=1 if options.smoke else WARM * contender.served.workers)
-        seconds = {name: [] for name in contenders}
-        for _ in range(count):
-            for name, contender in contenders.items():
-                seconds[name].append(load(contender, warm=0))
-    return {name: {key: statistics.mean(each[key] for each in of) for key in of[0]} for name, of in seconds.items()}
 
 
 def counted(number, what):
