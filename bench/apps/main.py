@@ -46,6 +46,7 @@ def run(options, cores):
 def report(results, cores, options):
     """The tables for people."""
     rounds = f"{options.rounds} round{'s' if options.rounds > 1 else ''}"
-    note = (f"Medians of {rounds}, and of the ratios within each; the server on core {cores.server}, wrk -t1 -c64 on core "
+    twice = ", twice as many of what scale judges" if "scale" in results and not options.smoke else ""
+    note = (f"Medians of {rounds}{twice}, and of the ratios within each; the server on core {cores.server}, wrk -t1 -c64 on core "
             f"{cores.client}. Lower is better, except requests/s.{' A smoke run: nothing is judged.' if options.smoke else ''}")
     return "\n\n".join([command.tables_of_parts(PARTS)(results), note])
