@@ -98,12 +98,8 @@ fn the_least_level_is_chosen() {
             .without_admin()
             .args(&["--log-level", level, "--listen", "unix:app.sock"])
             .start();
-        let socket = folder.path().join("app.sock");
-        harness::until("the socket", || std::os::unix::net::UnixStream::connect(&socket).ok());
-        assert_eq!(
-            harness::Client::connect(&format!("unix:{}", socket.display())).get("/levels").status,
-            200
-        );
+        let mut client = harness::Client::connect_when_open(&folder.path().join("app.sock"));
+        assert_eq!(client.get("/levels").status, 200);
         assert_eq!(nexus.stop(), Some(0));
         assert!(wanted.is_none_or(|message| !nexus.messages(message).is_empty()), "{:?}", nexus.lines());
         assert!(unwanted.is_none_or(|message| nexus.messages(message).is_empty()), "{:?}", nexus.lines());
@@ -278,9 +274,7 @@ fn pretty_lines_are_for_people_and_cannot_be_forged() {
     let folder = Folder::app(APP);
     let args = ["--log-format", "pretty", "--access-log", "--listen", "unix:app.sock"];
     let mut nexus = Start::in_folder(folder.path()).plain().args(&args).start();
-    let socket = folder.path().join("app.sock");
-    harness::until("the socket", || socket.exists().then_some(()));
-    let mut client = harness::Client::connect(&format!("unix:{}", socket.display()));
+    let mut client = harness::Client::connect_when_open(&folder.path().join("app.sock"));
     client.request("GET", "/levels", &["X-Request-Id: mine"], b"");
     client.get("/throw");
     assert_eq!(nexus.stop(), Some(0));

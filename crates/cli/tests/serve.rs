@@ -356,7 +356,6 @@ fn an_app_that_does_not_get_done_with_its_start_does_not_keep_the_others_from_be
     ]);
     let mut nexus = Start::in_folder(folder.path()).args(&["--listen", "unix:sockets"]).start();
     let good = folder.path().join("sockets/good.sock");
-    harness::until("the socket", || good.exists().then_some(()));
-    assert_eq!(Client::connect(&format!("unix:{}", good.display())).get("/").text(), "ok");
+    assert_eq!(Client::connect_when_open(&good).get("/").text(), "ok");
     assert!(nexus.runs());
 }

@@ -182,10 +182,9 @@ fn a_host_whose_app_is_still_starting_can_be_stopped() {
         Folder::app("await new Promise((resolve) => setTimeout(resolve, 3_600_000)); export default {};");
     let start = Start::in_folder(folder.path()).without_admin().args(&["--admin", "unix:admin.sock"]);
     let mut nexus = start.start();
-    let admin = format!("unix:{}", folder.path().join("admin.sock").display());
-    harness::until("the admin socket", || folder.path().join("admin.sock").exists().then_some(()));
+    let admin = folder.path().join("admin.sock");
     let response = harness::until("the host to be starting", || {
-        Some(Client::connect(&admin).get("/ready")).filter(|ready| ready.text().starts_with("starting"))
+        Some(Client::connect_when_open(&admin).get("/ready")).filter(|ready| ready.text().starts_with("starting"))
     });
     assert_eq!(response.status, 503);
     assert_eq!(nexus.stop(), Some(0));

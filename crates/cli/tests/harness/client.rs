@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -74,10 +75,7 @@ impl Client {
     pub(crate) fn connect(address: &str) -> Self {
         match address.strip_prefix("unix:") {
             Some(path) => {
-                let socket = UnixStream::connect(path).unwrap_or_else(|error| panic!("{address}: {error}"));
-                socket.set_read_timeout(Some(DEADLINE)).unwrap();
-                socket.set_write_timeout(Some(DEADLINE)).unwrap();
-                Self { socket: Box::new(socket), read: Vec::new(), local: None }
+                Self::over(UnixStream::connect(path).unwrap_or_else(|error| panic!("{address}: {error}")))
             }
             None => {
                 let socket = TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
@@ -88,6 +86,18 @@ impl Client {
                 Self { socket: Box::new(socket), read: Vec::new(), local }
             }
         }
+    }
+
+    /// Connects to a Unix socket as soon as somebody listens there: a socket that is bound is a file before it listens.
+    #[track_caller]
+    pub(crate) fn connect_when_open(socket: &Path) -> Self {
+        Self::over(until("the socket", || UnixStream::connect(socket).ok()))
+    }
+
+    fn over(socket: UnixStream) -> Self {
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        socket.set_write_timeout(Some(DEADLINE)).unwrap();
+        Self { socket: Box::new(socket), read: Vec::new(), local: None }
     }
 
     /// This end's address.
