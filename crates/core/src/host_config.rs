@@ -10,8 +10,8 @@ use std::time::Duration;
 use crate::schema::{Document, HOST, Values, validate};
 use crate::source::Written;
 use crate::{
-    AdminAddress, Ceilings, Diagnostic, Diagnostics, IpNet, Limit, Limits, ListenAddress, PermissionKind,
-    ScaleCeilings,
+    AdminAddress, Ceilings, Diagnostic, Diagnostics, IpNet, Limit, Limits, ListenAddress, NetGrant,
+    OutboundSection, PermissionKind, ScaleCeilings,
 };
 
 /// What `nexus-host.toml` says, for all apps of the host.
@@ -31,6 +31,10 @@ pub struct HostConfig {
     pub ceilings: Ceilings,
     /// `[ceilings.scale]`: the same, for an app's workers.
     pub scale_ceilings: ScaleCeilings,
+    /// `[ceilings.permissions] net`: where apps may connect to at most; `None` is no ceiling.
+    pub net_ceiling: Option<Vec<NetGrant>>,
+    /// `[outbound]`.
+    pub outbound: OutboundSection,
     /// `[process]`.
     pub process: ProcessSection,
     /// `[log]`.
@@ -229,6 +233,8 @@ impl HostConfig {
             defaults: Limits::read(&values, "defaults.limits"),
             ceilings: Ceilings::read(&values, "ceilings.limits"),
             scale_ceilings: ScaleCeilings::read(&values),
+            net_ceiling: values.net_grants("ceilings.permissions.net"),
+            outbound: OutboundSection::read(&values),
             process: ProcessSection {
                 memory: values.size("process.memory"),
                 hosts: values.hosts("process.hosts").unwrap_or_default(),

@@ -12,6 +12,8 @@ mod isolation;
 mod limits;
 mod manifest;
 mod net;
+mod net_policy;
+mod outbound;
 mod permissions;
 mod route;
 mod scale;
@@ -33,6 +35,8 @@ pub use isolation::Isolation;
 pub use limits::{Ceilings, Limit, LimitUnit, Limits};
 pub use manifest::{AssetsSection, HttpSection, Manifest};
 pub use net::{AddressError, AdminAddress, IpNet, ListenAddress};
+pub use net_policy::{NetDenied, NetGrant, NetGrantError, NetHost, NetPolicy, is_localhost, is_public};
+pub use outbound::{OutboundSection, Roots};
 pub use permissions::{GrantedFolder, GrantedFolderError, PermissionKind, PermissionKindError, Permissions};
 pub use route::{
     Conflict, HostPattern, NoRoute, PathPattern, PatternError, Route, Router, Routes, normal_path,

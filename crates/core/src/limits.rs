@@ -115,6 +115,24 @@ limits! {
     Operations operations: Count(1, 1_000_000), default "10000",
         "The most operations of a worker under way (reading a body, waiting for room in one): one more is rejected.",
         because "they are memory of the host's";
+    Subrequests subrequests: Count(0, 1_000_000), default "50",
+        "The most requests that one request sends (`fetch`, `wasi:http`), each redirect counted: one more fails. What the app sends while it is loaded has as many.",
+        because "few handlers ask more of others, and one that goes wild is stopped";
+    OutboundConnections outbound_connections: Count(1, 10_000), default "6",
+        "The most connections of a worker that are open at once to one host and port; further requests to it wait. If all are held by responses whose bodies nobody reads, the oldest of those is cancelled.",
+        because "what browsers and edge runtimes allow, and servers expect";
+    OutboundHeaders outbound_headers: Bytes(KB, MB), default r#""64 KB""#,
+        "The largest head of a request that the app sends, and of its response: the request fails beyond it.",
+        because "no server that the app asks can make the host hold much";
+    OutboundBody outbound_body: Bytes(0, TB), default r#""10 GB""#,
+        "The largest body of such a response, as it is sent: reading it fails beyond.",
+        because "large downloads pass, and none goes on without an end";
+    Connect connect: Milliseconds(1, HOUR), default r#""10 s""#,
+        "The longest time to look a host's name up, connect to it and agree on TLS: the request fails beyond it.",
+        because "who takes longer is mostly not there";
+    FirstByte first_byte: Milliseconds(1, HOUR), default r#""30 s""#,
+        "The longest time from when such a request is sent to its response's head: the request fails beyond it.",
+        because "as long as a client waits for the app itself";
     Log log: Bytes(KB, GB), default r#""256 KB""#,
         "The most that one request may log: what comes after is dropped, and a line says so.",
         because "the log is everybody's, and nobody reads more of one request";
@@ -177,7 +195,7 @@ impl Limit {
 }
 
 /// What limits are called elsewhere, beside `max_…` and `…_limit`.
-const ALIASES: [(&str, Limit); 18] = [
+const ALIASES: [(&str, Limit); 21] = [
     ("heap", Limit::Memory),
     ("cpu_ms", Limit::Cpu),
     ("cpu_time", Limit::Cpu),
@@ -196,6 +214,9 @@ const ALIASES: [(&str, Limit); 18] = [
     ("in_flight", Limit::Requests),
     ("backlog", Limit::Queue),
     ("queue_timeout", Limit::QueueWait),
+    ("fetches", Limit::Subrequests),
+    ("connect_timeout", Limit::Connect),
+    ("ttfb", Limit::FirstByte),
 ];
 
 const COUNT: usize = Limit::ALL.len();

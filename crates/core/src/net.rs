@@ -17,8 +17,14 @@ impl fmt::Display for AddressError {
 
 impl std::error::Error for AddressError {}
 
+impl AddressError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
 fn no(message: impl Into<String>) -> AddressError {
-    AddressError(message.into())
+    AddressError::new(message)
 }
 
 /// Where the apps listen: `[listen] address`, `--listen`.
@@ -154,11 +160,30 @@ impl IpNet {
         (mask(address, prefix)? == address).then_some(Self { address, prefix })
     }
 
+    /// The address, if the range has but one.
+    pub const fn single(&self) -> Option<IpAddr> {
+        let bits = if self.address.is_ipv4() { 32 } else { 128 };
+        if self.prefix == bits { Some(self.address) } else { None }
+    }
+
+    /// Whether it is a range of IPv6 addresses.
+    pub const fn is_ipv6(&self) -> bool {
+        self.address.is_ipv6()
+    }
+
     /// Whether `ip` lies in the range. An IPv4 address mapped into IPv6 (`::ffff:10.0.0.1`, as sockets for
     /// both protocols show it) counts as the IPv4 address.
     pub fn contains(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         ip.is_ipv4() == self.address.is_ipv4() && mask(ip, self.prefix) == Some(self.address)
+    }
+}
+
+impl From<IpAddr> for IpNet {
+    /// The range of that one address.
+    fn from(address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        Self { address, prefix: if address.is_ipv4() { 32 } else { 128 } }
     }
 }
 
@@ -264,6 +289,7 @@ mod tests {
         assert!(all.contains("255.1.2.3".parse().unwrap()) && !all.contains("2001:db8::1".parse().unwrap()));
         let mapped: IpNet = "::ffff:10.0.0.0/104".parse().unwrap();
         assert_eq!(mapped, net);
+        assert_eq!((net.single(), one.single()), (None, Some(Ipv6Addr::LOCALHOST.into())));
     }
 
     #[test]
@@ -292,6 +318,8 @@ mod tests {
             prop_assert_eq!(listen.to_string().parse(), Ok(listen));
             let admin = AdminAddress::Tcp((ip, port).into());
             prop_assert_eq!(admin.to_string().parse(), Ok(admin));
+            prop_assert_eq!(ip.to_string().parse(), Ok(IpNet::from(ip)));
+            prop_assert_eq!(IpNet::from(ip).single(), Some(ip.to_canonical()));
             if let Some(net) = mask(ip, prefix).and_then(|ip| IpNet::new(ip, prefix)) {
                 prop_assert_eq!(net.to_string().parse(), Ok(net));
                 // An IPv4 address in IPv6 clothes lies in a range of IPv4 addresses or in none.

@@ -4,15 +4,18 @@ use std::fmt;
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
+use crate::NetPolicy;
 use crate::schema::Values;
 
-/// `[permissions]`: what a WebAssembly app may reach. Nothing is granted by default.
+/// `[permissions]`: what an app may reach. Nothing is granted by default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Permissions {
-    /// The folders that the guest may read, as the file lists them.
+    /// The folders that a WebAssembly guest may read, as the file lists them.
     pub read: Vec<GrantedFolder>,
-    /// The folders that the guest may read and write, as the file lists them.
+    /// The folders that a WebAssembly guest may read and write, as the file lists them.
     pub write: Vec<GrantedFolder>,
+    /// Where the guest may connect to.
+    pub net: NetPolicy,
 }
 
 impl Permissions {
@@ -20,17 +23,23 @@ impl Permissions {
         Self {
             read: values.folders("permissions.read").unwrap_or_default(),
             write: values.folders("permissions.write").unwrap_or_default(),
+            net: NetPolicy { asked: values.net_grants("permissions.net").unwrap_or_default(), ceiling: None },
         }
     }
 
     /// Takes away what is of no kind that is `allowed`, and gives it as the file has it: `read = ["data"]`.
     pub fn narrow(&mut self, allowed: &[PermissionKind]) -> Vec<String> {
-        let lists = [(PermissionKind::Read, &mut self.read), (PermissionKind::Write, &mut self.write)];
-        let refused = lists.into_iter().filter(|(kind, list)| !list.is_empty() && !allowed.contains(kind));
-        let told = refused.map(|(kind, list)| {
-            let folders: Vec<String> =
-                list.drain(..).map(|folder| format!("\"{}\"", folder.as_str().escape_debug())).collect();
-            format!("{kind} = [{}]", folders.join(", "))
+        fn take<T: fmt::Display>(list: &mut Vec<T>) -> Vec<String> {
+            list.drain(..).map(|item| format!("\"{}\"", item.to_string().escape_debug())).collect()
+        }
+        let refused = PermissionKind::ALL.into_iter().filter(|kind| !allowed.contains(kind));
+        let told = refused.filter_map(|kind| {
+            let taken = match kind {
+                PermissionKind::Read => take(&mut self.read),
+                PermissionKind::Write => take(&mut self.write),
+                PermissionKind::Net => take(&mut self.net.asked),
+            };
+            (!taken.is_empty()).then(|| format!("{kind} = [{}]", taken.join(", ")))
         });
         told.collect()
     }
@@ -55,6 +64,13 @@ pub enum PermissionKind {
     Read,
     /// Folders to read and write.
     Write,
+    /// Hosts to connect to.
+    Net,
+}
+
+impl PermissionKind {
+    /// Every kind, in the order of the documentation.
+    pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Net];
 }
 
 impl fmt::Display for PermissionKind {
@@ -62,6 +78,7 @@ impl fmt::Display for PermissionKind {
         f.write_str(match self {
             PermissionKind::Read => "read",
             PermissionKind::Write => "write",
+            PermissionKind::Net => "net",
         })
     }
 }
@@ -72,7 +89,7 @@ pub struct PermissionKindError;
 
 impl fmt::Display for PermissionKindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a permission is \"read\" or \"write\"")
+        f.write_str("a permission is \"read\", \"write\" or \"net\"")
     }
 }
 
@@ -82,11 +99,7 @@ impl FromStr for PermissionKind {
     type Err = PermissionKindError;
 
     fn from_str(text: &str) -> Result<Self, PermissionKindError> {
-        match text {
-            "read" => Ok(Self::Read),
-            "write" => Ok(Self::Write),
-            _ => Err(PermissionKindError),
-        }
+        Self::ALL.into_iter().find(|kind| kind.to_string() == text).ok_or(PermissionKindError)
     }
 }
 
@@ -183,6 +196,7 @@ mod tests {
         let permissions = Permissions {
             read: folders(&["data/", "other", "./other", "/tmp"]),
             write: folders(&["./data", "tmp", "."]),
+            ..Permissions::default()
         };
         let all: Vec<_> = permissions.folders().map(|(folder, writes)| (folder.as_str(), writes)).collect();
         assert_eq!(all, [("./data", true), ("tmp", true), (".", true), ("other", false), ("/tmp", false)]);
@@ -191,15 +205,39 @@ mod tests {
 
     #[test]
     fn what_is_not_allowed_is_taken_away_and_told() {
-        let asked = Permissions { read: folders(&["data", "/etc"]), write: folders(&["tmp"]) };
+        let net = ["API.example.com:443", "*", "10.0.0.0/8", "::1"].map(|grant| grant.parse().unwrap());
+        let asked = Permissions {
+            read: folders(&["data", "/etc"]),
+            write: folders(&["tmp"]),
+            net: NetPolicy { asked: net.to_vec(), ceiling: Some(Vec::new()) },
+        };
+        let net = r#"net = ["api.example.com:443", "*", "10.0.0.0/8", "::1"]"#;
         let mut none = asked.clone();
-        assert_eq!(none.narrow(&[]), ["read = [\"data\", \"/etc\"]", "write = [\"tmp\"]"]);
-        assert_eq!(none, Permissions::default());
+        assert_eq!(none.narrow(&[]), ["read = [\"data\", \"/etc\"]", "write = [\"tmp\"]", net]);
+        // What the host allows at most is not the app's.
+        let nothing = NetPolicy { asked: Vec::new(), ceiling: Some(Vec::new()) };
+        assert_eq!(none, Permissions { net: nothing, ..Permissions::default() });
+        assert!(none.narrow(&[]).is_empty());
         let mut some = asked.clone();
-        assert_eq!(some.narrow(&[PermissionKind::Read]), ["write = [\"tmp\"]"]);
-        assert_eq!((some.read, some.write), (asked.read.clone(), Vec::new()));
+        assert_eq!(some.narrow(&[PermissionKind::Read]), ["write = [\"tmp\"]", net]);
+        assert_eq!((&some.read, &some.write, some.net.asked.len()), (&asked.read, &Vec::new(), 0));
+        let mut online = asked.clone();
+        assert_eq!(online.narrow(&[PermissionKind::Net, PermissionKind::Write]).len(), 1);
+        assert_eq!(online, Permissions { read: Vec::new(), ..asked.clone() });
         let mut all = asked.clone();
-        assert!(all.narrow(&[PermissionKind::Write, PermissionKind::Read]).is_empty() && all == asked);
+        assert!(all.narrow(&PermissionKind::ALL).is_empty() && all == asked);
+    }
+
+    #[test]
+    fn each_kind_is_its_keys_name() {
+        for kind in PermissionKind::ALL {
+            assert_eq!(kind.to_string().parse(), Ok(kind));
+            assert!(crate::schema::MANIFEST.key(&format!("permissions.{kind}")).is_some());
+            assert!(PermissionKindError.to_string().contains(&format!("\"{kind}\"")));
+        }
+        for wrong in ["", "Net", "network", "read "] {
+            assert_eq!(wrong.parse::<PermissionKind>(), Err(PermissionKindError), "{wrong}");
+        }
     }
 
     proptest! {

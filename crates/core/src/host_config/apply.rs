@@ -18,12 +18,14 @@ struct Over<'a> {
 
 impl HostConfig {
     /// Brings the host's defaults and ceilings to a manifest: what the manifest leaves out gets the default
-    /// (or the ceiling, where that is lower), what it sets must not pass the ceiling.
+    /// (or the ceiling, where that is lower), what it sets must not pass the ceiling. Where the app may connect to only
+    /// narrows: of two lists of hosts neither is the greater.
     ///
     /// # Errors
     /// Each value of the manifest that passes its ceiling, told with both files. The manifest is then not
     /// to be used.
     pub fn apply(&self, manifest: &mut Manifest) -> Result<(), Diagnostics> {
+        manifest.permissions.net.ceiling.clone_from(&self.net_ceiling);
         let mut problems = Diagnostics::new();
         for &limit in Limit::ALL {
             problems.extend(self.apply_limit(limit, manifest));

@@ -1,6 +1,6 @@
 use super::*;
 use crate::source::assert_within;
-use crate::{Manifest, Scale};
+use crate::{Manifest, NetPolicy, Roots, Scale};
 use proptest::prelude::*;
 
 fn parse(text: &str) -> HostConfig {
@@ -27,6 +27,8 @@ fn without_a_file_everything_has_its_default() {
     assert_eq!(config.defaults, Manifest::default_for("shop").unwrap().limits);
     assert_eq!(config.ceilings, Ceilings::default());
     assert!(Limit::ALL.iter().all(|limit| config.ceilings.get(*limit).is_none()));
+    assert_eq!(config.net_ceiling, None);
+    assert_eq!(config.outbound, OutboundSection { roots: Roots::Bundled, ca: vec![], name_servers: vec![] });
     assert_eq!(config.process, ProcessSection { memory: None, hosts: Hosts::Auto });
     assert_eq!(config.log, LogSection { format: None, level: LogLevel::Info, access: false });
     assert_eq!(config.shutdown, ShutdownSection { grace: Duration::from_secs(30) });
@@ -52,6 +54,12 @@ fn a_full_file_is_read() {
         body = "1 GB"
         wall = "1 m"
         requests = 8
+        [ceilings.permissions]
+        net = ["*.example.com:443", "10.0.0.0/8"]
+        [outbound]
+        roots = "platform"
+        ca = ["ca.pem", "/etc/nexus/other.pem"]
+        name_servers = ["127.0.0.1:5353", "[::1]:5353", "9.9.9.9", "2620:fe::fe"]
         [process]
         memory = "1 GB"
         hosts = 4
@@ -75,6 +83,12 @@ fn a_full_file_is_read() {
     let ceilings: Vec<_> =
         Limit::ALL.iter().filter_map(|limit| Some((limit.key(), config.ceilings.get(*limit)?))).collect();
     assert_eq!(ceilings, [("wall", 60_000), ("body", 1024 * MB), ("headers", 32 * 1024), ("requests", 8)]);
+    let ceiling: Vec<_> = config.net_ceiling.iter().flatten().map(ToString::to_string).collect();
+    assert_eq!(ceiling, ["*.example.com:443", "10.0.0.0/8"]);
+    assert_eq!(config.outbound.roots, Roots::Platform);
+    assert_eq!(config.outbound.ca, [PathBuf::from("ca.pem"), PathBuf::from("/etc/nexus/other.pem")]);
+    let servers: Vec<_> = config.outbound.name_servers.iter().map(ToString::to_string).collect();
+    assert_eq!(servers, ["127.0.0.1:5353", "[::1]:5353", "9.9.9.9:53", "[2620:fe::fe]:53"]);
     assert_eq!(config.process, ProcessSection { memory: Some(1024 * MB), hosts: Hosts::Number(4) });
     let log = LogSection { format: Some(LogFormat::Json), level: LogLevel::Error, access: true };
     assert_eq!(config.log, log);
@@ -128,6 +142,71 @@ fn wrong_values_are_told_with_what_would_be_right() {
     assert!(error("ceilings.scale.idle = \"never\"").contains("a time from 1 ms to 24 h"));
     assert!(error("shutdown.grace = \"2 h\"").contains("a time from 0 s to 1 h"));
     assert!(error("[listen]\ntrusted_proxies = [\"::1\", \"x\"]").starts_with("nexus-host.toml:2:27: "));
+    assert!(error("[deploy]\nallow = [\"read\", \"network\"]").ends_with(
+        "`allow` must hold permissions, \"read\", \"write\" or \"net\", not \"network\"\n\
+             2 | allow = [\"read\", \"network\"]\n  |                  ^^^^^^^^^\n\
+             help: a permission is \"read\", \"write\" or \"net\""
+    ));
+}
+
+#[test]
+fn what_is_wrong_about_outbound_requests_is_told_at_its_place() {
+    let told = |text: &str| {
+        let problems = HostConfig::parse(text, "nexus-host.toml").unwrap_err();
+        let first = problems.iter().next().unwrap();
+        let help = first.help.clone().unwrap_or_default();
+        format!("{}:{}: {}; {help}", first.line, first.column, first.message)
+    };
+    assert_eq!(
+        told("[outbound]\nroots = \"system\"\n"),
+        "2:9: `roots` must be \"bundled\" or \"platform\", not \"system\"; "
+    );
+    assert_eq!(
+        told("[outbound]\nname_servers = [\"9.9.9.9\", \"dns.example\"]\n"),
+        "2:28: `name_servers` must hold IP addresses with or without a port, not \"dns.example\"; \
+         a name server is an IP address, or `IP:PORT`; its own name could not be looked up"
+    );
+    assert_eq!(
+        told("[outbound]\nname_servers = \"::1\"\n"),
+        "2:16: `name_servers` must be an array of IP addresses with or without a port, \
+         like [\"9.9.9.9\", \"[::1]:5353\"], not \"::1\"; in brackets: `name_servers = [\"::1\"]`"
+    );
+    assert_eq!(
+        told("[outbound]\nca = [\"\"]\n"),
+        "2:7: `ca` must hold paths of files, not \"\"; a path is not empty"
+    );
+    assert_eq!(
+        told("[ceilings.permissions]\nnet = [\"10.1.2.3/8\"]\n"),
+        "2:8: `net` must hold hosts, not \"10.1.2.3/8\"; a range starts with its first address, `10.0.0.0/8`"
+    );
+    assert!(told("[permissions]\nnet = []\n").ends_with("did you mean [ceilings.permissions]?"));
+    assert!(told("[outbound]\ndns = \"9.9.9.9\"\n").ends_with("did you mean `name_servers`?"));
+}
+
+#[test]
+fn where_apps_may_connect_to_is_narrowed_and_not_refused() {
+    let policy = |config: &str, text: &str| {
+        let mut app = manifest(text);
+        parse(config).apply(&mut app).unwrap();
+        app.permissions.net
+    };
+    let asks = "[permissions]\nnet = [\"*\", \"127.0.0.1\"]\n";
+    let allowed = |policy: &NetPolicy, host: &str| policy.decide(&host.parse().unwrap(), 443, None).is_ok();
+    let bounded = policy("[ceilings.permissions]\nnet = [\"*.example.com:443\"]\n", asks);
+    assert_eq!(bounded.asked.len(), 2);
+    assert!(allowed(&bounded, "api.example.com"));
+    assert!(!allowed(&bounded, "api.example.org") && !allowed(&bounded, "127.0.0.1"));
+    // A ceiling grants nothing that is not asked for.
+    assert!(!allowed(&policy("ceilings.permissions.net = [\"*\"]\n", ""), "api.example.com"));
+    let nowhere = policy("ceilings.permissions.net = []\n", asks);
+    assert!(nowhere.is_empty() && !allowed(&nowhere, "api.example.com"));
+    let free = policy("", asks);
+    assert_eq!(free.ceiling, None);
+    assert!(allowed(&free, "api.example.org") && allowed(&free, "127.0.0.1"));
+    // It holds also where something else is over its ceiling.
+    let mut app = manifest("limits.body = \"2 MB\"\npermissions.net = [\"*\"]\n");
+    let config = parse("[ceilings]\nlimits.body = \"1 MB\"\npermissions.net = []\n");
+    assert!(config.apply(&mut app).is_err() && app.permissions.net.is_empty());
 }
 
 #[test]

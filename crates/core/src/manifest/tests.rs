@@ -45,6 +45,7 @@ instances = 1
 [permissions]
 read = ["./data", "/srv/shared"]
 write = ["tmp"]
+net = ["API.example.com:443", "*.example.org", "10.1.0.0/16:5432", "localhost"]
 
 [env]
 Z_LAST = "z"
@@ -78,9 +79,12 @@ fn a_full_manifest_is_read() {
             instances: 1,
         }
     );
-    let Permissions { read, write } = &manifest.permissions;
+    let Permissions { read, write, net } = &manifest.permissions;
     assert_eq!(read.iter().map(GrantedFolder::as_str).collect::<Vec<_>>(), ["./data", "/srv/shared"]);
     assert_eq!(write.iter().map(GrantedFolder::as_str).collect::<Vec<_>>(), ["tmp"]);
+    let asked: Vec<_> = net.asked.iter().map(ToString::to_string).collect();
+    assert_eq!(asked, ["api.example.com:443", "*.example.org", "10.1.0.0/16:5432", "localhost"]);
+    assert_eq!(net.ceiling, None);
     assert_eq!(manifest.env, [("Z_LAST".into(), "z".into()), ("A_FIRST".into(), "a # b".into())]);
     assert_eq!(manifest.assets, Some(AssetsSection { folder: "public".into() }));
 }
@@ -293,6 +297,32 @@ fn the_element_of_a_permission_that_is_wrong_is_told_at_its_place() {
         ["2:14: `read` must hold paths of folders, not 5"]
     );
     assert!(error("[permissions]\nwrite = \"tmp\"").ends_with("help: in brackets: `write = [\"tmp\"]`"));
+    for (net, message, help) in [
+        (
+            "[\"*\", \"https://a.example\"]",
+            "2:13: `net` must hold hosts, not \"https://a.example\"",
+            "without a scheme",
+        ),
+        ("[\"127.1\"]", "2:8: `net` must hold hosts, not \"127.1\"", "four decimal numbers"),
+        ("[\"a.example:0\"]", "2:8: `net` must hold hosts, not \"a.example:0\"", "from 1 to 65535"),
+        ("[443]", "2:8: `net` must hold hosts, not 443", ""),
+        ("true", "2:7: `net` must be an array of up to 1000 hosts, like [\"api.example.com:443\", ", ""),
+        ("\"*:443\"", "2:7: `net` must be an array", "help: in brackets: `net = [\"*:443\"]`"),
+        ("\"a b\"", "2:7: `net` must be an array", ""),
+    ] {
+        let text = format!("[permissions]\nnet = {net}\n");
+        assert!(errors(&text)[0].starts_with(message) && errors(&text).len() == 1, "{}", error(&text));
+        assert!(
+            error(&text).contains(help) && error(&text).contains("help:") != help.is_empty(),
+            "{}",
+            error(&text)
+        );
+    }
+    let many = |number| format!("permissions.net = [{}]", "\"a.example\",".repeat(number));
+    assert_eq!(parse(&many(1000)).permissions.net.asked.len(), 1000);
+    assert_eq!(errors(&many(1001)), ["1:19: `net` must hold at most 1000 hosts, not 1001"]);
+    assert!(error("[permissions]\nnetwork = []").ends_with("help: did you mean `net`?"));
+    assert!(error("net = []").ends_with("help: `net` belongs under [permissions]"));
     assert!(error("[permission]\nread = []").ends_with("help: did you mean [permissions]?"));
     assert!(error("[permissions]\nenv = []").contains("unknown key `env`"));
     let manifest = parse("[permissions]\nread = [\n  \"a\",\n  \"b\",\n]\n");
@@ -364,13 +394,23 @@ fn model() -> impl Strategy<Value = (String, Manifest)> {
     let folder = proptest::option::of("[a-z]{1,8}(/[a-z]{1,8})?");
     let reuse = proptest::option::of(1u32..=1_000_000);
     let read = proptest::collection::vec("[^\\p{Cc}\"\\\\]{1,12}", 0..3);
-    let wasm = (reuse, read, any::<bool>());
+    let net = proptest::collection::vec("(\\*\\.)?[a-z]{1,4}\\.[a-z]{2,4}(:[1-9][0-9]{0,3})?", 0..3);
+    let wasm = (reuse, (read, net), any::<bool>());
     let scale = proptest::option::of((0usize..=4, 4usize..=32));
     let hosts = proptest::collection::btree_set("(\\*\\.)?[a-z]{1,4}\\.[a-z]{2,4}", 0..4);
     let routes = proptest::collection::btree_map("(/[a-z]{1,4}){1,3}(/\\*)?", "[a-z]{1,8}\\.m?js", 0..4);
     let served = (port, scale, hosts, routes);
     (name, version, main, served, limits, env, folder, wasm).prop_map(
-        |(name, version, main, (port, scale, hosts, routes), limits, env, folder, (reuse, read, units))| {
+        |(
+            name,
+            version,
+            main,
+            (port, scale, hosts, routes),
+            limits,
+            env,
+            folder,
+            (reuse, (read, net), units),
+        )| {
             let mut text = String::from("[project]\n");
             let mut expected = Manifest::default_for("folder").unwrap();
             let mut line = |key: &str, value: String| text.push_str(&format!("{key} = {value}\n"));
@@ -416,8 +456,13 @@ fn model() -> impl Strategy<Value = (String, Manifest)> {
                 line("\n[wasm]\nreuse", reuse.to_string());
                 expected.wasm.reuse = reuse;
             }
+            line(
+                "\n[permissions]\nnet",
+                format!("[{}]", net.iter().map(|host| format!("'{host}',")).collect::<String>()),
+            );
+            expected.permissions.net.asked = net.iter().map(|host| host.parse().unwrap()).collect();
             if !read.is_empty() {
-                line("\n[permissions]\nread", format!("[\"{}\"]", read.join("\", \"")));
+                line("read", format!("[\"{}\"]", read.join("\", \"")));
                 expected.permissions.read = read.iter().map(|folder| folder.parse().unwrap()).collect();
             }
             line("\n[env]\n# variables", String::new());

@@ -5,9 +5,9 @@ use toml::de::DeValue;
 
 use super::keys::{Fallback, HOST, Key, Keys, MANIFEST, Schema, Table};
 use super::kind::{APP_NAME_PATTERN, Kind};
-use crate::Hosts;
 use crate::env_file::VARIABLE_NAME_PATTERN;
 use crate::units::{SIZE_PATTERN, TIME_PATTERN};
+use crate::{Hosts, PermissionKind};
 
 /// The JSON Schema (draft 2020-12) of `nexus.toml`.
 pub fn manifest_schema() -> Value {
@@ -124,9 +124,20 @@ fn kind(kind: &Kind) -> Value {
             "type": "array",
             "items": { "type": "string", "examples": ["10.0.0.0/8", "::1"] },
         }),
-        Kind::Folders => json!({ "type": "array", "items": { "type": "string", "minLength": 1 } }),
+        Kind::NetGrants => json!({
+            "type": "array",
+            "maxItems": kind.most(),
+            "items": { "type": "string", "minLength": 1, "examples": GRANT_EXAMPLES },
+        }),
+        Kind::NameServers => json!({
+            "type": "array",
+            "items": { "type": "string", "examples": ["9.9.9.9", "[::1]:5353"] },
+        }),
+        Kind::Folders | Kind::Paths => json!({ "type": "array", "items": self::kind(&Kind::Path) }),
         Kind::Path => json!({ "type": "string", "minLength": 1 }),
-        Kind::Permissions => json!({ "type": "array", "items": { "enum": ["read", "write"] } }),
+        Kind::Permissions => {
+            json!({ "type": "array", "items": { "enum": PermissionKind::ALL.map(|kind| kind.to_string()) } })
+        }
         Kind::Hosts => json!({ "anyOf": [
             { "const": "auto" },
             { "type": "integer", "minimum": 1, "maximum": Hosts::MOST },
@@ -150,6 +161,8 @@ const VERSION_PATTERN: &str = "^(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9
     (-(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)(\\.(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*)?\
     (\\+[0-9a-zA-Z-]+(\\.[0-9a-zA-Z-]+)*)?$";
 
+const GRANT_EXAMPLES: [&str; 5] =
+    ["api.example.com:443", "*.example.com", "*", "10.1.0.0/16:5432", "localhost:8080"];
 const LISTEN_EXAMPLES: [&str; 4] = ["127.0.0.1", "0.0.0.0", "unix:/run/nexus/nexus.sock", "systemd"];
 const ADMIN_EXAMPLES: [&str; 2] = ["127.0.0.1:9090", "unix:/run/nexus/admin.sock"];
 
@@ -218,6 +231,8 @@ mod tests {
         assert_eq!(at(&json, "wasm.reuse")["maximum"], 1_000_000);
         assert_eq!(at(&json, "permissions.read")["items"]["minLength"], 1);
         assert_eq!(at(&json, "permissions.write")["default"], json!([]));
+        assert_eq!(at(&json, "permissions.net")["default"], json!([]));
+        assert_eq!(at(&json, "permissions.net")["maxItems"], 1000);
         assert_eq!(at(&json, "project.isolation")["enum"], json!(["worker", "request"]));
         assert_eq!(at(&json, "http.hosts")["maxItems"], 1000);
         assert_eq!(at(&json, "http.paths")["items"]["pattern"], "^/");
@@ -235,7 +250,12 @@ mod tests {
         assert_eq!(at(&json, "log.access")["default"], false);
         assert_eq!(at(&json, "process.hosts")["default"], "auto");
         assert_eq!(at(&json, "process.hosts")["anyOf"][1]["maximum"], 64);
-        assert_eq!(at(&json, "deploy.allow")["items"]["enum"], json!(["read", "write"]));
+        assert_eq!(at(&json, "deploy.allow")["items"]["enum"], json!(["read", "write", "net"]));
+        assert_eq!(at(&json, "ceilings.permissions.net")["items"]["minLength"], 1);
+        assert!(at(&json, "ceilings.permissions.net").get("default").is_none());
+        assert_eq!(at(&json, "outbound.roots")["enum"], json!(["bundled", "platform"]));
+        assert_eq!(at(&json, "outbound.ca")["items"]["minLength"], 1);
+        assert_eq!(at(&json, "outbound.name_servers")["items"]["type"], "string");
         assert_eq!(at(&json, "log.format")["enum"], json!(["pretty", "json"]));
     }
 

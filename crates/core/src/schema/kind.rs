@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeInteger, DeValue};
 
 use super::values::Value;
+use crate::outbound::HostPath;
 use crate::suggest::nearest;
 use crate::units::{format_byte_size, format_duration, parse_byte_size, parse_duration};
 use crate::{App, AppName, Hosts};
@@ -46,8 +47,14 @@ pub(crate) enum Kind {
     AdminAddress,
     /// An array of IPs and ranges of IPs.
     Networks,
+    /// An array of hosts to connect to.
+    NetGrants,
+    /// An array of name servers' addresses.
+    NameServers,
     /// An array of paths of folders, wherever they are.
     Folders,
+    /// An array of paths of the host's files, wherever they are.
+    Paths,
     /// The path of a file or folder of the host's, wherever it is.
     Path,
     /// An array of kinds of permissions.
@@ -110,11 +117,11 @@ impl Kind {
             Kind::ListenAddress => "an IP address, \"unix:PATH\" or \"systemd\"".to_owned(),
             Kind::AdminAddress => "\"IP:PORT\" or \"unix:PATH\"".to_owned(),
             Kind::Path => "a path, in quotes".to_owned(),
-            Kind::Networks | Kind::Folders | Kind::Permissions => {
+            Kind::Networks | Kind::NameServers | Kind::Folders | Kind::Paths | Kind::Permissions => {
                 let (what, example) = self.elements();
                 format!("an array of {what}, like {example}")
             }
-            Kind::HostPatterns | Kind::PathPatterns => {
+            Kind::NetGrants | Kind::HostPatterns | Kind::PathPatterns => {
                 let (what, example) = self.elements();
                 format!("an array of up to {} {what}, like {example}", self.most())
             }
@@ -127,8 +134,11 @@ impl Kind {
     fn elements(&self) -> (&'static str, &'static str) {
         match self {
             Kind::Networks => ("IP addresses and ranges", r#"["10.0.0.0/8", "::1"]"#),
+            Kind::NetGrants => ("hosts", r#"["api.example.com:443", "*.example.org", "10.1.0.0/16:5432"]"#),
+            Kind::NameServers => ("IP addresses with or without a port", r#"["9.9.9.9", "[::1]:5353"]"#),
             Kind::Folders => ("paths of folders", r#"["data", "/srv/shared"]"#),
-            Kind::Permissions => ("permissions, \"read\" or \"write\"", r#"["read", "write"]"#),
+            Kind::Paths => ("paths of files", r#"["/etc/nexus/ca.pem"]"#),
+            Kind::Permissions => ("permissions, \"read\", \"write\" or \"net\"", r#"["read", "net"]"#),
             Kind::HostPatterns => ("host names", r#"["shop.example", "*.shop.example"]"#),
             Kind::PathPatterns => ("paths that start with `/`", r#"["/api", "/users/:id"]"#),
             _ => ("values", "[]"),
@@ -136,10 +146,10 @@ impl Kind {
     }
 
     /// The most elements of an array. The host holds each of an app's hosts with each of its paths, so
-    /// neither may be many.
+    /// neither may be many; each connection that an app makes is compared with all that it may connect to.
     pub(super) fn most(&self) -> usize {
         match self {
-            Kind::HostPatterns => 1000,
+            Kind::NetGrants | Kind::HostPatterns => 1000,
             Kind::PathPatterns => 100,
             _ => usize::MAX,
         }
@@ -168,18 +178,8 @@ impl Kind {
                 let millis = seconds.and_then(|seconds| seconds.checked_mul(1000));
                 return self.time(millis.map(Duration::from_millis)).ok_or_else(|| self.misfit(name, value));
             }
-            (Kind::Networks, DeValue::Array(items)) => {
-                return self.array(name, items).map(Value::Networks);
-            }
-            (Kind::Folders, DeValue::Array(items)) => return self.array(name, items).map(Value::Folders),
-            (Kind::Permissions, DeValue::Array(items)) => {
-                return self.array(name, items).map(Value::Permissions);
-            }
-            (Kind::HostPatterns, DeValue::Array(items)) => {
-                return self.array(name, items).map(Value::HostPatterns);
-            }
-            (Kind::PathPatterns, DeValue::Array(items)) => {
-                return self.array(name, items).map(Value::PathPatterns);
+            (_, DeValue::Array(items)) => {
+                return self.read_array(name, items).unwrap_or_else(|| Err(self.misfit(name, value)));
             }
             (_, DeValue::String(text)) => self.read_text(text),
             _ => Err(None),
@@ -196,9 +196,10 @@ impl Kind {
         match self {
             Kind::Text if text.contains('\0') => Err(Some("a variable holds no NUL".to_owned())),
             Kind::Text => Ok(Value::Text(text.to_owned())),
-            Kind::Path if text.is_empty() => Err(Some("a path is not empty".to_owned())),
-            Kind::Path if text.contains('\0') => Err(Some("a path holds no NUL".to_owned())),
-            Kind::Path => Ok(Value::Text(text.to_owned())),
+            Kind::Path => {
+                parsed::<HostPath>(text)?;
+                Ok(Value::Text(text.to_owned()))
+            }
             Kind::AppName => AppName::parse(text).map(Value::Name).ok_or(None),
             Kind::Version if is_version(text) => Ok(Value::Text(text.to_owned())),
             Kind::Choice(words) => {
@@ -222,9 +223,24 @@ impl Kind {
             Kind::PathPattern => parsed(text).map(Value::Path),
             Kind::Hosts if text == "auto" => Ok(Value::Hosts(Hosts::Auto)),
             Kind::Hosts | Kind::Version | Kind::Flag | Kind::Integer { .. } => Err(None),
-            Kind::Networks | Kind::Folders | Kind::Permissions => Err(None),
-            Kind::HostPatterns | Kind::PathPatterns => Err(None),
+            Kind::Networks | Kind::NetGrants | Kind::NameServers | Kind::Folders | Kind::Paths => Err(None),
+            Kind::Permissions | Kind::HostPatterns | Kind::PathPatterns => Err(None),
         }
+    }
+
+    /// A value that is an array, if one is of this kind.
+    fn read_array(&self, name: &str, items: &[Spanned<DeValue<'_>>]) -> Option<Result<Value, Misfit>> {
+        Some(match self {
+            Kind::Networks => self.array(name, items).map(Value::Networks),
+            Kind::NetGrants => self.array(name, items).map(Value::NetGrants),
+            Kind::NameServers => self.array(name, items).map(Value::NameServers),
+            Kind::Folders => self.array(name, items).map(Value::Folders),
+            Kind::Paths => self.array(name, items).map(Value::Paths),
+            Kind::Permissions => self.array(name, items).map(Value::Permissions),
+            Kind::HostPatterns => self.array(name, items).map(Value::HostPatterns),
+            Kind::PathPatterns => self.array(name, items).map(Value::PathPatterns),
+            _ => return None,
+        })
     }
 
     fn size(&self, bytes: Option<u64>) -> Option<Value> {
@@ -299,21 +315,18 @@ impl Kind {
                 let text = plain_text(value)?;
                 words.contains(&text.as_str()).then(|| format!("put it in quotes: `{name} = \"{text}\"`"))
             }
-            (
-                Kind::Networks | Kind::Folders | Kind::Permissions | Kind::HostPatterns | Kind::PathPatterns,
-                DeValue::String(text),
-            ) => {
-                let array = format!("[{text:?}]");
-                let fits =
-                    |array: &str| DeValue::parse(array).is_ok_and(|array| self.read(name, &array).is_ok());
-                (text.len() < 100 && fits(&array)).then(|| format!("in brackets: `{name} = {array}`"))
-            }
             (Kind::Version, DeValue::String(text)) => nearest_version(text),
             (Kind::Text | Kind::Version, DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_)) => {
                 let text = plain_text(value)?;
                 matches!(self, Kind::Text)
                     .then(|| format!("put it in quotes: `{name} = \"{text}\"`"))
                     .or_else(|| nearest_version(&text))
+            }
+            (_, DeValue::String(text)) if self.read_array(name, &[]).is_some() => {
+                let array = format!("[{text:?}]");
+                let fits =
+                    |array: &str| DeValue::parse(array).is_ok_and(|array| self.read(name, &array).is_ok());
+                (text.len() < 100 && fits(&array)).then(|| format!("in brackets: `{name} = {array}`"))
             }
             _ => None,
         }

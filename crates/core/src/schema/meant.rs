@@ -67,7 +67,7 @@ impl Schema {
 }
 
 /// What keys are called elsewhere, where no likeness leads to them, or to another one.
-const ALIASES: [(&str, &str); 7] = [
+const ALIASES: [(&str, &str); 11] = [
     ("max_workers", "workers"),
     ("domain", "hosts"),
     ("domains", "hosts"),
@@ -75,6 +75,10 @@ const ALIASES: [(&str, &str); 7] = [
     ("prefix", "paths"),
     ("prefixes", "paths"),
     ("pattern", "path"),
+    ("network", "net"),
+    ("allow_net", "net"),
+    ("dns", "name_servers"),
+    ("resolvers", "name_servers"),
 ];
 
 /// The key that somebody probably meant: one that has this name elsewhere, or one of a name alike, or else a

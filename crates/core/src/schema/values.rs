@@ -5,8 +5,9 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::keys::{Fallback, Schema};
+use crate::outbound::{HostPath, NameServer};
 use crate::{
-    AdminAddress, AppName, GrantedFolder, HostPattern, Hosts, IpNet, ListenAddress, PathPattern,
+    AdminAddress, AppName, GrantedFolder, HostPattern, Hosts, IpNet, ListenAddress, NetGrant, PathPattern,
     PermissionKind, Written,
 };
 
@@ -25,7 +26,10 @@ pub(crate) enum Value {
     Listen(ListenAddress),
     Admin(AdminAddress),
     Networks(Vec<IpNet>),
+    NetGrants(Vec<NetGrant>),
+    NameServers(Vec<NameServer>),
     Folders(Vec<GrantedFolder>),
+    Paths(Vec<HostPath>),
     Permissions(Vec<PermissionKind>),
     Hosts(Hosts),
     HostPatterns(Vec<HostPattern>),
@@ -108,7 +112,10 @@ getters! {
     listen: Listen -> ListenAddress;
     admin: Admin -> AdminAddress;
     networks: Networks -> Vec<IpNet>;
+    net_grants: NetGrants -> Vec<NetGrant>;
+    name_servers: NameServers -> Vec<NameServer>;
     folders: Folders -> Vec<GrantedFolder>;
+    paths: Paths -> Vec<HostPath>;
     permissions: Permissions -> Vec<PermissionKind>;
     hosts: Hosts -> Hosts;
     idle: Idle -> Option<Duration>;
