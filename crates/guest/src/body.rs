@@ -73,6 +73,8 @@ pub enum BodyError {
     TimedOut,
     /// The writing end gave up: the guest's stream errored, or the guest was stopped.
     Aborted,
+    /// Nobody read it while others waited for its connection.
+    Evicted,
 }
 
 impl fmt::Display for BodyError {
@@ -83,6 +85,9 @@ impl fmt::Display for BodyError {
             BodyError::Malformed(what) => write!(f, "the body is malformed: {what}"),
             BodyError::TimedOut => f.write_str("no byte of the body came for too long"),
             BodyError::Aborted => f.write_str("the body was aborted by its producer"),
+            BodyError::Evicted => f.write_str(
+                "the body was cancelled: nobody read it while other requests waited for its connection",
+            ),
         }
     }
 }

@@ -13,6 +13,7 @@
 //! Watch::poke  ───────────────────────────────►    looks at its limits in the middle of a turn
 //! Watch::give_up  ────────────────────────────►    never returns from this turn, which looks at nothing
 //! Abandon::abandon  ◄──────────────────────────    the engine will never return from this turn
+//! HttpClient::send  ◄──────────────────────────    a request that the guest sends; its response comes back
 //! StopSink::stopped  ◄─────────────────────────    one request was stopped, and the guest goes on
 //! ```
 //!
@@ -24,6 +25,7 @@ mod code_cache;
 mod engine;
 mod exchange;
 mod headers;
+mod http;
 mod meter;
 mod request;
 mod services;
@@ -34,6 +36,9 @@ pub use code_cache::{CachedCode, CodeCache};
 pub use engine::{Engine, Guest, LoadError, SourceExcerpt, Stop, StopReason, Stopper, Ticket, Usage};
 pub use exchange::{Canceller, Failure, FailureKind, PendingReply, Reply, Responder, exchange};
 pub use headers::HeaderList;
+pub use http::{
+    Capabilities, Deadlines, HttpClient, HttpError, NetSink, NoHttp, OutboundRequest, OutboundResponse,
+};
 pub use meter::Meter;
 pub use request::{ClientAddress, Method, Request, RequestId, USUAL_METHODS, method};
 pub use services::{

@@ -1,4 +1,4 @@
-//! What the host does for a guest that is not a capability: its log, its modules, its variables.
+//! What the host does for a guest: its log, its modules, its variables, its capabilities.
 
 use std::fmt;
 use std::rc::Rc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use nexus_core::Limits;
 
-use crate::{RequestId, Stop, Watch};
+use crate::{HttpClient, RequestId, Stop, Watch};
 
 /// What a guest gets at load.
 #[derive(Clone)]
@@ -26,6 +26,8 @@ pub struct Services {
     pub abandon: Rc<dyn Abandon>,
     /// Who is told when a single request is stopped.
     pub stops: Rc<dyn StopSink>,
+    /// What sends its requests to others.
+    pub http: Rc<dyn HttpClient>,
 }
 
 /// Told by an engine whose guests keep their requests apart: one of them was stopped at a limit, and the others go on.
