@@ -148,7 +148,7 @@ fn function<'s>(scope: &mut v8::PinScope<'s, '_>, file: &str, source: &str) -> v
         .unwrap_or_else(|_| fail(&format!("{file} is no function expression")))
 }
 
-/// Drops indentation, empty lines and comments that have their lines to themselves: the source is part of
+/// Drops indentation, empty lines, comments that have their lines to themselves and most spaces: the source is part of
 /// the snapshot. Outside of comments, characters beyond Latin-1 stand in strings only. A template literal must not span lines.
 fn strip(source: &str) -> String {
     let mut out = String::with_capacity(source.len());
@@ -162,7 +162,7 @@ fn strip(source: &str) -> String {
                 fail(&format!("a template literal spans lines: {line}"));
             }
             // One character beyond Latin-1 would double the whole source in the heap.
-            for c in line.chars() {
+            for c in squeeze(line).chars() {
                 match c {
                     '\0'..='\u{ff}' => out.push(c),
                     _ => c
@@ -173,6 +173,38 @@ fn strip(source: &str) -> String {
             }
             out.push('\n');
         }
+    }
+    out
+}
+
+/// Drops the spaces of a line that stand beside punctuation, where no two tokens can become one. Lines with templates, and
+/// those that may have regular expressions or comments, are left alone.
+fn squeeze(line: &str) -> String {
+    if line.contains(['`', '/', '\\']) {
+        return line.to_owned();
+    }
+    const BRACKETS: &str = "(){}[],;";
+    const PUNCTUATION: &str = "=<>!&|?:*%(){}[],;";
+    let mut out = String::with_capacity(line.len());
+    let mut quote = None;
+    let mut chars = line.chars().peekable();
+    while let Some(c) = chars.next() {
+        if let Some(open) = quote {
+            quote = (c != open).then_some(open);
+        } else if c == '"' || c == '\'' {
+            quote = Some(c);
+        } else if c == ' ' {
+            let before = out.chars().next_back().unwrap_or(' ');
+            let after = chars.peek().copied().unwrap_or(' ');
+            let is_bracket = BRACKETS.contains(before) || BRACKETS.contains(after);
+            let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '#' | '"' | '\'');
+            let beside = (PUNCTUATION.contains(before) && is_word(after))
+                || (is_word(before) && PUNCTUATION.contains(after));
+            if is_bracket || beside {
+                continue;
+            }
+        }
+        out.push(c);
     }
     out
 }

@@ -68,6 +68,10 @@ export default {
     } catch (error) {
       if (error instanceof DOMException) console.error(error.name, error.code, error.stack, error instanceof Error);
     }
+    const fetched: Response = await fetch(new URL("https://localhost/"), { method: "POST", body: bytes, redirect: "manual", signal: AbortSignal.timeout(5) });
+    const server = new EventSource(fetched.url);
+    server.onmessage = ({ data, lastEventId }) => console.log(data, lastEventId);
+    URL.revokeObjectURL(URL.createObjectURL(new Blob([bytes])));
     return new Response(bytes, { status: 200, headers: { a: env.GREETING ?? "b", c: await streams() } }).clone();
   },
 } satisfies ExportedHandler<Env>;

@@ -1,6 +1,6 @@
 // Each line from here on has one mistake, which TypeScript is to find.
 document.title = "no browser";
-fetch("https://localhost/");
+fetch("https://localhost/", { redirect: "sideways" });
 process.exit();
 new Event();
 new Headers(5);

@@ -87,6 +87,7 @@ async fn cold_start(app: Arc<App>) -> Duration {
         watch: Arc::new(Watch::new()),
         abandon: Rc::new(Nobody),
         stops: Rc::new(Nobody),
+        http: Rc::new(nexus_guest::NoHttp),
     };
     let guest = JsEngine::new().load(app, services).await.unwrap();
     let (responder, mut pending) = exchange();

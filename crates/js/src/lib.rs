@@ -28,6 +28,7 @@ mod rejections;
 mod routes;
 mod scope;
 mod state;
+mod stop_handle;
 pub mod testing;
 mod timers;
 mod web;

@@ -11,6 +11,9 @@ use futures_util::stream::{FuturesUnordered, Stream};
 
 use crate::ops;
 use crate::scope::ScopeKey;
+use crate::state::State;
+use crate::web::fetch::Fetched;
+use crate::web::fetched::Exchanges;
 
 /// What an operation gave.
 #[derive(Debug)]
@@ -23,6 +26,12 @@ pub(crate) enum Outcome {
     Bytes(Bytes),
     /// A string, from UTF-8 without its byte order mark.
     Text(Bytes),
+    /// What `fetchSend` promises.
+    Fetched(Box<Fetched>),
+    /// The next chunk of an encoded body, `None` at its end; `true` for JavaScript, which then reads on.
+    Encoded(i32, Option<Bytes>),
+    /// A rejection with a `TypeError` whose cause is an `Error` with a code.
+    Failed { message: String, cause: String, code: &'static str },
     /// A rejection with a `TypeError`.
     TypeError(String),
     /// A rejection with a `RangeError`.
@@ -56,6 +65,15 @@ impl Outcome {
                     None => Err(too_large(scope)),
                 }
             }
+            Outcome::Fetched(fetched) => match fetched.into_value(scope) {
+                Some(value) => Ok(value),
+                None => Err(too_large(scope)),
+            },
+            Outcome::Encoded(id, chunk) => {
+                Exchanges::with(&State::of(scope), id, |exchange| exchange.feed(chunk));
+                Ok(v8::Boolean::new(scope, true).into())
+            }
+            Outcome::Failed { message, cause, code } => Err(error_with_cause(scope, &message, &cause, code)),
             Outcome::TypeError(message) => {
                 let message = message_string(scope, &message);
                 Err(v8::Exception::type_error(scope, message))
@@ -63,6 +81,27 @@ impl Outcome {
             Outcome::RangeError(message) => Err(range_error(scope, &message)),
         }
     }
+}
+
+/// A `TypeError` whose cause is an `Error` with a `code`.
+pub(crate) fn error_with_cause<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    message: &str,
+    cause: &str,
+    code: &str,
+) -> v8::Local<'s, v8::Value> {
+    let text = message_string(scope, message);
+    let error = v8::Exception::type_error(scope, text);
+    let text = message_string(scope, cause);
+    let cause = v8::Exception::error(scope, text);
+    let code = message_string(scope, code).into();
+    for (holder, name, value) in [(cause, "code", code), (error, "cause", cause)] {
+        let name = message_string(scope, name).into();
+        if let Ok(holder) = v8::Local::<v8::Object>::try_from(holder) {
+            holder.define_own_property(scope, name, value, v8::PropertyAttribute::DONT_ENUM);
+        }
+    }
+    error
 }
 
 fn message_string<'s>(scope: &mut v8::PinScope<'s, '_>, message: &str) -> v8::Local<'s, v8::String> {

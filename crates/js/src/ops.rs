@@ -214,6 +214,11 @@ pub(crate) fn read_bytes(value: v8::Local<'_, v8::Value>, out: &mut Vec<u8>) -> 
     }
 }
 
+/// The op's argument `index` as an integer; 0 if it is no number.
+pub(crate) fn arg_i32(args: &v8::FunctionCallbackArguments<'_>, index: i32) -> i32 {
+    v8::Local::<v8::Number>::try_from(args.get(index)).map_or(0, |n| n.value() as i32)
+}
+
 /// The op's argument `index` as an unsigned integer; 0 if it is no number.
 pub(crate) fn arg_u32(args: &v8::FunctionCallbackArguments<'_>, index: i32) -> u32 {
     v8::Local::<v8::Number>::try_from(args.get(index)).map_or(0, |n| n.value() as u32)

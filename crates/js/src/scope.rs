@@ -60,6 +60,10 @@ pub(crate) struct RequestScope {
     pub(crate) signal: Option<v8::Global<v8::Object>>,
     pub(crate) timers: HashSet<TimerId>,
     pub(crate) operations: Handles,
+    /// What it has under way with others, by number.
+    pub(crate) exchanges: HashSet<i32>,
+    /// How many requests it has sent.
+    pub(crate) subrequests: u64,
     /// What it has logged, in bytes.
     pub(crate) logged: u64,
     /// Scratch bytes; reset, not freed, with the scope.
@@ -166,6 +170,8 @@ impl Scopes {
                 signal: None,
                 timers: HashSet::new(),
                 operations: Handles::new(),
+                exchanges: HashSet::new(),
+                subrequests: 0,
                 logged: 0,
                 arena: Bump::new(),
             }),
@@ -204,10 +210,13 @@ impl Scopes {
         scope.tail = false;
         scope.before_tail = 0;
         scope.logged = 0;
+        scope.subrequests = 0;
         // Empty by now, but it may have been large.
         scope.timers.clear();
         scope.operations.clear();
-        if scope.timers.capacity() > SPARE_TABLE || scope.operations.capacity() > SPARE_TABLE {
+        scope.exchanges.clear();
+        let large = scope.timers.capacity().max(scope.operations.capacity()).max(scope.exchanges.capacity());
+        if large > SPARE_TABLE {
             return;
         }
         if self.spare.len() < SPARE && scope.arena.allocated_bytes() <= SPARE_ARENA {

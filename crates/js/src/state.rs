@@ -6,16 +6,13 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use bumpalo::Bump;
-use futures_util::task::AtomicWaker;
 use nexus_core::Limit;
 use nexus_guest::{
-    Failure, FailureKind, Level, LoadError, LogRecord, Reply, RequestId, Services, Stop, StopReason, Stopper,
-    Ticket,
+    Failure, FailureKind, Level, LoadError, LogRecord, Reply, RequestId, Services, Stop, StopReason, Ticket,
 };
 
 use crate::code::GuestCode;
@@ -25,7 +22,9 @@ use crate::modules::{ImportJob, ModuleMap};
 use crate::operations::{Operations, Outcome};
 use crate::rejections::Rejections;
 use crate::scope::{RequestScope, ScopeKey, Scopes};
+use crate::stop_handle::StopHandle;
 use crate::timers::{Kind, TimerId, Timers};
+use crate::web::fetched::Exchanges;
 use crate::web::response::KeptHeaders;
 
 /// What a log line takes besides its text, in bytes.
@@ -42,6 +41,9 @@ pub(crate) struct State {
     pub(crate) scopes: RefCell<Scopes>,
     pub(crate) timers: RefCell<Timers>,
     pub(crate) operations: RefCell<Operations>,
+    pub(crate) exchanges: RefCell<Exchanges>,
+    /// Requests that were sent while the app was loaded, and by itself.
+    pub(crate) subrequests: Cell<u64>,
     pub(crate) modules: RefCell<ModuleMap>,
     pub(crate) compiled: Compiled,
     /// Compiled modules on disk, if there are any.
@@ -83,6 +85,8 @@ impl State {
             scopes: RefCell::default(),
             timers: RefCell::default(),
             operations: RefCell::default(),
+            exchanges: RefCell::default(),
+            subrequests: Cell::new(0),
             modules: RefCell::default(),
             compiled: Compiled::default(),
             code: RefCell::default(),
@@ -98,13 +102,7 @@ impl State {
             origin_wall: std::time::SystemTime::now()
                 .duration_since(std::time::UNIX_EPOCH)
                 .unwrap_or_default(),
-            handle: Arc::new(StopHandle {
-                isolate,
-                reason: AtomicU8::new(0),
-                waker: AtomicWaker::new(),
-                interrupted: AtomicBool::new(false),
-                parked: AtomicBool::new(false),
-            }),
+            handle: Arc::new(StopHandle::new(isolate)),
             guest_log: Cell::new(0),
             stop: RefCell::new(None),
             stack: RefCell::new(None),
@@ -143,7 +141,7 @@ impl State {
 
     /// Breaks off what the isolate is running. Only after [`State::stop`].
     pub(crate) fn terminate(&self) {
-        self.handle.isolate.terminate_execution();
+        self.handle.terminate();
     }
 
     /// Drops every handle into the isolate, before the isolate itself goes.
@@ -153,6 +151,8 @@ impl State {
         *self.scopes.borrow_mut() = Scopes::default();
         *self.timers.borrow_mut() = Timers::default();
         *self.operations.borrow_mut() = Operations::default();
+        let exchanges = self.exchanges.take();
+        drop(exchanges);
         *self.modules.borrow_mut() = ModuleMap::default();
         *self.rejections.borrow_mut() = Rejections::default();
         self.imports.borrow_mut().clear();
@@ -420,6 +420,9 @@ impl State {
             self.operations.borrow_mut().cancel(&mut scope.operations);
             self.wake();
         }
+        if !scope.exchanges.is_empty() {
+            Exchanges::close_all(self, scope.exchanges.drain());
+        }
         self.scopes.borrow_mut().recycle(scope);
     }
 
@@ -434,67 +437,5 @@ impl State {
 impl Drop for State {
     fn drop(&mut self) {
         crate::limits::detach(self);
-    }
-}
-
-/// Stops the guest from any thread.
-pub(crate) struct StopHandle {
-    isolate: v8::IsolateHandle,
-    /// 0, or the reason's number.
-    reason: AtomicU8,
-    waker: AtomicWaker,
-    /// An interrupt is under way: more of them would only queue up.
-    interrupted: AtomicBool,
-    /// The thread sleeps for good within the isolate, whose locks it may hold.
-    parked: AtomicBool,
-}
-
-const REASONS: [StopReason; 5] =
-    [StopReason::Memory, StopReason::Cpu, StopReason::Wall, StopReason::Host, StopReason::Engine];
-
-impl StopHandle {
-    fn requested(&self) -> Option<StopReason> {
-        // Acquire pairs with the release in `stop`; nothing else is published by it, but the check is not hot enough to
-        // argue for less.
-        let number = self.reason.load(Ordering::Acquire);
-        REASONS.get(usize::from(number).wrapping_sub(1)).copied()
-    }
-
-    /// Has the guest look at its limits as soon as it runs JavaScript.
-    pub(crate) fn interrupt(&self) {
-        // Relaxed: the flag guards nothing, V8's queue has a lock of its own. An interrupt that is asked for just when
-        // another begins is left to the next one.
-        if !self.parked.load(Ordering::Relaxed) && !self.interrupted.swap(true, Ordering::Relaxed) {
-            // The callback finds the state by the isolate. An isolate that is gone takes no interrupts any more.
-            self.isolate.request_interrupt(crate::limits::look, std::ptr::null_mut());
-        }
-    }
-
-    /// The guest looks: the next interrupt is a new one.
-    pub(crate) fn looked(&self) {
-        self.interrupted.store(false, Ordering::Relaxed);
-        // What this look does not see yet (a turn that is given up just now) asks for another one.
-        fence(Ordering::SeqCst);
-    }
-
-    /// Leaves the isolate alone from now on.
-    pub(crate) fn park(&self) {
-        self.parked.store(true, Ordering::Relaxed);
-    }
-}
-
-impl Stopper for StopHandle {
-    fn stop(&self, reason: StopReason) {
-        let number = REASONS.iter().position(|r| *r == reason).map_or(1, |index| index as u8 + 1);
-        // The first reason stays.
-        let _ = self.reason.compare_exchange(0, number, Ordering::AcqRel, Ordering::Acquire);
-        if !self.parked.load(Ordering::Relaxed) {
-            self.isolate.terminate_execution();
-        }
-        self.waker.wake();
-    }
-
-    fn poke(&self) {
-        self.interrupt();
     }
 }

@@ -1,7 +1,7 @@
 // Bodies of requests and responses. Fetch Standard, sections 2.2.4, 5.2 and 5.3. https://fetch.spec.whatwg.org/#bodies
 //
 // A body stays what it was made from (a string, bytes, a blob's parts, the request that the host holds) until somebody
-// asks for its stream: most never do. What few need is in body_reading.js.
+// asks for its stream: most never do. What few need is in body_reading.js, what fetched ones need in fetch.js.
 (function (nexus) {
   "use strict";
   const { ops } = nexus;
@@ -41,6 +41,8 @@
       this.source = source;
       this.stream = kind === STREAM ? source : null;
       this.used = false;
+      // Of a fetched response's: what it is held by. See fetch.js.
+      this.keep = null;
     }
   }
   // Setters that a guest puts into Object.prototype are not for them.
@@ -102,20 +104,28 @@
   /** The body of a string, which may have surrogates without another: they are replaced when it is read or sent. */
   const ofString = (string) => new Body(STRING, string);
 
-  /** The body of the request that the host holds under `id`. */
-  const incoming = (id) => new Body(INCOMING, id);
-
-  // Of streams over a request's body: the number of that request.
-  const requests = new WeakMap();
-
-  /** The number of the request whose body this stream is, while nobody has read from it; else 0. */
-  const untouched = (stream) => {
-    const id = mapGet(requests, stream);
-    return id === undefined || nexus.readableStreamDisturbed(stream) || nexus.readableStreamLocked(stream) ? 0 : id;
+  /** The body of the request that the host holds under `id`, or (below 0) of a response. */
+  const incoming = (id, keep = null) => {
+    const body = new Body(INCOMING, id);
+    body.keep = keep;
+    return body;
   };
 
-  const byteStream = (pull, cancel) =>
-    nexus.createReadableStream({ __proto__: null, bytes: true, highWaterMark: 0, pull, cancel });
+  // Of streams over a body that the host holds: its number, or what holds a fetched one.
+  const requests = new WeakMap();
+
+  /** The number of the body that this stream is of, while nobody has read from it; else 0. */
+  const untouched = (stream) => {
+    const id = mapGet(requests, stream);
+    if (id === undefined || nexus.readableStreamDisturbed(stream) || nexus.readableStreamLocked(stream)) return 0;
+    return typeof id === "object" ? id.id : id;
+  };
+
+  /** What holds a fetched body, as a body or as the stream over it. */
+  const keepOf = (body) => body.keep ?? mapGet(requests, body.stream);
+
+  const byteStream = (pull, cancel, start = undefined) =>
+    nexus.createReadableStream({ __proto__: null, bytes: true, highWaterMark: 0, start, pull, cancel });
 
   const incomingStream = (id) =>
     byteStream(
@@ -144,8 +154,8 @@
     if (body.stream !== null) return body.stream;
     const { kind, source } = body;
     if (kind === INCOMING) {
-      body.stream = incomingStream(source);
-      mapSet(requests, body.stream, source);
+      body.stream = body.keep === null ? incomingStream(source) : nexus.fetchedStream(body.keep);
+      mapSet(requests, body.stream, body.keep ?? source);
     } else {
       body.stream = kind === PARTS ? nexus.partsStream(source) : bytesStream(source);
     }
@@ -186,6 +196,7 @@
     if (body === null) return consumeNow(new Bytes(0), how, list);
     if (isUsed(body) || isLocked(body)) return reject(unusable(what));
     const { kind, source, stream } = body;
+    if (body.keep !== null) return nexus.consumeFetched(body, how, list);
     body.used = true;
     if (kind === STREAM) return consumeStream(stream, how, list);
     // Nobody has read from it: what it was made from is still there.
@@ -207,7 +218,7 @@
   };
   const consumeStream = (stream, how, list) => {
     const id = untouched(stream);
-    if (id === 0) return then(nexus.readStream(stream), (read) => convert(read.bytes, how, list));
+    if (id <= 0) return then(nexus.readStream(stream), (read) => convert(read.bytes, how, list));
     // A request's, which the host reads as a whole.
     seal(stream);
     return consumeIncoming(id, how, list);
@@ -223,7 +234,7 @@
 
   nexus.body = {
     STRING, BYTES, STREAM, INCOMING, PARTS, BYTE_ARRAY, Body, convertInit, fixedSource, viewBytes, extract, ofString,
-    incoming, streamOf, isUsed, isLocked, unusable, seal, consume, convert, toChunk, untouched, byteStream,
+    incoming, streamOf, keepOf, isUsed, isLocked, unusable, seal, consume, convert, toChunk, untouched, byteStream,
   };
 
   /** Adds the Body mixin to a class; `bodyOf` checks the brand and gives the body or null, `listOf` the header list. */

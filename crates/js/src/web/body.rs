@@ -1,14 +1,15 @@
-//! Natives of `body.js`: the request's body, read from the host.
+//! Natives of `body.js`: the bodies of requests and of fetched responses, read from the host.
 
-use std::cell::RefCell;
-use std::future::poll_fn;
-use std::rc::Rc;
+use std::future::{Future, poll_fn};
 
 use bytes::{Bytes, BytesMut};
-use nexus_guest::{BodyError, BodySource};
+use futures_util::future::{AbortHandle, Abortable};
+use nexus_guest::BodyError;
 
+use super::codec::Corrupt;
+use super::fetched::{Exchanges, SharedSource, Step};
 use crate::operations::Outcome;
-use crate::ops::{self, arg_u32, latin1_string, throw_type_error};
+use crate::ops::{self, arg_i32, arg_u32, latin1_string, throw_type_error};
 use crate::scope::{Incoming, ScopeKey};
 use crate::state::State;
 
@@ -23,20 +24,25 @@ pub(crate) const OPS: &[ops::Op] = ops::ops![
     formBoundary => op_form_boundary,
 ];
 
-type SharedSource = Rc<RefCell<Box<dyn BodySource>>>;
-
-/// What can be read of a request's body right now.
+/// What can be read of a body right now.
 enum Readable {
-    /// The request is over.
+    /// The request is over, or nobody wants the body.
     Gone,
     /// It was read to its end.
     End,
     All(Bytes),
     Later(SharedSource),
+    /// A slice of work on its encoding.
+    Decoded(Result<Step, Corrupt>),
 }
 
-fn readable(state: &State, key: ScopeKey, take: bool) -> Readable {
-    let found = state.with_scope(key, |scope| match &mut scope.incoming {
+/// What can be read of the body with this number: a request's, or (below 0) a response's. With `take` nobody else reads it
+/// from here on.
+fn readable(state: &State, id: i32, take: bool) -> Readable {
+    if id < 0 {
+        return readable_response(state, id, take);
+    }
+    let found = state.with_scope(ScopeKey(id as u32), |scope| match &mut scope.incoming {
         Incoming::Empty | Incoming::Read => Readable::End,
         Incoming::Full(bytes) => {
             let bytes = std::mem::take(bytes);
@@ -54,6 +60,25 @@ fn readable(state: &State, key: ScopeKey, take: bool) -> Readable {
     found.unwrap_or(Readable::Gone)
 }
 
+fn readable_response(state: &State, id: i32, take: bool) -> Readable {
+    let found = Exchanges::with(state, id, |exchange| {
+        if let Some(format) = exchange.coding {
+            let decoder = exchange.decoder(format, || state.accounts.memory.hold());
+            let has_room = |bytes: usize| state.accounts.memory.has_room(bytes as u64);
+            return match (decoder.step(has_room), &exchange.body) {
+                (Ok(Step::Starved), Some(source)) => Readable::Later(source.clone()),
+                (Ok(Step::Starved | Step::End), _) => Readable::End,
+                (step, _) => Readable::Decoded(step),
+            };
+        }
+        match if take { exchange.body.take() } else { exchange.body.clone() } {
+            Some(source) => Readable::Later(source),
+            None => Readable::End,
+        }
+    });
+    found.unwrap_or(Readable::Gone)
+}
+
 async fn next_chunk(source: &SharedSource) -> Option<Result<Bytes, BodyError>> {
     poll_fn(|cx| match source.try_borrow_mut() {
         Ok(mut source) => source.poll_chunk(cx),
@@ -63,11 +88,57 @@ async fn next_chunk(source: &SharedSource) -> Option<Result<Bytes, BodyError>> {
     .await
 }
 
-fn failed(error: &BodyError) -> Outcome {
-    Outcome::TypeError(format!("the request's body cannot be read: {error}"))
+fn failed(id: i32, error: &BodyError) -> Outcome {
+    if id >= 0 {
+        return Outcome::TypeError(format!("the request's body cannot be read: {error}"));
+    }
+    let code = match error {
+        BodyError::Disconnected => "ECONNRESET",
+        BodyError::TooLarge { .. } => "ELIMIT",
+        BodyError::Malformed(_) => "EPROTO",
+        BodyError::TimedOut => "ETIMEDOUT",
+        BodyError::Aborted | BodyError::Evicted => "ECANCELED",
+    };
+    Outcome::Failed {
+        message: format!("the response's body cannot be read: {error}"),
+        cause: error.to_string(),
+        code,
+    }
 }
 
-const OVER: &str = "the request is over: its body cannot be read any more";
+/// What is told of a body that is not there any more.
+pub(super) fn over(id: i32) -> &'static str {
+    if id < 0 {
+        "the response's body cannot be read any more: it was cancelled, or the request that fetched it is over"
+    } else {
+        "the request is over: its body cannot be read any more"
+    }
+}
+
+/// Runs a read of the body `id` for JavaScript. One whose exchange ends meanwhile fails.
+fn spawn_read<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    state: &State,
+    id: i32,
+    mut rv: v8::ReturnValue<'s, v8::Value>,
+    read: impl Future<Output = Outcome> + 'static,
+) {
+    // A response may be read by another request than the one that fetched it.
+    let key = if id < 0 { State::current(scope) } else { ScopeKey(id as u32) };
+    let promise = if id < 0 {
+        let (abort, registration) = AbortHandle::new_pair();
+        Exchanges::with(state, id, |exchange| exchange.abort = Some(abort));
+        state.spawn(scope, key, async move {
+            let over = |_aborted| Outcome::TypeError(over(id).into());
+            Abortable::new(read, registration).await.unwrap_or_else(over)
+        })
+    } else {
+        state.spawn(scope, key, read)
+    };
+    if let Some(promise) = promise {
+        rv.set(promise.into());
+    }
+}
 
 fn op_has_body(
     scope: &mut v8::PinScope<'_, '_>,
@@ -79,80 +150,120 @@ fn op_has_body(
     rv.set_bool(has.unwrap_or(false));
 }
 
-/// The next chunk as a `Uint8Array`, or null at the end; at once or as a promise.
+/// `bodyRead(id)`: the next chunk as a `Uint8Array`, null at the end, or true if there is none so far and JavaScript is to
+/// ask again; at once or as a promise.
 fn op_body_read<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
     mut rv: v8::ReturnValue<'s, v8::Value>,
 ) {
-    let key = ScopeKey(arg_u32(&args, 0));
+    let id = arg_i32(&args, 0);
     let state = State::of(scope);
-    match readable(&state, key, false) {
-        Readable::Gone => throw_type_error(scope, OVER),
-        Readable::End => rv.set_null(),
+    match readable(&state, id, false) {
+        Readable::Gone => throw_type_error(scope, over(id)),
+        Readable::End => {
+            rv.set_null();
+            if id < 0 {
+                Exchanges::close(&state, id);
+            }
+        }
         Readable::All(bytes) => {
             set_outcome(scope, rv, if bytes.is_empty() { Outcome::Null } else { Outcome::Bytes(bytes) })
         }
         Readable::Later(source) => {
+            let encoded = Exchanges::with(&state, id, |exchange| exchange.coding).flatten().is_some();
             let read = async move {
                 match next_chunk(&source).await {
+                    Some(Ok(chunk)) if encoded => Outcome::Encoded(id, Some(chunk)),
                     Some(Ok(chunk)) => Outcome::Bytes(chunk),
-                    Some(Err(error)) => failed(&error),
+                    Some(Err(error)) => failed(id, &error),
+                    None if encoded => Outcome::Encoded(id, None),
                     None => Outcome::Null,
                 }
             };
-            if let Some(promise) = state.spawn(scope, key, read) {
-                rv.set(promise.into());
+            spawn_read(scope, &state, id, rv, read);
+        }
+        Readable::Decoded(Ok(Step::Piece(out, filled))) => {
+            match ops::uint8_array(scope, &out[..filled]) {
+                Some(array) => rv.set(array.into()),
+                None => {
+                    let message = ops::no_room(scope);
+                    ops::throw_range_error(scope, &message);
+                }
             }
+            Exchanges::with(&state, id, |exchange| exchange.give_back(out));
+        }
+        Readable::Decoded(Ok(Step::NoRoom)) => {
+            Exchanges::close(&state, id);
+            let message = ops::no_room(scope);
+            ops::throw_range_error(scope, &message);
+        }
+        Readable::Decoded(Ok(_)) => rv.set_bool(true),
+        Readable::Decoded(Err(Corrupt)) => {
+            Exchanges::close(&state, id);
+            let corrupt = BodyError::Malformed("its content-encoding is corrupt, or ends too early");
+            set_outcome(scope, rv, failed(id, &corrupt));
         }
     }
 }
 
-/// The whole rest of the body as a string (second argument true) or a `Uint8Array`; at once or as a promise.
+/// `bodyReadAll(id, text)`: the whole rest of the body as a string or a `Uint8Array`; at once or as a promise. Not for a response's that is encoded.
 fn op_body_read_all<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
-    mut rv: v8::ReturnValue<'s, v8::Value>,
+    rv: v8::ReturnValue<'s, v8::Value>,
 ) {
-    let key = ScopeKey(arg_u32(&args, 0));
+    let id = arg_i32(&args, 0);
     let text = args.get(1).is_true();
     let outcome = move |bytes| if text { Outcome::Text(bytes) } else { Outcome::Bytes(bytes) };
     let state = State::of(scope);
-    match readable(&state, key, true) {
-        Readable::Gone => throw_type_error(scope, OVER),
-        Readable::End => set_outcome(scope, rv, outcome(Bytes::new())),
+    match readable(&state, id, true) {
+        Readable::Gone => throw_type_error(scope, over(id)),
+        Readable::End | Readable::Decoded(_) => set_outcome(scope, rv, outcome(Bytes::new())),
         Readable::All(bytes) => set_outcome(scope, rv, outcome(bytes)),
         Readable::Later(source) => {
             let (memory, no_room) = (state.accounts.memory.clone(), ops::no_room(scope));
             let read = async move {
+                // One chunk may be all, and most often is: then it is not copied.
+                let first = match next_chunk(&source).await {
+                    Some(Ok(chunk)) => chunk,
+                    Some(Err(error)) => return failed(id, &error),
+                    None => return outcome(Bytes::new()),
+                };
                 // Counted while it is gathered; then it becomes the guest's.
-                let (mut whole, mut share) = (BytesMut::new(), memory.hold());
+                let mut share = memory.hold();
+                let mut whole: Option<BytesMut> = None;
+                share.grow(first.len());
                 loop {
                     match next_chunk(&source).await {
                         Some(Ok(chunk)) if memory.has_room(chunk.len() as u64) => {
                             share.grow(chunk.len());
-                            whole.extend_from_slice(&chunk);
+                            whole.get_or_insert_with(|| BytesMut::from(&first[..])).extend_from_slice(&chunk);
                         }
                         Some(Ok(_)) => return Outcome::RangeError(no_room),
-                        Some(Err(error)) => return failed(&error),
-                        None => return outcome(whole.freeze()),
+                        Some(Err(error)) => return failed(id, &error),
+                        None => return outcome(whole.map_or(first, BytesMut::freeze)),
                     }
                 }
             };
-            if let Some(promise) = state.spawn(scope, key, read) {
-                rv.set(promise.into());
-            }
+            spawn_read(scope, &state, id, rv, read);
         }
     }
 }
 
-/// Nobody wants the rest.
+/// `bodyCancel(id)`: nobody wants the rest.
 fn op_body_cancel(
     scope: &mut v8::PinScope<'_, '_>,
     args: v8::FunctionCallbackArguments<'_>,
     _rv: v8::ReturnValue<'_, v8::Value>,
 ) {
-    State::of(scope).with_scope(ScopeKey(arg_u32(&args, 0)), |scope| scope.incoming = Incoming::Read);
+    let id = arg_i32(&args, 0);
+    let state = State::of(scope);
+    if id < 0 {
+        Exchanges::close(&state, id);
+    } else {
+        state.with_scope(ScopeKey(id as u32), |scope| scope.incoming = Incoming::Read);
+    }
 }
 
 fn op_utf8_encode<'s>(

@@ -3,7 +3,7 @@
 (function (nexus) {
   "use strict";
   const { ops } = nexus;
-  const { STRING, BYTES, STREAM, PARTS, Body, streamOf, seal, toChunk, viewBytes, convert } = nexus.body;
+  const { STRING, BYTES, STREAM, PARTS, Body, streamOf, seal, toChunk, viewBytes, convert, untouched, incoming } = nexus.body;
   const { isArrayBuffer } = nexus.webidl;
   const { Bytes, capability, isView, typedLength, then } = nexus.builtins;
   const { typedBuffer, typedOffset, setBytes } = nexus.builtins.clonable;
@@ -91,9 +91,17 @@
   nexus.takeBody = (body) => {
     const { kind, source, stream } = body;
     body.used = true;
-    if (kind === STREAM) return new Body(STREAM, proxy(stream));
+    if (kind === STREAM) {
+      // A request's body that nobody has touched stays in the host's hands.
+      const id = untouched(stream);
+      if (id <= 0) return new Body(STREAM, proxy(stream));
+      seal(stream);
+      return incoming(id);
+    }
     if (stream !== null) seal(stream);
-    return new Body(kind, source);
+    const taken = new Body(kind, source);
+    taken.keep = body.keep;
+    return taken;
   };
 
   // A stream of what `stream` gives; that one is locked, and read from, at once.

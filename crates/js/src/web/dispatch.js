@@ -3,7 +3,7 @@
   "use strict";
   const { ops } = nexus;
   const { makeRequest, noteRequestUrl, isResponse, responseStatus, responseHeaders, responseBody, copyHeaders } = nexus;
-  const { STRING, BYTES, PARTS, isUsed, isLocked, streamOf, toChunk, untouched } = nexus.body;
+  const { STRING, BYTES, INCOMING, PARTS, isUsed, isLocked, streamOf, untouched } = nexus.body;
   const { required, finishInterface, uncurryThis } = nexus.webidl;
   const resolve = Promise.resolve.bind(Promise);
   const then = uncurryThis(Promise.prototype.then);
@@ -14,8 +14,8 @@
   let env;
   // The same of the modules that `[[routes]]` lead to: `[app, handle]` each.
   let routed = [];
-  // For each response that is streaming, how to cancel its stream.
-  const streaming = { __proto__: null };
+  // See sending.js.
+  nexus.stopSending = () => {};
 
   // The numbers that `ops.fail` knows.
   const THREW = 0;
@@ -143,18 +143,19 @@
       send(id, status, list, body.source);
       return;
     }
-    const stream = streamOf(body);
-    const source = untouched(stream);
-    if (source !== 0) {
-      // The request's own body, sent back as it comes: it never enters JavaScript.
-      nexus.disturb(stream);
-      ops.respondWithRequestBody(id, status, source, list);
+    const source = body.stream === null && body.kind === INCOMING ? body.source : untouched(streamOf(body));
+    if (source > 0 || (source < 0 && nexus.canForward(id, body, source, list))) {
+      // A body that the host holds, sent on as it comes: it never enters JavaScript.
+      body.used = true;
+      if (body.stream !== null) nexus.disturb(body.stream);
+      ops.respondWithBody(id, status, source, list);
       return;
     }
+    const stream = streamOf(body);
     const reader = nexus.getReaderInternal(stream);
     const length = body.kind === PARTS ? nexus.partsSize(body.source) : true;
     if (send(id, status, list, length)) pump(id, reader);
-    else cancel(reader, gone());
+    else nexus.sending.drop(reader, gone());
   };
 
   // Header lists that were sent of late; the host keeps them under the same numbers. Most apps send the same few over
@@ -230,44 +231,13 @@
   };
 
   const gone = () => new nexus.DOMException("The client has gone", "AbortError");
-  const cancel = (reader, reason) => {
-    then(nexus.cancelReaderInternal(reader, reason), undefined, () => {});
-  };
 
   // Carries a stream's chunks to the host, no faster than the client takes them.
-  const pump = async (id, reader) => {
-    let over = false;
-    streaming[id] = () => {
-      over = true;
-      cancel(reader, gone());
-    };
-    try {
-      for (;;) {
-        const { done, value } = await nexus.readInternal(reader);
-        if (over) return;
-        if (done) {
-          ops.replyEnd(id);
-          return;
-        }
-        let state = ops.replyWrite(id, toChunk(value));
-        // 0: there is room; 1: wait until there is; 2: the client has gone.
-        if (state === 1) state = await ops.replyRoom(id);
-        if (over) return;
-        if (state === 2) {
-          cancel(reader, gone());
-          return;
-        }
-      }
-    } catch (error) {
-      if (!over) {
-        ops.logException(error, "response body");
-        ops.replyFail(id);
-        cancel(reader, error);
-      }
-    } finally {
-      delete streaming[id];
-    }
-  };
+  const pump = (id, reader) =>
+    nexus.sending.send(id, reader, gone, (error) => {
+      ops.logException(error, "response body");
+      ops.replyFail(id);
+    });
 
   // The client has gone, or the time was up.
   nexus.abortRequest = (id, signal, timedOut) => {
@@ -275,8 +245,7 @@
       const late = () => new nexus.DOMException("The response did not come in time", "TimeoutError");
       nexus.signalAbort(signal, timedOut ? late() : gone());
     }
-    const stop = streaming[id];
-    if (stop !== undefined) stop();
+    nexus.stopSending(id);
   };
 
   nexus.reportException = (error) => {

@@ -22,6 +22,14 @@
     #source = null;
     #ports = NO_PORTS;
     static {
+      /** An event of an EventSource. */
+      nexus.makeServerEvent = (type, data, origin, lastEventId) => {
+        const event = new MessageEvent(type);
+        event.#data = data;
+        event.#origin = origin;
+        event.#lastEventId = lastEventId;
+        return event;
+      };
       makeMessageEvent = (data, ports) => {
         const event = new MessageEvent("message");
         event.#data = data;

@@ -6,9 +6,13 @@ mod codec;
 mod codec_memory;
 mod compression;
 mod console;
+mod data_url;
 mod encoding;
+pub(crate) mod fetch;
+pub(crate) mod fetched;
 mod global_scope;
 mod held;
+mod integrity;
 mod performance;
 mod request;
 pub(crate) mod response;
@@ -32,6 +36,7 @@ pub(crate) const OPS: &[&[Op]] = &[
     compression::OPS,
     console::OPS,
     encoding::OPS,
+    fetch::OPS,
     global_scope::OPS,
     performance::OPS,
     request::OPS,

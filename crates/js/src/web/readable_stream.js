@@ -369,6 +369,7 @@
     const controller = bytes
       ? nexus.byteStreams.newController(streamOf(object), highWaterMark, NOTHING, cancel, native, undefined)
       : new Controller(streamOf(object), highWaterMark, null, NOTHING, cancel, native);
+    if (native.start !== undefined) native.start(controller);
     controller.started = true;
     callPull(controller);
     return object;
@@ -408,8 +409,8 @@
    * the source has answered, now or later, with `controller.enqueue`, `.close` or `.error`, or with a promise that
    * rejects; `cancel(reason)` may return a promise. With `bytes` the chunks must be Uint8Arrays.
    */
-  nexus.createReadableStream = ({ pull, cancel, highWaterMark = 0, bytes = false }) =>
-    nativeStream({ pull, cancel }, bytes, highWaterMark);
+  nexus.createReadableStream = ({ start, pull, cancel, highWaterMark = 0, bytes = false }) =>
+    nativeStream({ start, pull, cancel }, bytes, highWaterMark);
   /** Locks a stream to an internal reader; throws TypeError if it is locked. */
   nexus.getReaderInternal = (object) => acquireReader(streamOf(object));
   nexus.releaseReaderInternal = releaseReader;

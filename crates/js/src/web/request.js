@@ -18,6 +18,7 @@
   nexus.resolveURL = (url, what) =>
     nexus.baseUrl === undefined ? nexus.parseURL(url, what) : nexus.urlHref(new nexus.URL(url, nexus.baseUrl));
 
+  let partsOf, signalOf;
   class Request {
     // The number of the request that the host holds, or 0.
     #id = 0;
@@ -36,13 +37,7 @@
       required(arguments.length, 1, "Request");
       const source = isObject(input) && #url in input ? input : null;
       const url = source === null ? usvString(input) : "";
-      const from = source === null ? null : {
-        method: source.#method,
-        url: source.#url,
-        options: source.#options,
-        list: headersList(source.#getHeaders()),
-        body: source.#getBody(),
-      };
+      const from = source === null ? null : partsOf(source);
       const made = nexus.buildRequest(url, from, init);
       this.#method = made.method;
       this.#url = made.url;
@@ -52,8 +47,9 @@
       const { signal } = made;
       if (signal !== undefined && signal !== null) {
         this.#signal = nexus.dependentSignal([signal]);
-      } else if (signal === undefined && source !== null && (source.#signal !== null || source.#id !== 0)) {
-        this.#signal = nexus.dependentSignal([source.#getSignal()]);
+      } else if (signal === undefined && source !== null) {
+        const followed = signalOf(source);
+        if (followed !== null) this.#signal = nexus.dependentSignal([followed]);
       }
     }
 
@@ -158,6 +154,16 @@
     }
 
     static {
+      nexus.requestParts = partsOf = (request) => ({
+        method: request.#method,
+        url: request.#url,
+        options: request.#options,
+        list: headersList(request.#getHeaders()),
+        body: request.#getBody(),
+      });
+      // Its signal, or null if that can never abort.
+      nexus.requestSignal = signalOf = (request) =>
+        request.#signal !== null || request.#id !== 0 ? request.#getSignal() : null;
       nexus.isRequest = (value) => isObject(value) && #url in value;
       // The request that the host holds under this number.
       nexus.makeRequest = (id, method, url) => {

@@ -173,6 +173,8 @@
     return false;
   };
 
+  nexus.hasCredentials = hasCredentials;
+
   /** The options of a request; most have none. An app has no origin that a referrer could be foreign to. */
   const optionsOf = (members, from) => {
     const old = from === null ? null : from.options;

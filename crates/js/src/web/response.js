@@ -14,7 +14,7 @@
   const isNullBody = (status) => status === 204 || status === 205 || status === 304;
   const isRedirect = (status) => (status >= 301 && status <= 303) || status === 307 || status === 308;
   // What most responses do not have; shared by all of them.
-  const USUAL = { __proto__: null, statusText: "", immutable: false, type: "default", url: "" };
+  const USUAL = { __proto__: null, statusText: "", immutable: false, type: "default", url: "", redirected: false };
 
   class Response {
     #status = 200;
@@ -127,8 +127,7 @@
     }
 
     get redirected() {
-      this.#more;
-      return false;
+      return this.#more.redirected;
     }
 
     get status() {
@@ -159,8 +158,18 @@
     }
 
     static {
+      // Of a response that was fetched: what most do not have is given as a whole.
+      nexus.fetchedResponse = (status, list, body, more) => {
+        const response = new Response();
+        response.#status = status;
+        response.#list = list;
+        response.#body = body;
+        response.#more = more;
+        return response;
+      };
       nexus.isResponse = (value) => isObject(value) && #list in value;
       nexus.responseStatus = (response) => response.#status;
+      nexus.responseUrl = (response) => response.#more.url;
       nexus.responseHeaders = (response) => response.#list;
       nexus.responseBody = (response) => {
         const body = response.#body;

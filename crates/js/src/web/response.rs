@@ -5,17 +5,21 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use nexus_guest::{Body, BodyError, BodySource, FailureKind, HeaderList, Level, PipeState, Reply, pipe};
+use nexus_guest::{
+    Body, BodyError, BodySource, BodyWriter, FailureKind, HeaderList, Level, PipeState, Reply, pipe,
+};
 
+use super::fetch;
+use super::fetched::{Exchanges, coding_name};
 use crate::exception::{describe, prefix};
 use crate::operations::Outcome;
-use crate::ops::{self, arg_u32, throw_type_error};
-use crate::scope::{Incoming, ScopeKey};
+use crate::ops::{self, arg_i32, arg_u32, throw_type_error};
+use crate::scope::ScopeKey;
 use crate::state::State;
 
 pub(crate) const OPS: &[ops::Op] = ops::ops![
     respond => op_respond,
-    respondWithRequestBody => op_respond_with_request_body,
+    respondWithBody => op_respond_with_body,
     fail => op_fail,
     replyWrite => op_reply_write,
     replyRoom => op_reply_room,
@@ -28,12 +32,11 @@ pub(crate) const OPS: &[ops::Op] = ops::ops![
 ];
 
 /// How many bytes of a streaming response wait for the client at most, before its stream is held back.
-const PIPE: usize = 64 * 1024;
+pub(super) const PIPE: usize = 64 * 1024;
 
 /// The most header fields of a response, and their size in bytes.
 const MAX_FIELDS: u32 = 4096;
 const MAX_HEAD: usize = 1024 * 1024;
-const LARGE_HEAD: &str = "the response's header fields are larger than 1 MB";
 
 /// Reads the header fields from the op's arguments from `first` on: either a list (name, value, …) or the names and values
 /// themselves. `None` with an exception pending if a field is not one: JavaScript has checked them, but in the guest's own
@@ -47,22 +50,33 @@ fn header_fields(
     if count <= 0 {
         return Some(HeaderList::new());
     }
-    if let Ok(list) = v8::Local::<v8::Array>::try_from(args.get(first)) {
-        let length = list.length();
-        if length > MAX_FIELDS * 2 {
-            throw_type_error(scope, "the response has too many header fields");
-            return None;
-        }
-        let mut headers = HeaderList::with_capacity(length as usize / 2, length as usize * 24);
-        for index in (0..length).step_by(2) {
-            let (name, value) = (list.get_index(scope, index)?, list.get_index(scope, index + 1)?);
-            add_field(scope, &mut headers, name, value)?;
-        }
-        return Some(headers);
+    if args.get(first).is_array() {
+        return field_list(scope, args.get(first), "response");
     }
     let mut headers = HeaderList::with_capacity(count as usize / 2, count as usize * 24);
     for index in (first..first + count).step_by(2) {
-        add_field(scope, &mut headers, args.get(index), args.get(index + 1))?;
+        add_field(scope, &mut headers, args.get(index), args.get(index + 1), "response")?;
+    }
+    Some(headers)
+}
+
+/// Reads the header fields from a list: name, value, …; `whose` they are is for the errors. `None` with an exception
+/// pending as of [`header_fields`].
+pub(super) fn field_list(
+    scope: &mut v8::PinScope<'_, '_>,
+    list: v8::Local<'_, v8::Value>,
+    whose: &str,
+) -> Option<HeaderList> {
+    let list = v8::Local::<v8::Array>::try_from(list).ok()?;
+    let length = list.length();
+    if length > MAX_FIELDS * 2 {
+        throw_type_error(scope, &format!("the {whose} has too many header fields"));
+        return None;
+    }
+    let mut headers = HeaderList::with_capacity(length as usize / 2, length as usize * 24);
+    for index in (0..length).step_by(2) {
+        let (name, value) = (list.get_index(scope, index)?, list.get_index(scope, index + 1)?);
+        add_field(scope, &mut headers, name, value, whose)?;
     }
     Some(headers)
 }
@@ -72,13 +86,15 @@ fn add_field(
     headers: &mut HeaderList,
     name: v8::Local<'_, v8::Value>,
     value: v8::Local<'_, v8::Value>,
+    whose: &str,
 ) -> Option<()> {
+    let large = || format!("the {whose}'s header fields are larger than 1 MB");
     let mut fine = false;
     if let (Ok(name), Ok(value)) =
         (v8::Local::<v8::String>::try_from(name), v8::Local::<v8::String>::try_from(value))
     {
         if name.length() + value.length() > MAX_HEAD {
-            throw_type_error(scope, LARGE_HEAD);
+            throw_type_error(scope, &large());
             return None;
         }
         headers.push_with(|buffer| {
@@ -91,11 +107,11 @@ fn add_field(
         });
     }
     if headers.byte_length() > MAX_HEAD {
-        throw_type_error(scope, LARGE_HEAD);
+        throw_type_error(scope, &large());
         return None;
     }
     if !fine {
-        throw_type_error(scope, "the response has an invalid header field");
+        throw_type_error(scope, &format!("the {whose} has an invalid header field"));
         return None;
     }
     Some(())
@@ -185,8 +201,8 @@ fn op_respond<'s>(
     rv.set_bool(state.answer(key, Ok(Reply { status, headers, body })));
 }
 
-/// A request's body as the body of its own response.
-struct Echo(Rc<RefCell<Box<dyn BodySource>>>);
+/// A body that the host holds as the body of something else.
+pub(super) struct Echo(pub(super) Rc<RefCell<Box<dyn BodySource>>>);
 
 impl BodySource for Echo {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
@@ -198,28 +214,28 @@ impl BodySource for Echo {
     }
 }
 
-/// `respondWithRequestBody(id, status, source, headers)`: what the request `source` sends goes back as it comes.
-fn op_respond_with_request_body<'s>(
+/// `respondWithBody(id, status, source, headers)`: the body that the host holds under the number `source` goes to the
+/// client as it comes: that of a request, or (below 0) of a response that the guest has fetched.
+fn op_respond_with_body<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
     mut rv: v8::ReturnValue<'s, v8::Value>,
 ) {
     let key = ScopeKey(arg_u32(&args, 0));
     let status = arg_u32(&args, 1) as u16;
-    let source = ScopeKey(arg_u32(&args, 2));
-    let Some(headers) = header_fields(scope, &args, 3) else { return };
+    let source = arg_i32(&args, 2);
+    let Some(mut headers) = header_fields(scope, &args, 3) else { return };
     let state = State::of(scope);
-    let taken = state.with_scope(source, |scope| std::mem::replace(&mut scope.incoming, Incoming::Read));
-    let body = match taken {
-        Some(Incoming::Stream(stream)) => Body::Stream(Box::new(Echo(stream))),
-        Some(Incoming::Full(bytes)) => Body::Full(bytes),
-        Some(Incoming::Empty | Incoming::Read) => Body::Full(Bytes::new()),
-        None => {
-            throw_type_error(scope, "the request whose body this is is over");
-            return;
-        }
-    };
-    rv.set_bool(state.answer(key, Ok(Reply { status, headers, body })));
+    let coding = Exchanges::with(&state, source, |exchange| exchange.coding).flatten();
+    if let Some(coding) = coding
+        && headers.get("content-encoding").is_none()
+    {
+        headers.push(b"content-encoding", coding_name(coding).as_bytes());
+    }
+    match fetch::take(&state, source) {
+        Some(body) => rv.set_bool(state.answer(key, Ok(Reply { status, headers, body }))),
+        None => throw_type_error(scope, super::body::over(source)),
+    }
 }
 
 /// The longest name of a class that is told, in bytes.
@@ -271,8 +287,7 @@ fn op_reply_write(
     mut rv: v8::ReturnValue<'_, v8::Value>,
 ) {
     let state = State::of(scope);
-    let writer = state.with_scope(ScopeKey(arg_u32(&args, 0)), |owner| owner.outgoing.clone()).flatten();
-    let Some(writer) = writer else {
+    let Some(writer) = writer(&state, arg_i32(&args, 0)) else {
         rv.set_int32(2);
         return;
     };
@@ -292,15 +307,25 @@ fn number(state: PipeState) -> i32 {
     }
 }
 
+/// Where the body goes that JavaScript writes under this number: a response's, or (below 0) that of a request which the
+/// guest sends.
+fn writer(state: &State, id: i32) -> Option<Rc<BodyWriter>> {
+    if id < 0 {
+        return Exchanges::with(state, id, |exchange| exchange.upload.clone()).flatten();
+    }
+    state.with_scope(ScopeKey(id as u32), |owner| owner.outgoing.clone()).flatten()
+}
+
 /// `replyRoom(id)`: a promise of 0 or 2, as of `replyWrite`.
 fn op_reply_room<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
     mut rv: v8::ReturnValue<'s, v8::Value>,
 ) {
-    let key = ScopeKey(arg_u32(&args, 0));
+    let id = arg_i32(&args, 0);
+    let key = if id < 0 { State::current(scope) } else { ScopeKey(id as u32) };
     let state = State::of(scope);
-    let Some(writer) = state.with_scope(key, |owner| owner.outgoing.clone()).flatten() else {
+    let Some(writer) = writer(&state, id) else {
         rv.set_int32(2);
         return;
     };
@@ -310,8 +335,14 @@ fn op_reply_room<'s>(
     }
 }
 
-fn end(state: &State, key: ScopeKey, error: Option<BodyError>) {
-    let writer = state.with_scope(key, |owner| owner.outgoing.take()).flatten();
+fn end(state: &State, id: i32, error: Option<BodyError>) {
+    let writer = if id < 0 {
+        Exchanges::with(state, id, |exchange| exchange.upload.take()).flatten()
+    } else {
+        let key = ScopeKey(id as u32);
+        state.touch(key);
+        state.with_scope(key, |owner| owner.outgoing.take()).flatten()
+    };
     // A pending `replyRoom` cannot hold it: JavaScript awaits that before it ends the body.
     if let Some(writer) = writer.and_then(|writer| Rc::try_unwrap(writer).ok()) {
         match error {
@@ -319,7 +350,6 @@ fn end(state: &State, key: ScopeKey, error: Option<BodyError>) {
             Some(error) => writer.fail(error),
         }
     }
-    state.touch(key);
 }
 
 fn op_reply_end(
@@ -327,7 +357,7 @@ fn op_reply_end(
     args: v8::FunctionCallbackArguments<'_>,
     _rv: v8::ReturnValue<'_, v8::Value>,
 ) {
-    end(&State::of(scope), ScopeKey(arg_u32(&args, 0)), None);
+    end(&State::of(scope), arg_i32(&args, 0), None);
 }
 
 fn op_reply_fail(
@@ -335,7 +365,7 @@ fn op_reply_fail(
     args: v8::FunctionCallbackArguments<'_>,
     _rv: v8::ReturnValue<'_, v8::Value>,
 ) {
-    end(&State::of(scope), ScopeKey(arg_u32(&args, 0)), Some(BodyError::Aborted));
+    end(&State::of(scope), arg_i32(&args, 0), Some(BodyError::Aborted));
 }
 
 /// `waitUntil` begins; false if the request is over.

@@ -84,6 +84,9 @@ pub(crate) const LAZY: &[(&[&str], &[&str])] = &[
     (&["text_streams.js"], &["TextEncoderStream", "TextDecoderStream"]),
     (&["error_event.js"], &["ErrorEvent", "nexus.ErrorEvent"]),
     (&["console_more.js"], &["nexus.consoleMore"]),
+    (&["blob_url.js"], &["nexus.blobUrls"]),
+    (&["event_source.js"], &["EventSource"]),
+    (&["fetch.js"], &["fetch", "nexus.fetchInternal"]),
     (&["file_reader.js"], &["FileReader"]),
     (&["form_data.js"], &["FormData", "nexus.newFormData"]),
     (&["inspect.js"], &["nexus.inspect"]),
@@ -91,7 +94,7 @@ pub(crate) const LAZY: &[(&[&str], &[&str])] = &[
         &["console_format.js"],
         &["nexus.formatLog", "nexus.formatList", "nexus.formatTable", "nexus.indentLines"],
     ),
-    (&["message_channel.js"], &["MessageChannel", "MessagePort", "MessageEvent"]),
+    (&["message_channel.js"], &["MessageChannel", "MessagePort", "MessageEvent", "nexus.makeServerEvent"]),
     (
         &["mime_type.js"],
         &[
@@ -182,6 +185,7 @@ pub(crate) const LAZY: &[(&[&str], &[&str])] = &[
         ],
     ),
     (&["url_pattern_parser.js", "url_pattern_init.js", "url_pattern.js"], &["URLPattern"]),
+    (&["sending.js"], &["nexus.sending"]),
     (&["scheduler.js"], &["Scheduler", "nexus.scheduler"]),
     (&["request_init.js"], &["nexus.buildRequest"]),
     (&["structured_clone.js"], &["structuredClone", "nexus.structuredCloneInternal"]),

@@ -157,6 +157,14 @@
       offsets ??= ops.urlOffsets();
       return ops.urlParse(usvString(url), base === undefined ? undefined : usvString(base)) !== false;
     }
+    static createObjectURL(obj) {
+      required(arguments.length, 1, "URL.createObjectURL");
+      return nexus.blobUrls.create(obj);
+    }
+    static revokeObjectURL(url) {
+      required(arguments.length, 1, "URL.revokeObjectURL");
+      nexus.blobUrls.revoke(url);
+    }
     get href() {
       return this.#current();
     }

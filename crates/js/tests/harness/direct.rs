@@ -51,6 +51,7 @@ pub(crate) async fn load(files: &[(&str, &str)]) -> Result<TestGuest, LoadError>
         watch: Arc::new(Watch::new()),
         abandon: Rc::new(Nobody),
         stops: Rc::new(Nobody),
+        http: Rc::new(nexus_guest::NoHttp),
     };
     let app = App {
         folder: "/nowhere".into(),

@@ -207,6 +207,7 @@ fn services(
         watch,
         abandon: Rc::new(Tell(events.clone())),
         stops: Rc::new(Tell(events.clone())),
+        http: Rc::new(nexus_guest::NoHttp),
     }
 }
 

@@ -5,7 +5,7 @@ type HeadersInit = Headers | Iterable<readonly [string, string]> | Record<string
 /**
  * The fields of a request or a response.
  * @standard https://fetch.spec.whatwg.org/#headers-class
- * @differs Those of an incoming request cannot be changed. No name is forbidden, but in a request with the mode `no-cors`: `host` and `cookie` may be set, for there is no browser to protect.
+ * @differs Those of an incoming request cannot be changed. No name is forbidden, but in a request with the mode `no-cors`: `cookie` may be set, for there is no browser to protect. Of what `fetch` sends, `host` and what frames a request are left out.
  */
 interface Headers {
   append(name: string, value: string): void;
@@ -41,6 +41,12 @@ interface Body {
   text(): Promise<string>;
   textStream(): ReadableStream<string>;
 }
+/**
+ * Sends a request and gives its response.
+ * @standard https://fetch.spec.whatwg.org/#fetch-method
+ * @differs It reaches what `[permissions] net` asks for and the host grants; everything else is a `TypeError` that says what to add. Nobody is behind it whom a browser would protect: there is no CORS, no cookie jar and no cache, and `redirect: "manual"` gives the redirect itself. A body that is decoded loses `content-encoding` and `content-length`. `keepalive` and `priority` mean nothing. Of other schemes there are `data:` and `blob:`.
+ */
+declare function fetch(input: RequestInfo, init?: RequestInit): Promise<Response>;
 type RequestInfo = Request | string | URL;
 interface RequestInit {
   method?: string;
@@ -220,3 +226,37 @@ declare var FormData: {
   readonly prototype: FormData;
   new (form?: undefined): FormData;
 };
+interface EventSourceEventMap {
+  open: Event;
+  message: MessageEvent;
+  error: Event;
+}
+/**
+ * Reads a server's events, and connects again when it is cut off.
+ * @standard https://html.spec.whatwg.org/multipage/server-sent-events.html#the-eventsource-interface
+ * @differs It belongs to the request that has made it, and ends with that. `withCredentials` means nothing. What is not granted fails for good.
+ */
+interface EventSource extends EventTarget {
+  readonly url: string;
+  readonly withCredentials: boolean;
+  readonly CONNECTING: 0;
+  readonly OPEN: 1;
+  readonly CLOSED: 2;
+  readonly readyState: number;
+  onopen: ((this: EventSource, event: Event) => any) | null;
+  onmessage: ((this: EventSource, event: MessageEvent) => any) | null;
+  onerror: ((this: EventSource, event: Event) => any) | null;
+  close(): void;
+  addEventListener<K extends keyof EventSourceEventMap>(type: K, callback: ((this: EventSource, event: EventSourceEventMap[K]) => any) | null, options?: AddEventListenerOptions | boolean): void;
+  addEventListener(type: string, callback: EventListenerOrEventListenerObject | null, options?: AddEventListenerOptions | boolean): void;
+}
+declare var EventSource: {
+  readonly prototype: EventSource;
+  new (url: string | URL, eventSourceInitDict?: EventSourceInit): EventSource;
+  readonly CONNECTING: 0;
+  readonly OPEN: 1;
+  readonly CLOSED: 2;
+};
+interface EventSourceInit {
+  withCredentials?: boolean;
+}

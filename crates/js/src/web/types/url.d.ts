@@ -27,6 +27,8 @@ declare var URL: {
   new (url: string | URL, base?: string | URL): URL;
   parse(url: string | URL, base?: string | URL): URL | null;
   canParse(url: string | URL, base?: string | URL): boolean;
+  createObjectURL(obj: Blob): string;
+  revokeObjectURL(url: string): void;
 };
 /**
  * The parameters of a URL's query.
