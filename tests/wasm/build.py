@@ -232,6 +232,7 @@ GUESTS = {
     "wasm-c": lambda: c_component("wasm-c", EXAMPLES / "wasm-c" / "app.c", "greeting", EXAMPLES / "wasm-c" / "app.wasm"),
     "wasm-files": words,
     "p3-service": lambda: rust_component(HERE / "p3", HERE / "p3-service.wasm", WASI_03, "service"),
+    "p3-client": lambda: rust_component(HERE / "p3", HERE / "p3-client.wasm", WASI_03, "client"),
     "p3-command": lambda: rust_component(HERE / "p3", HERE / "p3-command.wasm", WASI_03, "command"),
     "wasm-rust": lambda: rust_component(EXAMPLES / "wasm-rust", EXAMPLES / "wasm-rust" / "app.wasm"),
 }

@@ -154,6 +154,7 @@ async fn load(engine: &WasmEngine, reuse: u32) -> Rc<dyn Guest> {
         watch: Arc::new(Watch::new()),
         abandon: Rc::new(Nobody),
         stops: Rc::new(Nobody),
+        http: Rc::new(nexus_guest::NoHttp),
     };
     let mut manifest = Manifest::default_for("app").unwrap();
     manifest.wasm.reuse = reuse;

@@ -13,7 +13,7 @@ use crate::cache::{Cache, Key};
 use crate::error::one_line;
 use crate::inspect::{
     HANDLER, Kind, SERVICE, TOO_DEEP, exports, has_handler, has_service, is_not_run, is_too_deep, kind,
-    listed, unknown_imports, wasi,
+    listed, makes_sockets, unknown_imports, wasi,
 };
 use crate::runtime::{Runtime, at_once};
 use crate::state::State;
@@ -29,6 +29,8 @@ pub(crate) struct LoadedApp {
     size: AtomicU64,
     /// How many instances a worker may have at once.
     pub(crate) at_once: usize,
+    /// Whether it imports what makes sockets.
+    pub(crate) makes_sockets: bool,
 }
 
 impl LoadedApp {
@@ -125,5 +127,6 @@ pub(crate) fn link(runtime: &Runtime, file: &str, component: &Component) -> Resu
         });
     };
     let (engine, size) = (runtime.engine.clone(), AtomicU64::new(0));
-    Ok(Arc::new(LoadedApp { engine, proxy, size, at_once: at_once(component) }))
+    let makes_sockets = makes_sockets(&engine, component);
+    Ok(Arc::new(LoadedApp { engine, proxy, size, at_once: at_once(component), makes_sockets }))
 }

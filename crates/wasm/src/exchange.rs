@@ -58,7 +58,9 @@ pub(crate) async fn handle(
     shared.room(|| false).await?;
     let is_head = request.method == "HEAD";
     let (request, mut upload) = incoming(request)?;
-    let mut lease = shared.lease(&exchange)?;
+    // Dropped last: what the request has sent ends with it, whatever its instance kept of it.
+    let open = shared.post.open(Some(exchange.id));
+    let mut lease = shared.lease(&exchange, open.outgoing())?;
     let refused = lease.store.data().limiter.refused();
     let (give, given) = oneshot::channel();
     let mut call = Box::pin(call(&shared, &mut lease, request, give));
@@ -191,7 +193,7 @@ pub(crate) fn incoming(request: Request) -> Result<(http::Request<WasiBody>, Opt
         Body::Full(bytes) => (Full::new(bytes).map_err(|never| match never {}).boxed_unsync(), None),
         Body::Stream(source) => {
             let (sender, chunks) = mpsc::channel(1);
-            let upload = Upload { chunks, remaining: source.exact_length(), is_over: false };
+            let upload = Upload::new(chunks, source.exact_length());
             (upload.boxed_unsync(), Some(Box::pin(pump(source, sender)) as Pump))
         }
     };
@@ -216,7 +218,7 @@ fn uri(url: &str) -> Option<http::Uri> {
 }
 
 /// What passes from a pump to a guest: a chunk, or the end. A channel that ends without it was cut off.
-type Piece = Result<Option<Bytes>, HttpError>;
+pub(crate) type Piece = Result<Option<Bytes>, HttpError>;
 
 /// Passes a body on that stays on this thread, chunk by chunk, no faster than the guest reads.
 async fn pump(mut source: Box<dyn BodySource>, sender: mpsc::Sender<Piece>) {
@@ -238,15 +240,22 @@ fn http_error(error: BodyError) -> HttpError {
         BodyError::Disconnected => HttpError::ConnectionTerminated,
         BodyError::TooLarge { limit } => HttpError::HttpRequestBodySize(Some(limit)),
         BodyError::TimedOut => HttpError::ConnectionReadTimeout,
-        BodyError::Malformed(_) | BodyError::Aborted => HttpError::HttpProtocolError,
+        BodyError::Malformed(_) | BodyError::Aborted | BodyError::Evicted => HttpError::HttpProtocolError,
     }
 }
 
-/// A request's body that comes in chunks.
-struct Upload {
+/// A body for a guest that comes in chunks.
+pub(crate) struct Upload {
     chunks: mpsc::Receiver<Piece>,
     remaining: Option<u64>,
     is_over: bool,
+}
+
+impl Upload {
+    /// A body of this length, where that is known.
+    pub(crate) fn new(chunks: mpsc::Receiver<Piece>, length: Option<u64>) -> Self {
+        Self { chunks, remaining: length, is_over: false }
+    }
 }
 
 impl HttpBody for Upload {
@@ -294,7 +303,7 @@ mod tests {
         };
         for ends in [true, false] {
             let (sender, chunks) = mpsc::channel(2);
-            let mut upload = Upload { chunks, remaining: Some(10), is_over: false };
+            let mut upload = Upload::new(chunks, Some(10));
             assert_eq!(next(&mut upload), Poll::Pending);
             sender.try_send(Ok(Some(Bytes::from_static(b"half")))).unwrap();
             assert_eq!(next(&mut upload), Poll::Ready(Some(Some(Bytes::from_static(b"half")))));

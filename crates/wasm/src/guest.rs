@@ -23,9 +23,11 @@ use crate::account::{Account, Ending, METER, WorkerMemory};
 use crate::compile::LoadedApp;
 use crate::error::{Ended, Interrupt};
 use crate::exchange::{self, End, Exchange};
+use crate::outgoing::{Outgoing, Post};
 use crate::output::{Console, Output};
 use crate::room::{self, Accounts, Room, Rooms};
-use crate::state::{Bounds, FILES, FILES_OF_ALL, HANDLES, Limiter, RESOURCES, State};
+use crate::sockets::{Granted, Reach};
+use crate::state::{Bounds, FILES, FILES_OF_ALL, HANDLES, Limiter, Net, RESOURCES, State};
 use crate::tasks::{Task, Tasks};
 
 /// What all requests of a guest share.
@@ -38,6 +40,9 @@ pub(crate) struct Shared {
     freed: Notify,
     manifest: Arc<App>,
     bounds: Bounds,
+    granted: Arc<Granted>,
+    /// What sends the requests of its instances.
+    pub(crate) post: Rc<Post>,
     /// Instances that wait for another request, where the manifest lets them serve several.
     idle: RefCell<Vec<Lease>>,
 }
@@ -54,18 +59,20 @@ impl Shared {
         let memory = Arc::new(WorkerMemory::new(&services.limits, services.watch.clone()));
         let bounds = Bounds::of(&manifest.manifest.wasm);
         let (ending, freed, idle) = (Arc::default(), Notify::new(), RefCell::default());
-        Self { app, services, memory, ending, freed, manifest, bounds, idle }
+        let granted = Arc::new(Granted::new(&manifest.manifest.permissions.net));
+        let post = Rc::new(Post::new(services.http.clone(), services.limits));
+        Self { app, services, memory, ending, freed, manifest, bounds, granted, post, idle }
     }
 
     /// An instance for this request: one that has served others, or the store for a fresh one.
-    pub(crate) fn lease(&self, exchange: &Exchange) -> Result<Lease, Ended> {
+    pub(crate) fn lease(&self, exchange: &Exchange, outgoing: Outgoing) -> Result<Lease, Ended> {
         let idle = self.idle.borrow_mut().pop();
         if let Some(mut lease) = idle {
-            lease.store.data_mut().turn_to(exchange.output.clone(), exchange.account.clone());
+            lease.store.data_mut().turn_to(exchange.output.clone(), exchange.account.clone(), outgoing);
             lease.store.set_epoch_deadline(1);
             return Ok(lease);
         }
-        Ok(Lease { store: self.store(exchange)?, proxy: None, uses: 0 })
+        Ok(Lease { store: self.store(exchange, outgoing)?, proxy: None, uses: 0 })
     }
 
     /// The instance has served a request well: it may serve another one, if the manifest says so.
@@ -122,7 +129,7 @@ impl Shared {
 
     /// How many handles of resources an instance may have that serves so many requests at once.
     fn resources(&self, requests: usize) -> usize {
-        match self.has_folders() {
+        match self.has_descriptors() {
             true => (FILES * requests).min(FILES_OF_ALL),
             false => RESOURCES * requests,
         }
@@ -131,14 +138,16 @@ impl Shared {
     /// How many instances there may be at once.
     fn places(&self) -> usize {
         let requests = if self.has_rooms() { self.concurrency() } else { 1 };
-        match self.has_folders() {
+        match self.has_descriptors() {
             true => self.app.at_once.min(FILES_OF_ALL / self.resources(requests)),
             false => self.app.at_once,
         }
     }
 
-    fn has_folders(&self) -> bool {
-        self.manifest.manifest.permissions.folders().next().is_some()
+    /// Whether a handle may be an open file or a socket.
+    fn has_descriptors(&self) -> bool {
+        let has_sockets = self.app.makes_sockets && !self.granted.is_empty();
+        has_sockets || self.manifest.manifest.permissions.folders().next().is_some()
     }
 
     /// Whether an instance serves several requests at once.
@@ -147,8 +156,8 @@ impl Shared {
     }
 
     /// A store for a request's instance.
-    fn store(&self, exchange: &Exchange) -> Result<Store<State>, Ended> {
-        self.store_with(&exchange.output, exchange.account.clone(), 1, |store| {
+    fn store(&self, exchange: &Exchange, outgoing: Outgoing) -> Result<Store<State>, Ended> {
+        self.store_with(&exchange.output, exchange.account.clone(), outgoing, 1, |store| {
             match store.data().account.is_beyond(METER.with(|meter| meter.so_far())) {
                 true => Err(Interrupt(StopReason::Cpu).into()),
                 false => Ok(()),
@@ -161,9 +170,10 @@ impl Shared {
         &self,
         output: &Arc<Output>,
         accounts: Arc<Accounts>,
+        outgoing: Outgoing,
     ) -> Result<Store<State>, Ended> {
         let nobodys = Arc::new(Account::new(&self.services.limits));
-        self.store_with(output, nobodys, self.concurrency(), move |store| accounts.look(store))
+        self.store_with(output, nobodys, outgoing, self.concurrency(), move |store| accounts.look(store))
     }
 
     /// A store for so many requests at once, which has `look` look at their CPU time.
@@ -171,12 +181,16 @@ impl Shared {
         &self,
         output: &Arc<Output>,
         account: Arc<Account>,
+        outgoing: Outgoing,
         requests: usize,
         look: impl Fn(StoreContextMut<'_, State>) -> wasmtime::Result<()> + Send + Sync + 'static,
     ) -> Result<Store<State>, Ended> {
         let limiter = Limiter::new(self.memory.clone(), self.bounds);
         let console = Console::new(output.clone());
-        let state = State::new(self.wasi(&console)?, console, account, limiter, self.resources(requests));
+        let reach = Arc::new(Reach::new(self.granted.clone(), console.clone(), outgoing.clone()));
+        let wasi = self.wasi(&console, &reach)?;
+        let net = Net { console, outgoing, reach };
+        let state = State::new(wasi, net, account, limiter, self.resources(requests));
         let mut store = Store::new(self.app.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.set_max_component_handles(HANDLES * requests);
@@ -199,7 +213,7 @@ impl Shared {
         Ok(store)
     }
 
-    fn wasi(&self, console: &Console) -> Result<WasiCtx, Ended> {
+    fn wasi(&self, console: &Console, reach: &Arc<Reach>) -> Result<WasiCtx, Ended> {
         let mut wasi = WasiCtx::builder();
         wasi.envs(&self.services.env).stdout(console.stdout()).stderr(console.stderr());
         for (folder, may_write) in self.manifest.manifest.permissions.folders() {
@@ -210,8 +224,7 @@ impl Shared {
                 Ended::failed(FailureKind::Threw, message)
             })?;
         }
-        // Nothing else is granted: no socket, no name lookup.
-        wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+        reach.grant(&mut wasi);
         Ok(wasi.build())
     }
 }
@@ -424,6 +437,8 @@ impl Guest for WasmGuest {
                 self.turn_of_room(number, task);
             }
         }
+        // Last, so that what was just sent is under way at once.
+        self.shared.post.poll(cx);
         Poll::Pending
     }
 

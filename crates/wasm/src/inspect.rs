@@ -196,6 +196,14 @@ pub(crate) fn wasi(bytes: &[u8]) -> WasiVersion {
     WasiVersion::V0_2
 }
 
+/// Whether a component imports what makes sockets, in any version.
+pub(crate) fn makes_sockets(engine: &Engine, component: &Component) -> bool {
+    const MAKERS: [&str; 3] =
+        ["wasi:sockets/tcp-create-socket", "wasi:sockets/udp-create-socket", "wasi:sockets/types"];
+    let component = component.component_type();
+    component.imports(engine).any(|(name, _)| MAKERS.iter().any(|maker| is_version_of(name, maker)))
+}
+
 /// Whether an interface is exported, in any version.
 pub(crate) fn exports(engine: &Engine, component: &Component, interface: &str) -> bool {
     let component = component.component_type();

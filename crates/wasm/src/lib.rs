@@ -13,6 +13,9 @@
 //! room       an instance that serves several requests at once
 //! service    a call of WASI 0.3
 //! answer     its response: gathered, or streamed
+//! outgoing   requests that it sends
+//! hooks      what `wasi:http` asks its host
+//! sockets    sockets and name look-ups, as far as they are granted
 //! state      what an instance's store holds: WASI, resources, limits
 //! account    CPU time and memory
 //! output     standard output and error as lines of the log
@@ -32,11 +35,14 @@ mod engine;
 mod error;
 mod exchange;
 mod guest;
+mod hooks;
 mod inspect;
+mod outgoing;
 mod output;
 mod room;
 mod runtime;
 mod service;
+mod sockets;
 mod state;
 mod tasks;
 

@@ -35,6 +35,7 @@ use crate::answer::{Answer, Given};
 use crate::error::{Ended, Interrupt};
 use crate::exchange::{self, End, Exchange};
 use crate::guest::Shared;
+use crate::outgoing::{Open, Scope};
 use crate::output::Output;
 use crate::service;
 use crate::state::State;
@@ -180,6 +181,8 @@ pub(crate) struct Room {
     /// What its instance writes: nobody can tell for which request.
     pub(crate) output: Arc<Output>,
     accounts: Arc<Accounts>,
+    /// What its instance sends: nobody can tell for which request.
+    scope: Arc<Scope>,
     /// Whether its instance has nothing to do.
     is_quiet: Cell<bool>,
     /// Whether a request was given up. Its call cannot be: the instance ends once nobody is present.
@@ -191,16 +194,18 @@ impl Room {
     fn new(shared: &Shared) -> (Rc<Self>, Door) {
         let limits = &shared.services.limits;
         let (door, comers) = mpsc::unbounded_channel();
+        let open = shared.post.open(None);
         let room = Self {
             door: RefCell::new(Some(door)),
             taken: Cell::new(0),
             present: RefCell::default(),
             output: Arc::new(Output::new(limits.get(Limit::Log))),
             accounts: Arc::new(Accounts::new(Account::new(limits))),
+            scope: open.scope(),
             is_quiet: Cell::new(true),
             is_left: Cell::new(false),
         };
-        (Rc::new(room), Door(comers))
+        (Rc::new(room), Door { comers, open })
     }
 
     /// Whether it takes one more.
@@ -317,7 +322,11 @@ impl Rooms {
 }
 
 /// Where a room's task finds who comes.
-pub(crate) struct Door(mpsc::UnboundedReceiver<(Seat, u64)>);
+pub(crate) struct Door {
+    comers: mpsc::UnboundedReceiver<(Seat, u64)>,
+    /// What the room has sent ends with its task.
+    open: Open,
+}
 
 /// Handles a request in a room.
 pub(crate) async fn handle(
@@ -374,6 +383,10 @@ impl Room {
         self.accounts.renew();
         self.output.refill(shared.services.limits.get(Limit::Log));
         self.present.borrow_mut().insert(u64::from(number), guest);
+        if number > 0 {
+            self.scope.renew();
+        }
+        self.scope.set_sender(self.only_request());
         let mut door = self.door.borrow_mut();
         if let Some(open) = &*door {
             // If its task has gone, the guest's end is told by that.
@@ -386,17 +399,21 @@ impl Room {
 
     /// A request has its answer, or does not want it any more.
     fn leave(&self, number: u64) {
-        if let Some(guest) = self.present.borrow_mut().remove(&number) {
+        let left = self.present.borrow_mut().remove(&number);
+        if let Some(guest) = left {
             // What its call still does is its tail.
             self.accounts.leaves(&guest.exchange.account);
             guest.exchange.account.begin_tail();
             let _ = guest.over.send(Ok(()));
+            self.scope.set_sender(self.only_request());
         }
     }
 
     /// The room's work, until it has served all that it is to serve.
     pub(crate) async fn work(self: Rc<Self>, shared: Rc<Shared>, door: Door) -> Result<(), End> {
-        let mut store = shared.room_store(&self.output, self.accounts.clone()).map_err(End::Ended)?;
+        let mut store = shared
+            .room_store(&self.output, self.accounts.clone(), door.open.outgoing())
+            .map_err(End::Ended)?;
         let made = exchange::instantiate(&shared, &mut store).await;
         let refused = store.data().limiter.refused();
         let ended = |end: End| match end {
@@ -434,7 +451,7 @@ impl Room {
                         Poll::Ready(None) | Poll::Pending => {}
                     }
                     if is_open {
-                        match door.0.poll_recv(cx) {
+                        match door.comers.poll_recv(cx) {
                             Poll::Ready(Some((seat, number))) => {
                                 calls.push(self.call(store, service, seat, number, concurrency));
                                 continue;

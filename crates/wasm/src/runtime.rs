@@ -12,6 +12,7 @@ use wasmtime_wasi_http::WasiHttpView;
 
 use crate::error::one_line;
 use crate::state::State;
+use crate::{hooks, sockets};
 
 /// Component instances in the process at once, and the memories and tables that they have together. More wait.
 const INSTANCES: u32 = 1000;
@@ -62,7 +63,10 @@ impl Runtime {
             // The pool reserves terabytes of addresses, which not every process may.
             Err(error) => (Engine::new(&config).map_err(|error| one_line(&error))?, Some(one_line(&error))),
         };
-        let linker = linker(&engine, wasi).map_err(|error| one_line(&error))?;
+        let mut linker = linker(&engine, wasi).map_err(|error| one_line(&error))?;
+        hooks::link(&mut linker)
+            .and_then(|()| sockets::link(&mut linker, wasi == WasiVersion::V0_3))
+            .map_err(|error| one_line(&error))?;
         Ok(Self { engine, linker, wasi, without_pool })
     }
 }

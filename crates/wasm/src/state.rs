@@ -1,20 +1,20 @@
 //! What an instance's store holds: its WASI, its resources, its limits.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
 
-use http::HeaderName;
 use nexus_core::WasmSection;
 use wasmtime::ResourceLimiter;
 use wasmtime::component::ResourceTable;
+use wasmtime_wasi::sockets::WasiSocketsView;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{
-    Error as HttpError, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView,
-    WasiHttpHooks, WasiHttpView,
-};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::account::{Account, WorkerMemory};
+use crate::hooks::Hooks;
+use crate::outgoing::Outgoing;
 use crate::output::{Console, Output};
+use crate::sockets::{Reach, View};
 
 /// The most handles of resources that an instance may hold for a request: streams, fields, pollables; and as many
 /// tasks, streams and futures of WASI 0.3.
@@ -27,8 +27,6 @@ pub(crate) const HANDLES: usize = 10_000;
 /// The most that header fields which the guest makes may take, in bytes. Nothing counts them as memory, so with the
 /// number of handles this bounds what an instance has the host hold.
 const FIELDS: usize = 32 * 1024;
-/// The most of a body that is held between the guest and its client, in bytes.
-const CHUNK: usize = 64 * 1024;
 
 /// What an instance may have of what only Wasmtime counts.
 #[derive(Debug, Clone, Copy)]
@@ -52,11 +50,20 @@ impl Default for Bounds {
     }
 }
 
+/// What an instance says and sends to the world.
+pub(crate) struct Net {
+    pub(crate) console: Console,
+    pub(crate) outgoing: Outgoing,
+    pub(crate) reach: Arc<Reach>,
+}
+
 /// A store's data.
 pub(crate) struct State {
     wasi: WasiCtx,
     http: WasiHttpCtx,
-    denied: Denied<Console>,
+    hooks: Hooks<Outgoing>,
+    reach: Arc<Reach>,
+    console: Console,
     table: ResourceTable,
     /// Whose CPU time it is that the instance takes.
     pub(crate) account: Arc<Account>,
@@ -67,7 +74,7 @@ impl State {
     /// For an instance that may have so many handles of resources.
     pub(crate) fn new(
         wasi: WasiCtx,
-        console: Console,
+        net: Net,
         account: Arc<Account>,
         limiter: Limiter,
         resources: usize,
@@ -76,13 +83,22 @@ impl State {
         table.set_max_capacity(resources);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(FIELDS);
-        Self { wasi, http, denied: Denied(console), table, account, limiter }
+        let Net { console, outgoing, reach } = net;
+        Self { wasi, http, hooks: Hooks(outgoing), reach, console, table, account, limiter }
     }
 
     /// The instance serves another request from here on.
-    pub(crate) fn turn_to(&mut self, output: Arc<Output>, account: Arc<Account>) {
-        self.denied.0.turn_to(output);
+    pub(crate) fn turn_to(&mut self, output: Arc<Output>, account: Arc<Account>, outgoing: Outgoing) {
+        self.console.turn_to(output);
+        self.reach.turn_to(outgoing.clone());
+        self.hooks.0 = outgoing;
         self.account = account;
+    }
+
+    /// Its sockets, and where they may lead.
+    pub(crate) fn sockets_view(&mut self) -> View<'_> {
+        let reach = self.reach.clone();
+        View { sockets: self.sockets(), reach }
     }
 }
 
@@ -94,76 +110,7 @@ impl WasiView for State {
 
 impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { hooks: &mut self.denied, table: &mut self.table, ctx: &mut self.http }
-    }
-}
-
-/// Requests that a guest sends: none, so far. Somebody is told of each.
-pub(crate) struct Denied<T>(pub(crate) T);
-
-/// Is told that a request to this host was denied.
-pub(crate) trait DeniedSink: Send {
-    /// A request to `host` was denied.
-    fn denied(&mut self, host: &str);
-}
-
-impl DeniedSink for Console {
-    fn denied(&mut self, host: &str) {
-        self.output().note(format!(
-            "denied: a request to {host}: apps cannot send requests so far (wasi:http/outgoing-handler)"
-        ));
-    }
-}
-
-type Sending = Box<dyn Future<Output = Result<(), HttpError>> + Send>;
-type Sent = Result<(http::Response<WasiBody>, Sending), HttpError>;
-
-/// Whether a field is the connection's own, or the host's: `DEFAULT_FORBIDDEN_HEADERS` of wasmtime-wasi-http, which makes
-/// its list anew for each field.
-fn is_forbidden(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection"
-            | "host"
-            | "http2-settings"
-            | "keep-alive"
-            | "proxy-authenticate"
-            | "proxy-authorization"
-            | "proxy-connection"
-            | "transfer-encoding"
-            | "upgrade"
-    )
-}
-
-/// The same for those who keep it.
-static FORBIDDEN: LazyLock<ForbiddenHeaderFilter> = LazyLock::new(|| Arc::new(is_forbidden));
-
-impl<T: DeniedSink> WasiHttpHooks for Denied<T> {
-    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
-        is_forbidden(name)
-    }
-
-    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
-        FORBIDDEN.clone()
-    }
-
-    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
-        CHUNK
-    }
-
-    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
-        CHUNK
-    }
-
-    fn send_request(
-        &mut self,
-        request: http::Request<WasiBody>,
-        _options: Option<RequestOptions>,
-        _sending: Sending,
-    ) -> Box<dyn Future<Output = Sent> + Send> {
-        let host = request.uri().authority().map_or("?", |authority| authority.as_str());
-        self.0.denied(host);
-        Box::new(async { Err(HttpError::HttpRequestDenied) })
+        WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
     }
 }
 
@@ -269,13 +216,6 @@ mod tests {
         drop(one);
         assert_eq!((memory.total(), memory.instances()), (0, 1));
         assert!(other.memory_growing(0, 600, None).unwrap());
-    }
-
-    #[test]
-    fn the_forbidden_fields_are_the_engines() {
-        let all = wasmtime_wasi_http::DEFAULT_FORBIDDEN_HEADERS;
-        assert_eq!(all.len(), 9);
-        assert!(all.iter().all(is_forbidden) && !is_forbidden(&http::header::CONTENT_TYPE));
     }
 
     #[test]

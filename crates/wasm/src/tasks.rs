@@ -82,6 +82,11 @@ impl<O, D> Tasks<O, D> {
         self.tasks.borrow_mut().drain().collect()
     }
 
+    /// Takes those out whose data is such.
+    pub(crate) fn take_those(&self, which: impl Fn(&D) -> bool) -> Vec<Task<O, D>> {
+        self.tasks.borrow_mut().extract_if(|_, task| which(&task.data)).map(|(_, task)| task).collect()
+    }
+
     /// Puts a task in that is not over.
     pub(crate) fn put(&self, number: u64, task: Task<O, D>) {
         self.tasks.borrow_mut().insert(number, task);
@@ -169,5 +174,8 @@ mod tests {
         assert_eq!((tasks.next(), tasks.next(), tasks.len()), (Some(8), None, 1));
         assert!(tasks.take(8).unwrap().poll().is_ready());
         assert!(tasks.take(7).is_none() && tasks.take_all().is_empty());
+        tasks.put(9, tasks.make(9, async {}, ()));
+        assert!(tasks.take_those(|()| false).is_empty());
+        assert_eq!((tasks.take_those(|()| true).len(), tasks.len()), (1, 0));
     }
 }

@@ -230,7 +230,8 @@ fn data_segments_do_not_take_more_than_the_memory_they_are_for() {
     let before = memory("VmRSS");
     assert!(fails_to_begin(plain(&module(&fields)), threw()).iter().any(|line| line.starts_with("trap: ")));
     let grown = memory("VmRSS").saturating_sub(before);
-    assert!(grown < 256 << 20, "{} MB more are resident", grown >> 20);
+    // Compiling 12 MB takes 260 MB by itself, if nothing else has been compiled before.
+    assert!(grown < 384 << 20, "{} MB more are resident", grown >> 20);
     // One beyond the memory's end.
     fails_to_begin(plain(&module("(memory 1) (data (i32.const 65536) \"x\")")), threw());
 }

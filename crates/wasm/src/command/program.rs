@@ -8,7 +8,9 @@ use wasmtime::component::{Component, InstancePre, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p3};
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi_http::{
+    Error as HttpError, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpView,
+};
 
 use super::budget::RunLimiter;
 use super::invoke::function_type;
@@ -16,8 +18,8 @@ use super::module::ModuleState;
 use super::{FileKind, Inner, Item, Limited, Policy, RunError, direct, linked, preview1};
 use crate::cache::Cache;
 use crate::error::one_line;
+use crate::hooks::{Hooks, Sends, Sent};
 use crate::inspect::unknown_imports;
-use crate::state::{Denied, DeniedSink};
 
 /// What a command exports.
 const RUN: &str = "wasi:cli/run";
@@ -245,7 +247,7 @@ fn type_text(item: &ComponentItem) -> String {
 pub(super) struct ProgramState {
     wasi: WasiCtx,
     http: WasiHttpCtx,
-    denied: Denied<Stderr>,
+    hooks: Hooks<Stderr>,
     table: ResourceTable,
     pub(super) limiter: RunLimiter,
 }
@@ -256,8 +258,8 @@ impl ProgramState {
         table.set_max_capacity(RESOURCES);
         let wasi = policy.wasi()?.build();
         let limiter = RunLimiter::new(policy);
-        let denied = Denied(Stderr(policy.inherit_stdio));
-        Ok(Self { wasi, http: WasiHttpCtx::new(), denied, table, limiter })
+        let hooks = Hooks(Stderr(policy.inherit_stdio));
+        Ok(Self { wasi, http: WasiHttpCtx::new(), hooks, table, limiter })
     }
 }
 
@@ -275,22 +277,28 @@ impl WasiView for ProgramState {
 
 impl WasiHttpView for ProgramState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { hooks: &mut self.denied, table: &mut self.table, ctx: &mut self.http }
+        WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
     }
 }
 
-/// Standard error, if the program has nexus's own.
+/// Sends nothing, and says so on standard error, if the program has nexus's own.
 struct Stderr(bool);
 
-impl DeniedSink for Stderr {
-    fn denied(&mut self, host: &str) {
+impl Sends for Stderr {
+    fn send(
+        &mut self,
+        request: http::Request<WasiBody>,
+        _options: Option<RequestOptions>,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
         if self.0 {
             use std::io::Write;
+            let host = request.uri().authority().map_or("?", |authority| authority.as_str());
             // It may be gone.
             let _ = writeln!(
                 std::io::stderr(),
                 "nexus: denied: a request to {host}: programs cannot send requests so far"
             );
         }
+        Box::new(async { Err(HttpError::HttpRequestDenied) })
     }
 }

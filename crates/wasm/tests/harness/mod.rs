@@ -148,6 +148,7 @@ pub(crate) async fn load(file: Vec<u8>, limits: &[(Limit, u64)]) -> Result<TestG
         watch: watch.clone(),
         abandon: Rc::new(Nobody),
         stops: stops.clone(),
+        http: Rc::new(nexus_guest::NoHttp),
     };
     let app = App {
         folder: "/nowhere".into(),

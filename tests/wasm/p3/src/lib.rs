@@ -1,6 +1,8 @@
-//! A service and a command of WASI 0.3, one by the feature `service`, the other by `command`. The README.md above has
-//! the service's paths and the command's subcommands.
+//! Two services and a command of WASI 0.3, each by a feature: `service`, `client`, `command`. The README.md above has the
+//! services' paths and the command's subcommands.
 
+#[cfg(feature = "client")]
+mod client;
 #[cfg(feature = "command")]
 mod command;
 #[cfg(feature = "command")]
@@ -14,7 +16,7 @@ use wit_bindgen::{StreamReader, StreamResult};
 
 #[cfg(feature = "command")]
 wit_bindgen::generate!({ path: "wit", world: "command", generate_all });
-#[cfg(feature = "service")]
+#[cfg(any(feature = "service", feature = "client"))]
 wit_bindgen::generate!({ path: "wit", world: "service", generate_all });
 
 struct Guest;

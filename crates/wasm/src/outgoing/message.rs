@@ -1,0 +1,254 @@
+//! From what a guest sends to what the host's client takes, and back.
+
+use std::future::ready;
+
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http_body_util::{BodyExt, Empty, Full};
+use nexus_core::{Limit, NetHost};
+use nexus_guest::{
+    Body, Deadlines, HeaderList, HttpClient, HttpError as Failed, OutboundRequest, OutboundResponse,
+    RequestId, method,
+};
+use tokio::sync::{mpsc, oneshot};
+use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody};
+
+use super::body::{self, Taken};
+use crate::exchange::{Pump, Upload};
+use crate::hooks::Sending;
+
+/// A response, whether the request's body was sent, and what passes the response's body on.
+pub(super) struct Received {
+    pub(super) response: http::Response<WasiBody>,
+    pub(super) sending: Sending,
+    pub(super) pump: Option<Pump>,
+}
+
+/// Sends a request, and waits for its response's head.
+pub(super) async fn send(
+    http: &dyn HttpClient,
+    request: http::Request<WasiBody>,
+    options: Option<RequestOptions>,
+    sender: Option<RequestId>,
+) -> Result<Received, HttpError> {
+    let (head, body) = request.into_parts();
+    let Place { secure, host, port, target } = place(&head.uri).ok_or(HttpError::HttpRequestUriInvalid)?;
+    let Taken { body, fault, sent } = body::take(body, length(&head.headers)).await;
+    let mut headers = HeaderList::new();
+    for (name, value) in &head.headers {
+        headers.push(name.as_str().as_bytes(), value.as_bytes());
+    }
+    let request = OutboundRequest {
+        sender,
+        method: method(head.method.as_str()),
+        secure,
+        host,
+        port,
+        target,
+        headers,
+        body,
+        deadlines: deadlines(options),
+    };
+    let response = http.send(request).await.map_err(|error| match error {
+        // What the guest's own body says is more exact.
+        Failed::Body(why) => fault.take().unwrap_or(HttpError::InternalError(Some(why))),
+        error => http_error(error),
+    })?;
+    received(response, sent)
+}
+
+/// Where a request goes.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    secure: bool,
+    host: NetHost,
+    port: u16,
+    target: String,
+}
+
+/// Reads a request's URI. User information is for nobody on the way to see, so there is none.
+fn place(uri: &http::Uri) -> Option<Place> {
+    let secure = match uri.scheme_str()? {
+        "http" => false,
+        "https" => true,
+        _ => return None,
+    };
+    let authority = uri.authority()?.as_str();
+    // The colons of an IPv6 address are in brackets.
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        _ => (authority, ""),
+    };
+    let port = match port {
+        "" if secure => 443,
+        "" => 80,
+        digits if digits.bytes().all(|b| b.is_ascii_digit()) => {
+            digits.parse().ok().filter(|port| *port > 0)?
+        }
+        _ => return None,
+    };
+    let target = match uri.path_and_query().map_or("", |target| target.as_str()) {
+        target if target.starts_with('/') => target.to_owned(),
+        // Nothing, or a query alone.
+        target => format!("/{target}"),
+    };
+    Some(Place { secure, host: host.parse().ok()?, port, target })
+}
+
+fn length(headers: &http::HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn deadlines(options: Option<RequestOptions>) -> Deadlines {
+    let Some(options) = options else { return Deadlines::default() };
+    Deadlines {
+        connect: options.connect_timeout,
+        first_byte: options.first_byte_timeout,
+        idle: options.between_bytes_timeout,
+    }
+}
+
+/// The response as the guest gets it.
+fn received(
+    response: OutboundResponse,
+    sent: Option<oneshot::Receiver<Result<(), HttpError>>>,
+) -> Result<Received, HttpError> {
+    let OutboundResponse { status, headers, body, .. } = response;
+    let mut head = http::Response::new(());
+    *head.status_mut() = http::StatusCode::from_u16(status).map_err(|_| HttpError::HttpProtocolError)?;
+    for (name, value) in headers.iter() {
+        let name = http::HeaderName::from_bytes(name).map_err(|_| HttpError::HttpProtocolError)?;
+        let value = http::HeaderValue::from_bytes(value).map_err(|_| HttpError::HttpProtocolError)?;
+        head.headers_mut().append(name, value);
+    }
+    let (body, pump) = match body {
+        Body::Empty => (whole(Bytes::new()), None),
+        Body::Full(bytes) => (whole(bytes), None),
+        Body::Stream(source) => {
+            let (sender, chunks) = mpsc::channel(1);
+            let download = Upload::new(chunks, source.exact_length());
+            (download.boxed_unsync(), Some(Box::pin(body::pass_on(source, sender)) as Pump))
+        }
+    };
+    let sending: Sending = match sent {
+        None => Box::new(ready(Ok(()))),
+        Some(sent) => Box::new(async {
+            // Who finds an error here at once throws the response away, which a peer may give before it has read all.
+            tokio::task::yield_now().await;
+            sent.await.unwrap_or(Err(HttpError::ConnectionTerminated))
+        }),
+    };
+    Ok(Received { response: head.map(|()| body), sending, pump })
+}
+
+fn whole(bytes: Bytes) -> WasiBody {
+    match bytes.is_empty() {
+        true => Empty::new().map_err(|never| match never {}).boxed_unsync(),
+        false => Full::new(bytes).map_err(|never| match never {}).boxed_unsync(),
+    }
+}
+
+/// What the guest is told. Codes that have no text say less than the host knows: where the author could do something
+/// about it, the host's log says it.
+fn http_error(error: Failed) -> HttpError {
+    match error {
+        Failed::Denied(_) => HttpError::HttpRequestDenied,
+        Failed::Name(why) => HttpError::DnsError { rcode: Some(why), info_code: None },
+        Failed::Connect(why) if why.to_ascii_lowercase().contains("refused") => HttpError::ConnectionRefused,
+        Failed::Connect(_) => HttpError::DestinationUnavailable,
+        Failed::Tls(why) if why.contains("its certificate") => HttpError::TlsCertificateError,
+        Failed::Tls(_) => HttpError::TlsProtocolError,
+        Failed::Limit(Limit::Connect, _) | Failed::Deadline("connect") => HttpError::ConnectionTimeout,
+        Failed::Limit(Limit::FirstByte, _) | Failed::Deadline(_) => HttpError::HttpResponseTimeout,
+        Failed::Limit(Limit::OutboundHeaders, size) => {
+            HttpError::HttpResponseHeaderSectionSize(u32::try_from(size).ok())
+        }
+        Failed::Closed => HttpError::ConnectionTerminated,
+        Failed::Protocol(_) => HttpError::HttpProtocolError,
+        error @ (Failed::Limit(..) | Failed::Body(_) | Failed::Invalid(_)) => {
+            HttpError::InternalError(Some(error.to_string()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nexus_core::NetDenied;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn placed(uri: &str) -> Option<(bool, String, u16, String)> {
+        let Place { secure, host, port, target } = place(&uri.parse().ok()?)?;
+        Some((secure, host.to_string(), port, target))
+    }
+
+    #[test]
+    fn a_request_goes_where_its_scheme_and_its_authority_say() {
+        let to = |secure, host: &str, port, target: &str| Some((secure, host.into(), port, target.into()));
+        assert_eq!(placed("http://example.com"), to(false, "example.com", 80, "/"));
+        assert_eq!(placed("https://EXAMPLE.com./a?b=%20"), to(true, "example.com", 443, "/a?b=%20"));
+        assert_eq!(placed("https://10.0.0.1:8080/"), to(true, "10.0.0.1", 8080, "/"));
+        assert_eq!(placed("http://[::1]/"), to(false, "[::1]", 80, "/"));
+        assert_eq!(placed("http://[::ffff:127.0.0.1]:81?a"), to(false, "127.0.0.1", 81, "/?a"));
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_refused() {
+        for uri in [
+            "ftp://example.com/",
+            "http://user@example.com/",
+            "http://granted.example:80@example.com/",
+            "http://example.com:0/",
+            "http://example.com:65536/",
+            "http://example.com:+80/",
+            "http://2130706433/",
+            "http://0x7f.1/",
+            "http://127.1/",
+            "http://[::1/",
+            "/only/a/path",
+        ] {
+            assert_eq!(placed(uri), None, "{uri}");
+        }
+    }
+
+    #[test]
+    fn each_error_has_the_code_that_says_most() {
+        let code = |error: Failed| format!("{:?}", http_error(error));
+        let denied = NetDenied::new("a".parse().unwrap(), 80, None);
+        for (error, expected) in [
+            (Failed::Denied(denied), "HttpRequestDenied"),
+            (Failed::Connect("127.0.0.1:9: Connection refused".into()), "ConnectionRefused"),
+            (Failed::Connect("no route to host".into()), "DestinationUnavailable"),
+            (Failed::Tls("a: its certificate has expired".into()), "TlsCertificateError"),
+            (Failed::Tls("a: the peer does not speak TLS here".into()), "TlsProtocolError"),
+            (Failed::Limit(Limit::Connect, 1), "ConnectionTimeout"),
+            (Failed::Deadline("connect"), "ConnectionTimeout"),
+            (Failed::Limit(Limit::FirstByte, 1), "HttpResponseTimeout"),
+            (Failed::Deadline("first byte"), "HttpResponseTimeout"),
+            (Failed::Limit(Limit::OutboundHeaders, 9), "HttpResponseHeaderSectionSize(Some(9))"),
+            (Failed::Closed, "ConnectionTerminated"),
+            (Failed::Protocol("x".into()), "HttpProtocolError"),
+        ] {
+            assert_eq!(code(error.clone()), expected, "{error}");
+        }
+        assert!(code(Failed::Name("unknown".into())).starts_with("DnsError { rcode: Some(\"unknown\")"));
+        assert!(code(Failed::Invalid("what".into())).contains("cannot be sent: what"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_authority_is_a_host_and_a_port_or_refused(authority in "[!-~]{0,30}") {
+            // As wasmtime-wasi-http makes it of what a guest says.
+            let uri = http::Uri::builder().scheme("http").authority(&*authority).path_and_query("/").build();
+            if let Some(place) = uri.ok().as_ref().and_then(place) {
+                prop_assert!(place.port > 0 && place.target == "/" && !authority.contains('@'));
+                let shown = format!("{}:{}", place.host, place.port);
+                let named = authority.to_ascii_lowercase().replace('.', "");
+                if let NetHost::Name(name) = &place.host {
+                    prop_assert!(named.starts_with(&name.replace('.', "")), "{authority:?} is {shown}");
+                }
+            }
+        }
+    }
+}
