@@ -1,4 +1,5 @@
-//! The process's file descriptors, shared out among all that accept connections.
+//! The process's file descriptors, shared out among all that accept connections; guests that connect to others get
+//! some while there are plenty.
 //!
 //! They are one pool for all apps, and who opens connections faster than others would have it all. So each listening
 //! loop may always have its fair share; beyond it, only while there is plenty for the others.
@@ -38,6 +39,12 @@ impl Descriptors {
             Descriptors::new(limit - limit / RESERVED_PART)
         });
         &PROCESS
+    }
+
+    /// Whether there is one to spare for a connection that a guest asks for: while there is plenty for those who come
+    /// in, for who connects to others has no share of its own.
+    pub(crate) fn may_spare(&self) -> bool {
+        self.open.load(Ordering::Relaxed) < self.most / PLENTY_PART
     }
 
     /// A connection was opened.
@@ -141,6 +148,19 @@ mod tests {
         let now = getrlimit(Resource::Nofile);
         assert_eq!(now.current, Some(limit));
         assert!(limit >= now.maximum.map_or(MOST, |most| most.min(MOST)));
+    }
+
+    #[test]
+    fn guests_that_connect_to_others_leave_half_of_all_to_those_who_come_in() {
+        static SHARED: Descriptors = Descriptors::new(10);
+        let _sharer = SHARED.share();
+        for _ in 0..5 {
+            assert!(SHARED.may_spare());
+            SHARED.opened();
+        }
+        assert!(!SHARED.may_spare() && SHARED.may_open(0));
+        SHARED.closed();
+        assert!(SHARED.may_spare());
     }
 
     #[test]

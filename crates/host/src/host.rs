@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nexus_core::HostConfig;
-use nexus_guest::{Engine, Level};
+use nexus_guest::{Capabilities, Engine, Level};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::{Admin, AdminSocket, Setup};
@@ -46,6 +46,8 @@ pub struct Options {
     pub env: Vec<(String, String)>,
     /// The engines, of which each app takes the first that runs its main file.
     pub engines: Vec<Arc<dyn Engine>>,
+    /// What makes the capabilities of their guests.
+    pub capabilities: Arc<dyn Capabilities>,
     /// The process's log.
     pub logger: Logger,
     /// Labels of the metric `nexus_build_info`.
@@ -105,7 +107,7 @@ impl Host {
     /// # Errors
     /// When the system gives no thread for the admin address.
     pub fn start_on(options: Options, seat: Seat) -> Result<Self, StartError> {
-        let Options { config, apps, env, engines, logger, build, watch, token } = options;
+        let Options { config, apps, env, engines, capabilities, logger, build, watch, token } = options;
         let config = Arc::new(config);
         let sockets = seat.sockets().clone();
 
@@ -124,6 +126,7 @@ impl Host {
             env,
             engines,
             logger: logger.clone(),
+            capabilities,
             pool: tokio::runtime::Handle::current(),
             events: events_in,
             watchdog: watchdog.clone(),

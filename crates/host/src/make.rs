@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nexus_core::{App, HostConfig};
-use nexus_guest::Engine;
+use nexus_guest::{Capabilities, Engine};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -21,6 +21,7 @@ pub(crate) struct Maker {
     pub(crate) env: Vec<(String, String)>,
     pub(crate) engines: Vec<Arc<dyn Engine>>,
     pub(crate) logger: Logger,
+    pub(crate) capabilities: Arc<dyn Capabilities>,
     pub(crate) pool: Handle,
     pub(crate) events: mpsc::UnboundedSender<Event>,
     pub(crate) watchdog: Arc<Watchdog>,
@@ -49,6 +50,7 @@ impl Maker {
             config: self.config.clone(),
             env: self.variables(&app),
             logger: self.logger.clone(),
+            capabilities: self.capabilities.clone(),
             pool: self.pool.clone(),
             events: self.events.clone(),
             watchdog: self.watchdog.clone(),

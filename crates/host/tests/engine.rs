@@ -165,6 +165,7 @@ fn start(temp: &Temp, engine: Arc<Parrot>) -> Host {
         apps,
         env: Vec::new(),
         engines: vec![engine],
+        capabilities: Arc::new(nexus_guest::NoHttp),
         logger: Logger::start(log, Box::new(std::io::sink())).unwrap(),
         build: Vec::new(),
         watch: false,

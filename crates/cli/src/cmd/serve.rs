@@ -15,6 +15,7 @@ use nexus_host::store::Store;
 use nexus_host::{
     AppState, Found, Happening, Host, Options, Shares, Sockets, Token, discover, refuse_conflicts,
 };
+use nexus_providers::Outbound;
 
 use super::engines::engines;
 use super::supervised::{self, End, Place};
@@ -151,6 +152,8 @@ impl Serve {
             // What is wrong with it is told before anything is started.
             Store::open(data).map_err(|error| Failure::usage(format!("--data: {error}")))?;
         }
+        let outbound =
+            Outbound::new(&config.outbound).map_err(|error| Failure::usage(format!("[outbound] {error}")))?;
         let apps = self.apps(&config)?;
 
         let terminal = std::io::stdout().is_terminal();
@@ -196,6 +199,7 @@ impl Serve {
             watch: self.watch,
             token,
             engines: engines(),
+            capabilities: outbound,
             logger: logger.clone(),
             build: vec![
                 ("version", env!("CARGO_PKG_VERSION").to_owned()),

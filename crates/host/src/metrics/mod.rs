@@ -17,5 +17,5 @@ pub(crate) use interventions::{Interventions, Replaced, Shortage};
 pub(crate) use merge::Merge;
 pub(crate) use process::thread_cpu;
 pub(crate) use render::{CONTENT_TYPE, render};
-pub(crate) use stats::{AppStats, WorkerStats};
+pub(crate) use stats::{AppStats, Sent, WorkerStats};
 pub(crate) use sum::{AppSum, Figures, HostSum};

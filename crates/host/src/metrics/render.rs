@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::counter::{HistogramSnapshot, LATENCY_BOUNDS};
 use super::interventions::{Replaced, Shortage};
 use super::process::ProcessSnapshot;
-use super::stats::REASONS;
+use super::stats::{REASONS, Sent};
 use super::sum::{AppSum, HostSum};
 
 /// The `content-type` of what [`render`] gives.
@@ -119,6 +119,16 @@ fn render_apps(page: &mut Page, apps: &[AppSum]) {
     for app in apps {
         for (reason, count) in REASONS.iter().zip(app.stops) {
             page.sample("nexus_guest_stops_total", &[("app", &app.name), ("reason", reason.label())], count);
+        }
+    }
+    page.family(
+        "nexus_subrequests_total",
+        COUNTER,
+        "Requests that the app's guests sent, by what they came to.",
+    );
+    for app in apps {
+        for (result, count) in Sent::LABELS.iter().zip(app.subrequests) {
+            page.sample("nexus_subrequests_total", &[("app", &app.name), ("result", result)], count);
         }
     }
 }
@@ -318,6 +328,8 @@ mod tests {
         worker.waiting(8);
         stats.cold_start(Duration::from_millis(3));
         stats.stopped(StopReason::Memory);
+        stats.sent(Sent::Failed);
+        stats.sent(Sent::Aborted);
         stats.refused(413);
         let mut hello = AppSum::new("hello");
         hello.add(&stats, &worker, 6, 1500);
@@ -376,6 +388,9 @@ mod tests {
         assert_eq!(value(&page, "nexus_cold_starts_total", &[hello]), 1.0);
         assert_eq!(value(&page, "nexus_cold_start_seconds_sum", &[hello]), 0.003);
         assert_eq!(value(&page, "nexus_guest_stops_total", &[hello, ("reason", "memory")]), 1.0);
+        for (result, count) in [("answered", 0.0), ("failed", 1.0), ("denied", 0.0), ("aborted", 1.0)] {
+            assert_eq!(value(&page, "nexus_subrequests_total", &[hello, ("result", result)]), count);
+        }
         assert_eq!(value(&page, "nexus_sent_bytes_total", &[odd]), 0.0);
         assert_eq!(value(&page, "nexus_memory_budget_bytes", &[]), 9000.0);
         assert_eq!(value(&page, "nexus_memory_held_bytes", &[]), 1577.0);

@@ -27,8 +27,27 @@ pub(crate) struct AppStats {
     cpu: Counter,
     cold_starts: Histogram,
     stops: [Counter; REASONS.len()],
+    /// Requests that its guests sent: answered, failed, denied, aborted.
+    subrequests: [Counter; 4],
     /// By status. Seldom touched, so a lock will do.
     refused: Mutex<BTreeMap<u16, u64>>,
+}
+
+/// What a request that a guest sent has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// There was a response, whatever its status.
+    Answered,
+    /// There was none.
+    Failed,
+    /// It was not granted.
+    Denied,
+    /// Who sent it gave it up before there was a response.
+    Aborted,
+}
+
+impl Sent {
+    pub(super) const LABELS: [&str; 4] = ["answered", "failed", "denied", "aborted"];
 }
 
 /// The reasons for which guests end, in the order in which they are counted.
@@ -71,6 +90,11 @@ impl AppStats {
         }
     }
 
+    /// A request that the guest sent has ended.
+    pub(crate) fn sent(&self, outcome: Sent) {
+        self.subrequests[outcome as usize].add(1);
+    }
+
     /// The server answered a request in place of the guest (400, 413, …).
     pub(crate) fn refused(&self, status: u16) {
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(status).or_default() += 1;
@@ -94,6 +118,9 @@ impl AppStats {
         for (own, other) in self.stops.iter().zip(&other.stops) {
             own.add(other.get());
         }
+        for (own, other) in self.subrequests.iter().zip(&other.subrequests) {
+            own.add(other.get());
+        }
         let other = other.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let mut own = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         for (status, count) in other.iter() {
@@ -111,6 +138,9 @@ impl AppStats {
         sum.latency.add(&self.latency);
         sum.cold_starts.add(&self.cold_starts);
         for (total, counter) in sum.stops.iter_mut().zip(&self.stops) {
+            *total += counter.get();
+        }
+        for (total, counter) in sum.subrequests.iter_mut().zip(&self.subrequests) {
             *total += counter.get();
         }
         for (status, count) in self.refused.lock().unwrap_or_else(PoisonError::into_inner).iter() {

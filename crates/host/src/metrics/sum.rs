@@ -32,6 +32,8 @@ pub(crate) struct AppSum {
     pub(super) cold_starts: HistogramSnapshot,
     /// By [`REASONS`].
     pub(super) stops: [u64; REASONS.len()],
+    /// Requests that its guests sent: answered, failed, denied, aborted.
+    pub(super) subrequests: [u64; 4],
     /// By status, sorted.
     pub(super) refused: Vec<(u16, u64)>,
     pub(super) interventions: InterventionsSnapshot,

@@ -5,11 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use nexus_guest::{Engine, Guest, Level, LoadError, LogRecord, LogSink, RequestId, Services, Stop, StopSink};
+use nexus_core::{NetDenied, NetPolicy};
+use nexus_guest::{
+    Engine, Guest, HttpError, Level, LoadError, LogRecord, LogSink, NetSink, RequestId, Services, Stop,
+    StopSink,
+};
 
 use super::lost::Lost;
 use super::{Start, Worker};
+use crate::descriptors::Descriptors;
 use crate::log::AppLog;
+use crate::metrics::Sent;
 use crate::modules::FolderModules;
 
 /// Loads the app's guest on this thread.
@@ -29,12 +35,26 @@ pub(super) async fn load(
         limits: start.app.manifest.limits,
         watch: worker.watch.clone(),
         abandon: Rc::new(Lost(worker.clone())),
-        stops: Rc::new(Stops { worker: worker.clone(), log }),
+        stops: Rc::new(Stops { worker: worker.clone(), log: log.clone() }),
+        http: start.capabilities.http(&start.app, Rc::new(Outgoing { worker: worker.clone(), log })),
     };
+    if let Some(granted) = granted(&start.app.manifest.permissions.net) {
+        services.log.log(LogRecord { level: Level::Info, request: None, message: granted, stack: None });
+    }
     worker.is_loading.store(true, Ordering::Relaxed);
     let loaded = engine.load(start.app.clone(), services).await;
     worker.is_loading.store(false, Ordering::Relaxed);
     loaded
+}
+
+/// Where the app may connect to, for the log: nobody should have to read its manifest.
+fn granted(net: &NetPolicy) -> Option<String> {
+    if net.is_empty() {
+        return None;
+    }
+    let asked: Vec<String> = net.asked.iter().map(ToString::to_string).collect();
+    let bound = if net.ceiling.is_some() { ", as far as the host's configuration allows it" } else { "" };
+    Some(format!("granted: connections to {}{bound}", asked.join(", ")))
 }
 
 /// Counts and tells what single requests were stopped for.
@@ -48,6 +68,46 @@ impl StopSink for Stops {
         self.worker.stats.stopped(stop.reason);
         let message = format!("the guest was stopped: {}", stop.detail);
         self.log.log(LogRecord { level: Level::Error, request: Some(request), message, stack: None });
+    }
+}
+
+/// Counts the requests that guests send, and tells what came of them that somebody should know.
+struct Outgoing {
+    worker: Arc<Worker>,
+    log: AppLog,
+}
+
+impl NetSink for Outgoing {
+    fn denied(&self, request: Option<RequestId>, denied: &NetDenied) {
+        self.warned(request, &format!("denied: {denied}"));
+    }
+
+    fn warned(&self, request: Option<RequestId>, message: &str) {
+        self.log.log(LogRecord { level: Level::Warn, request, message: message.to_owned(), stack: None });
+    }
+
+    fn sent(&self, error: Option<&HttpError>) {
+        self.worker.stats.sent(match error {
+            None => Sent::Answered,
+            Some(HttpError::Denied(_)) => Sent::Denied,
+            Some(_) => Sent::Failed,
+        });
+    }
+
+    fn dropped(&self) {
+        self.worker.stats.sent(Sent::Aborted);
+    }
+
+    fn may_connect(&self) -> bool {
+        Descriptors::of_process().may_spare()
+    }
+
+    fn opened(&self) {
+        Descriptors::of_process().opened();
+    }
+
+    fn closed(&self) {
+        Descriptors::of_process().closed();
     }
 }
 

@@ -38,7 +38,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nexus_core::{App, HostConfig, Limit};
-use nexus_guest::{Engine, Stop, Watch};
+use nexus_guest::{Capabilities, Engine, Stop, Watch};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::front::{Mail, Parcels};
@@ -65,6 +65,8 @@ pub(crate) struct Start {
     /// The app's variables, those of the host's `--env-file` included.
     pub(crate) env: Vec<(String, String)>,
     pub(crate) logger: Logger,
+    /// What its guests may use of the world.
+    pub(crate) capabilities: Arc<dyn Capabilities>,
     /// Where blocking work is done.
     pub(crate) pool: tokio::runtime::Handle,
     pub(crate) events: mpsc::UnboundedSender<Event>,

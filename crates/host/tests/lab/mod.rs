@@ -403,6 +403,7 @@ pub(crate) fn with_apps(
             apps,
             env: Vec::new(),
             engines: vec![Arc::new(engine.clone())],
+            capabilities: Arc::new(nexus_guest::NoHttp),
             logger: Logger::start(format, Box::new(log.clone())).unwrap(),
             build: Vec::new(),
             watch: false,

@@ -287,6 +287,7 @@ fn services(plan: &Plan, time: Duration, watch: Arc<Watch>, told: Rc<Told>, log:
         watch,
         abandon: told.clone(),
         stops: told,
+        http: Rc::new(nexus_guest::NoHttp),
     }
 }
 
