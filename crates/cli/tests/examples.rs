@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use harness::{Folder, Nexus, Output, Start, run};
+use harness::{Folder, Nexus, Output, Start, Upstream, run};
 use serde_json::json;
 
 /// Those that are no apps as they are: a program, and a service that is put together in target/examples.
@@ -62,6 +62,81 @@ fn api_keeps_notes() {
         json!({ "error": "a note needs a text" })
     );
     assert_eq!(client.request("POST", "/notes", &[], &vec![b'x'; 70_000]).status, 413);
+}
+
+/// An example with a manifest of the test's, for its own names what others have.
+fn with_manifest(example: &str, manifest: &str) -> (Folder, Nexus) {
+    let folder = Folder::new(&[]);
+    let source = std::fs::read(examples().join(example).join("index.js")).unwrap();
+    folder.write(&format!("{example}/index.js"), source);
+    folder.write(&format!("{example}/nexus.toml"), manifest);
+    let nexus = Nexus::serve(folder.path());
+    (folder, nexus)
+}
+
+#[test]
+fn proxy_passes_requests_and_responses_on() {
+    let origin = Upstream::new(|asked| match asked.path() {
+        "/moved?x=1" => asked.reply("302 Found", &["location: /there"], ""),
+        _ => {
+            let body = String::from_utf8(asked.body()).unwrap();
+            let text = format!("{} {body}", asked.line);
+            asked.reply("201 Created", &["x-origin: yes"], text);
+        }
+    });
+    let (_folder, nexus) = with_manifest(
+        "proxy",
+        &format!("[env]\nORIGIN = \"http://{0}\"\n[permissions]\nnet = [\"{0}\"]\n", origin.address()),
+    );
+    let mut client = nexus.client("proxy");
+    let passed = client.request("PUT", "/a/b", &["x-mine: 1"], b"body");
+    assert_eq!((passed.status, passed.text().as_str()), (201, "PUT /a/b HTTP/1.1 body"));
+    assert_eq!((passed.header("x-origin"), passed.header("via")), (Some("yes"), Some("1.1 nexus")));
+    let moved = client.get("/moved?x=1");
+    assert_eq!((moved.status, moved.header("location")), (302, Some("/there")));
+
+    let (_folder, nexus) = with_manifest("proxy", "[env]\nORIGIN = \"http://localhost:1\"\n");
+    assert_eq!(nexus.client("proxy").get("/").status, 502);
+    assert!(nexus.message("the origin does not answer")["message"].as_str().unwrap().contains("EPERM"));
+}
+
+#[test]
+fn summary_tells_what_three_servers_say_even_if_one_fails() {
+    let source = Upstream::new(|asked| match asked.path() {
+        "/json" => asked.reply("200 OK", &["content-type: application/json"], "{\"a\":1}"),
+        "/text" => asked.reply("200 OK", &["content-type: text/plain"], "hello"),
+        "/never" => asked.await_close(),
+        _ => asked.reply("404 Not Found", &[], "nothing"),
+    });
+    let at = source.address();
+    let summary = |sources: &str| {
+        let (_folder, nexus) = with_manifest(
+            "summary",
+            &format!("[env]\nSOURCES = \"{sources}\"\n[permissions]\nnet = [\"{at}\"]\n"),
+        );
+        let response = nexus.client("summary").get("/");
+        (response.status, response.json())
+    };
+    let json = format!("http://{at}/json");
+    let text = format!("http://{at}/text");
+    let missing = format!("http://{at}/missing");
+    let never = format!("http://{at}/never");
+    assert_eq!(
+        summary(&format!("{json} {text} {missing}")),
+        (
+            200,
+            json!([
+                { "source": json, "body": { "a": 1 } },
+                { "source": text, "body": "hello" },
+                { "source": missing, "error": "status 404" },
+            ])
+        )
+    );
+    let denied = "http://localhost:1/";
+    assert_eq!(
+        summary(&format!("{never} {denied}")),
+        (502, json!([{ "source": never, "error": "TimeoutError" }, { "source": denied, "error": "EPERM" }]))
+    );
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn a_service_of_0_3_is_served_to_who_opts_in() {
     assert_eq!(client.get("/error").status, 500);
     nexus.message("the guest answered with an error: ErrorCode::InternalError");
     assert_eq!(client.get("/send").text(), "denied");
-    nexus.message("denied: a request to 127.0.0.1:9");
+    nexus.message("denied: a connection to 127.0.0.1:9");
     let trap = client.get("/trap");
     assert_eq!((trap.status, &*trap.text()), (500, "the app failed to handle this request\n"));
     assert_eq!(client.get("/hello").status, 200);

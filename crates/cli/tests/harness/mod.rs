@@ -5,10 +5,12 @@
 
 mod client;
 mod command;
+pub(crate) mod fetching;
 mod folder;
 mod load;
 mod managed;
 mod nexus;
+mod upstream;
 
 use std::time::{Duration, Instant};
 
@@ -18,6 +20,7 @@ pub(crate) use folder::Folder;
 pub(crate) use load::{await_answers, under_load};
 pub(crate) use managed::Managed;
 pub(crate) use nexus::{Nexus, OWN_GROUP, Start, send_signal};
+pub(crate) use upstream::{Asked, Upstream};
 
 /// How long anything may take that a test waits for. Far beyond what it takes, for machines under load.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);

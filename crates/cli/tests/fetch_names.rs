@@ -1,0 +1,151 @@
+//! `fetch` and names: who is asked for their addresses, and which addresses count.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod harness;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::sync::{Arc, Mutex};
+
+use harness::{Folder, Nexus, Upstream};
+use serde_json::json;
+
+/// A name server that answers each question for an IPv4 address as the test says.
+struct NameServer {
+    address: SocketAddr,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl NameServer {
+    /// `answer` gets a name and how often it was asked for before.
+    fn new(answer: impl Fn(&str, usize) -> Option<Ipv4Addr> + Send + 'static) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let own = asked.clone();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 512];
+            while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+                let query = &buffer[..length];
+                let (name, end) = question(query);
+                let kind = query[end + 1];
+                let mut reply = query[..end + 4].to_vec();
+                // A response, with recursion; one question, and neither authorities nor anything additional.
+                reply[2..4].copy_from_slice(&[0x81, 0x80]);
+                reply[4..12].copy_from_slice(&[0, 1, 0, 0, 0, 0, 0, 0]);
+                if kind == 1 {
+                    let before = {
+                        let mut asked = own.lock().unwrap();
+                        asked.push(name.clone());
+                        asked.iter().filter(|other| **other == name).count() - 1
+                    };
+                    match answer(&name, before) {
+                        Some(ip) => {
+                            reply[7] = 1;
+                            // The question's name, an address, for no time at all.
+                            reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4]);
+                            reply.extend(ip.octets());
+                        }
+                        None => reply[3] |= 3,
+                    }
+                }
+                let _ = socket.send_to(&reply, from);
+            }
+        });
+        Self { address, asked }
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+/// The name of a query's question, and where it ends.
+fn question(query: &[u8]) -> (String, usize) {
+    let (mut labels, mut at) = (Vec::new(), 12);
+    while query[at] > 0 {
+        let end = at + 1 + usize::from(query[at]);
+        labels.push(String::from_utf8_lossy(&query[at + 1..end]).to_lowercase());
+        at = end;
+    }
+    (labels.join("."), at + 1)
+}
+
+/// An app that fetches what its request's query says, as often, and tells statuses and codes.
+const APP: &str = "export default { async fetch(request) {
+    const told = [];
+    for (const url of new URL(request.url).searchParams.getAll('u')) {
+        try { told.push((await fetch(url)).status); } catch (e) { told.push(e.cause.code); }
+    }
+    return Response.json(told);
+} };";
+
+fn serve(names: &NameServer, net: &str) -> (Folder, Nexus) {
+    let folder = Folder::app(APP);
+    folder.write("app/nexus.toml", format!("[permissions]\nnet = [{net}]\n"));
+    folder.write("nexus-host.toml", format!("[outbound]\nname_servers = [\"{}\"]\n", names.address));
+    let nexus = Nexus::serve(folder.path());
+    (folder, nexus)
+}
+
+#[test]
+fn a_name_that_is_not_granted_is_not_even_looked_up() {
+    let names = NameServer::new(|_, _| Some(Ipv4Addr::LOCALHOST));
+    let (_folder, nexus) = serve(&names, "\"granted.example\"");
+    let query = "/?u=http://secret-data.attacker.example/&u=http://granted.example.attacker.example/&u=http://xgranted.example/";
+    assert_eq!(nexus.client("app").get(query).json(), json!(["EPERM", "EPERM", "EPERM"]));
+    assert_eq!(names.asked(), Vec::<String>::new());
+}
+
+#[test]
+fn a_name_that_leads_into_the_hosts_own_network_does_not() {
+    let inside = TcpListener::bind("127.0.0.1:0").unwrap();
+    inside.set_nonblocking(true).unwrap();
+    let port = inside.local_addr().unwrap().port();
+    let names = NameServer::new(|name, _| {
+        Some(match name {
+            "loopback.example" => Ipv4Addr::LOCALHOST,
+            "metadata.example" => Ipv4Addr::new(169, 254, 169, 254),
+            "any.example" => Ipv4Addr::UNSPECIFIED,
+            _ => Ipv4Addr::new(10, 0, 0, 1),
+        })
+    });
+    let (_folder, nexus) = serve(&names, "\"*\"");
+    let query = format!(
+        "/?u=http://loopback.example:{port}/&u=http://metadata.example/&u=http://any.example:{port}/&u=http://private.example/"
+    );
+    assert_eq!(nexus.client("app").get(&query).json(), json!(["EPERM", "EPERM", "EPERM", "EPERM"]));
+    assert_eq!(names.asked().len(), 4);
+    assert!(inside.accept().is_err(), "somebody connected");
+    let told = nexus.message("its address 169.254.169.254 is not a public one");
+    assert!(told["message"].as_str().unwrap().contains("net = [\"169.254.169.254:80\"]"), "{told}");
+}
+
+#[test]
+fn a_name_server_that_changes_its_answer_is_held_to_the_one_that_was_checked() {
+    let upstream = Upstream::new(|asked| {
+        asked.close();
+        asked.reply("200 OK", &[], "");
+    });
+    let port = upstream.port();
+    let trap = TcpListener::bind(("127.0.0.2", port)).unwrap();
+    trap.set_nonblocking(true).unwrap();
+    // The granted address and the trap's, in turn.
+    let names =
+        NameServer::new(|_, before| Some(Ipv4Addr::new(127, 0, 0, if before % 2 == 0 { 1 } else { 2 })));
+    let (_folder, nexus) = serve(&names, &format!("\"turning.example\", \"127.0.0.1:{port}\""));
+    let query = format!("/?{}", format!("u=http://turning.example:{port}/&").repeat(4));
+    assert_eq!(nexus.client("app").get(&query).json(), json!([200, "EPERM", 200, "EPERM"]));
+    assert_eq!((upstream.accepted(), names.asked().len()), (2, 4));
+    assert!(trap.accept().is_err(), "somebody connected");
+}
+
+#[test]
+fn names_are_looked_up_as_they_are() {
+    let names = NameServer::new(|_, _| None);
+    let (_folder, nexus) = serve(&names, "\"*\"");
+    let query =
+        "/?u=http://intranet/&u=http://B%C3%BCcher.example./&u=http://localhost:1/&u=http://a.localhost:1/";
+    let told = nexus.client("app").get(query).json();
+    assert_eq!(told, json!(["ENOTFOUND", "ENOTFOUND", "EPERM", "EPERM"]));
+    assert_eq!(names.asked(), ["intranet", "xn--bcher-kva.example"]);
+}
