@@ -4,19 +4,18 @@
 //! thousand rounds without a look at the limits. V8 has no hook for it where its sandbox is on, but two ways lead there,
 //! and V8 bears that both fail: it collects the guest's garbage and tries again, or throws a `RangeError`.
 //!
-//! - An `ArrayBuffer` of a fixed length comes from the isolate's [`allocator`]: V8's own, whose methods this module
-//!   precedes with a look.
+//! - An `ArrayBuffer` of a fixed length comes from the isolate's [allocator](crate::buffers), which looks first.
 //! - What grows (WebAssembly memories, resizable buffers) V8 makes accessible by `mprotect`, step by step. So this
 //!   crate defines libc's `mprotect`, for the whole program: the dynamic linker takes a program's definition before a
 //!   library's.
 
-use std::cell::Cell;
 #[cfg(target_os = "linux")]
-use std::ffi::c_int;
-use std::ffi::c_void;
-use std::sync::OnceLock;
+use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+#[cfg(target_os = "linux")]
+use crate::buffers;
+#[cfg(target_os = "linux")]
 use crate::limits::{Taken, may_take};
 
 /// The cage in which all of V8's heaps lie: what is beyond, and in V8's sandbox, are buffers and memories.
@@ -63,7 +62,7 @@ fn is_of_buffers(address: usize) -> bool {
 unsafe extern "C" fn mprotect(address: *mut c_void, length: usize, protection: c_int) -> c_int {
     if protection == libc::PROT_READ | libc::PROT_WRITE
         && is_of_buffers(address as usize)
-        && !IS_NEW.get()
+        && !buffers::is_within()
         && !may_take(length, Taken::Grown)
     {
         // SAFETY: the calling thread's own.
@@ -101,78 +100,4 @@ fn advise(address: usize, length: usize, protection: c_int) {
 pub(crate) fn link() {
     #[cfg(target_os = "linux")]
     std::hint::black_box(mprotect as unsafe extern "C" fn(*mut c_void, usize, c_int) -> c_int);
-}
-
-/// `v8::ArrayBuffer::Allocator`, the begin of it.
-#[repr(C)]
-struct Allocator {
-    methods: *const Methods,
-}
-
-type Allocate = unsafe extern "C" fn(this: *mut Allocator, length: usize) -> *mut c_void;
-
-/// The virtual methods of `v8::ArrayBuffer::Allocator` (`v8-array-buffer.h`) as the Itanium C++ ABI lays them out.
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Methods {
-    destructors: [*const c_void; 2],
-    allocate: Allocate,
-    allocate_uninitialized: Allocate,
-    /// `Free`, `MaxAllocationSize`, `GetPageAllocator`.
-    others: [*const c_void; 3],
-}
-
-// SAFETY: pointers to code, which does not change.
-unsafe impl Send for Methods {}
-// SAFETY: as above.
-unsafe impl Sync for Methods {}
-
-thread_local! {
-    /// Whether the thread is within the allocator: what that needs is counted.
-    static IS_NEW: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Has V8's own allocator make a buffer, if the guest may have it.
-///
-/// # Safety
-/// As V8 calls the allocator's methods.
-unsafe fn take(this: *mut Allocator, length: usize, own: impl Fn(&Methods) -> Allocate) -> *mut c_void {
-    let Some((methods, _)) = METHODS.get().filter(|_| may_take(length, Taken::Anew)) else {
-        return std::ptr::null_mut();
-    };
-    IS_NEW.set(true);
-    // SAFETY: V8's own method, called as V8 called ours.
-    let taken = unsafe { own(methods)(this, length) };
-    IS_NEW.set(false);
-    taken
-}
-
-/// V8's own methods, and those with the look before them.
-static METHODS: OnceLock<(Methods, Methods)> = OnceLock::new();
-
-/// V8's allocator of buffers, for one isolate, which gives a guest nothing that is beyond its limit.
-pub(crate) fn allocator() -> v8::SharedRef<v8::Allocator> {
-    let shared = v8::new_default_allocator().make_shared();
-    let allocator = std::ptr::from_ref(&*shared).cast::<Allocator>().cast_mut();
-    // SAFETY: a C++ object with virtual methods begins with the pointer to them, and nobody else has this one so far.
-    // All of these have the same class. The table in front of which C++ keeps the class's name is not asked for that:
-    // V8 is built without run-time type information.
-    unsafe {
-        let (_, ours) = METHODS.get_or_init(|| {
-            let own = *(*allocator).methods;
-            (own, Methods { allocate, allocate_uninitialized, ..own })
-        });
-        (*allocator).methods = ours;
-    }
-    shared
-}
-
-unsafe extern "C" fn allocate(this: *mut Allocator, length: usize) -> *mut c_void {
-    // SAFETY: as V8 calls it.
-    unsafe { take(this, length, |own| own.allocate) }
-}
-
-unsafe extern "C" fn allocate_uninitialized(this: *mut Allocator, length: usize) -> *mut c_void {
-    // SAFETY: as V8 calls it.
-    unsafe { take(this, length, |own| own.allocate_uninitialized) }
 }

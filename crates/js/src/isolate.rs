@@ -10,7 +10,7 @@ use nexus_core::Limit;
 use nexus_guest::Services;
 use v8::MapFnTo;
 
-use crate::commit;
+use crate::buffers;
 use crate::limits;
 use crate::modules;
 use crate::state::State;
@@ -40,7 +40,7 @@ impl Blank {
             .snapshot_blob(v8::StartupData::from(SNAPSHOT))
             .external_references(external_references())
             .heap_limits(0, limits::heap_limit(memory))
-            .array_buffer_allocator(commit::allocator())
+            .array_buffer_allocator(buffers::allocator())
             .allow_atomics_wait(false);
         let mut isolate = v8::Isolate::new(params);
         isolate.set_microtasks_policy(v8::MicrotasksPolicy::Explicit);

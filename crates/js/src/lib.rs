@@ -11,6 +11,7 @@
 // V8's API needs `unsafe` where it hands out memory and calls back; each use says why it is sound.
 #![allow(unsafe_code)]
 
+mod buffers;
 mod code;
 mod commit;
 mod compiled;

@@ -468,3 +468,29 @@ fn a_turn_that_was_given_up_tells_nothing_and_sleeps_where_it_comes_to() {
         give_up(&handler(body));
     }
 }
+
+#[test]
+fn what_one_guest_leaves_in_its_buffers_no_other_finds() {
+    // Of the sizes that are kept for the next one, and of others.
+    let fill = handler(
+        "for (let size = 1000; size < 2e6; size = Math.floor(size * 1.3)) {
+             for (let i = 0; i < 20; i++) new Uint8Array(size).fill(0xaa);
+         }
+         return new Response('done');",
+    );
+    let look = handler(
+        "let bytes = 0;
+         for (let size = 1000; size < 2e6; size = Math.floor(size * 1.3)) {
+             for (let i = 0; i < 20; i++) {
+                 for (const made of [new Uint8Array(size), new Uint8Array(new ArrayBuffer(size).slice(1)), new Uint8Array(structuredClone(new ArrayBuffer(size)))]) {
+                     if (made.some((byte) => byte !== 0)) bytes++;
+                 }
+             }
+         }
+         return new Response(String(bytes));",
+    );
+    for _ in 0..2 {
+        assert_eq!(run(&with_memory(64), &fill, &["/"]).text(), "done");
+        assert_eq!(run(&with_memory(64), &look, &["/"]).text(), "0");
+    }
+}

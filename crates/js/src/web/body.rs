@@ -222,7 +222,7 @@ fn op_body_read_all<'s>(
         Readable::End | Readable::Decoded(_) => set_outcome(scope, rv, outcome(Bytes::new())),
         Readable::All(bytes) => set_outcome(scope, rv, outcome(bytes)),
         Readable::Later(source) => {
-            let (memory, no_room) = (state.accounts.memory.clone(), ops::no_room(scope));
+            let (memory, limits) = (state.accounts.memory.clone(), state.services.limits);
             let read = async move {
                 // One chunk may be all, and most often is: then it is not copied.
                 let first = match next_chunk(&source).await {
@@ -240,7 +240,7 @@ fn op_body_read_all<'s>(
                             share.grow(chunk.len());
                             whole.get_or_insert_with(|| BytesMut::from(&first[..])).extend_from_slice(&chunk);
                         }
-                        Some(Ok(_)) => return Outcome::RangeError(no_room),
+                        Some(Ok(_)) => return Outcome::RangeError(ops::no_room_within(&limits)),
                         Some(Err(error)) => return failed(id, &error),
                         None => return outcome(whole.map_or(first, BytesMut::freeze)),
                     }
