@@ -169,7 +169,6 @@ impl Place {
         self.idle.borrow_mut().push(h1);
         self.wake();
         pool.wake();
-        pool.trim();
         pool.sweep();
     }
 
@@ -195,7 +194,7 @@ impl Place {
         self.wake();
         if let Some(pool) = self.pool.upgrade() {
             pool.wake();
-            pool.trim();
+            pool.sweep();
         }
     }
 

@@ -15,8 +15,11 @@ use crate::tasks::Task;
 /// How long a connection is kept without a request.
 const IDLE: Duration = Duration::from_secs(90);
 
-/// The most idle connections of a client.
+/// The most idle connections of a client that are kept for so long.
 const MOST_IDLE: usize = 32;
+
+/// How long more of them are kept: an app that sends many requests at once wants them again soon.
+const SURPLUS: Duration = Duration::from_secs(1);
 
 /// The most connections of a client, to whichever hosts, those included that are idle or being opened: each takes one
 /// of the process's descriptors, which all apps share.
@@ -47,6 +50,8 @@ pub(crate) struct Pool {
     /// Is told of responses that were cancelled.
     warn: Box<dyn Fn(&evict::Evicted)>,
     sweeper: RefCell<Option<Task>>,
+    /// Whether the sweeper looks as often as a surplus asks for.
+    hurries: Cell<bool>,
 }
 
 impl Pool {
@@ -59,6 +64,7 @@ impl Pool {
             waiting: RefCell::default(),
             warn,
             sweeper: RefCell::new(None),
+            hurries: Cell::new(false),
         }
     }
 
@@ -156,61 +162,68 @@ impl Pool {
     /// Closes the connection that is idle for longest, if there is one.
     fn close_oldest(&self) -> bool {
         let before = self.open.get();
-        if let (_, Some((place, is_h2))) = self.idle() {
+        if let (_, Some((place, is_h2, _))) = self.idle() {
             place.close_one(is_h2);
         }
         self.open.get() < before
     }
 
-    /// How many connections are idle, and which is it for longest: whether it is an HTTP/2 one, of this place.
-    fn idle(&self) -> (usize, Option<(Rc<Place>, bool)>) {
+    /// How many connections are idle, and which is it for longest: of this place, whether it is an HTTP/2 one, since when.
+    fn idle(&self) -> (usize, Option<(Rc<Place>, bool, Instant)>) {
         let mut count = 0;
-        let mut oldest: Option<(Instant, Rc<Place>, bool)> = None;
+        let mut oldest: Option<(Rc<Place>, bool, Instant)> = None;
         for place in self.all() {
             let (h1, since, h2) = place.idle();
             count += h1 + usize::from(h2.is_some());
             for (since, is_h2) in since.map(|at| (at, false)).into_iter().chain(h2.map(|at| (at, true))) {
-                if oldest.as_ref().is_none_or(|(other, ..)| since < *other) {
-                    oldest = Some((since, place.clone(), is_h2));
+                if oldest.as_ref().is_none_or(|(.., other)| since < *other) {
+                    oldest = Some((place.clone(), is_h2, since));
                 }
             }
         }
-        (count, oldest.map(|(_, place, is_h2)| (place, is_h2)))
+        (count, oldest)
     }
 
-    /// Closes the connection that is idle for longest, where there are too many.
-    pub(crate) fn trim(&self) {
-        // Looking at all of them takes time, which every exchange would pay.
-        if self.open.get() <= MOST_IDLE {
-            return;
-        }
-        if let (count, Some((place, is_h2))) = self.idle()
-            && count > MOST_IDLE
-        {
-            place.close_one(is_h2);
-        }
-    }
-
-    /// Sees to it that connections are closed that are idle for too long. Within the worker's `LocalSet`.
+    /// Sees to it that connections are closed that are idle for too long, or too many. Within the worker's `LocalSet`.
     pub(crate) fn sweep(self: &Rc<Self>) {
+        let hurries = self.may_have_surplus();
         let mut sweeper = self.sweeper.borrow_mut();
-        if sweeper.as_ref().is_some_and(|task| !task.is_finished()) {
+        let runs = sweeper.as_ref().is_some_and(|task| !task.is_finished());
+        if runs && (self.hurries.get() || !hurries) {
             return;
         }
+        self.hurries.set(hurries);
         let pool = Rc::downgrade(self);
         *sweeper = Some(Task::spawn(async move {
-            let mut next = Instant::now() + IDLE;
+            let mut next = Instant::now() + if hurries { SURPLUS } else { IDLE };
             loop {
                 sleep_until(next).await;
                 let Some(pool) = pool.upgrade() else { return };
-                let before = Instant::now().checked_sub(IDLE);
-                let kept = pool.all().iter().filter_map(|place| place.close_idle(before)).min();
-                match kept {
-                    Some(since) => next = since + IDLE,
+                match pool.close_old() {
+                    Some(later) => next = later,
                     None => return,
                 }
             }
         }));
+    }
+
+    /// Whether more connections may be idle than are kept. Counting them takes time, which every exchange would pay.
+    fn may_have_surplus(&self) -> bool {
+        self.open.get() > MOST_IDLE
+    }
+
+    /// Closes connections that are idle for too long, or too many. Says when to look again, if at all.
+    fn close_old(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let kept = self.all().iter().filter_map(|place| place.close_idle(now.checked_sub(IDLE))).min();
+        while let (count, Some((place, is_h2, since))) = self.idle()
+            && count > MOST_IDLE
+            && now.duration_since(since) >= SURPLUS
+        {
+            place.close_one(is_h2);
+        }
+        self.hurries.set(self.may_have_surplus());
+        if self.hurries.get() { Some(now + SURPLUS) } else { kept.map(|since| since + IDLE) }
     }
 }
 

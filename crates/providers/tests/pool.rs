@@ -177,15 +177,17 @@ fn a_reader_that_was_told_of_a_chunk_and_stays_away_is_cancelled() {
 }
 
 #[test]
-fn few_idle_connections_are_kept_in_all() {
+fn few_idle_connections_are_kept_in_all_but_those_used_just_now_are() {
     run(async {
-        let open = Rc::new(Cell::new(0));
+        let (open, opened) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
         let client = client(&[]);
+        let mut peers = Vec::new();
         for _ in 0..40 {
-            let open = open.clone();
+            let (open, opened) = (open.clone(), opened.clone());
             let peer = peer(move |_, mut stream| {
-                let open = open.clone();
+                let (open, opened) = (open.clone(), opened.clone());
                 async move {
+                    opened.set(opened.get() + 1);
                     open.set(open.get() + 1);
                     while head(&mut stream).await.is_some() {
                         say(&mut stream, HELLO).await;
@@ -195,9 +197,17 @@ fn few_idle_connections_are_kept_in_all() {
             })
             .await;
             assert_eq!(client.text(&peer.url("/")).await, "hello");
+            peers.push(peer);
         }
-        settle().await;
-        assert_eq!(open.get(), 32);
+        for peer in &peers {
+            assert_eq!(client.text(&peer.url("/")).await, "hello");
+        }
+        assert_eq!(opened.get(), 40, "the same ones");
+        while open.get() > 32 {
+            sleep(Duration::from_millis(10)).await;
+        }
+        sleep(Duration::from_millis(1500)).await;
+        assert_eq!((open.get(), opened.get()), (32, 40));
     });
 }
 
