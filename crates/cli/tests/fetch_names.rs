@@ -149,3 +149,132 @@ fn names_are_looked_up_as_they_are() {
     assert_eq!(told, json!(["ENOTFOUND", "ENOTFOUND", "EPERM", "EPERM"]));
     assert_eq!(names.asked(), ["intranet", "xn--bcher-kva.example"]);
 }
+
+/// Ways to a server on this machine for an app that may connect to all public addresses, and to one other port here.
+/// `UP` stands for the address of the server that it may ask, `TRAP` for the forbidden one's port.
+const ESCAPES: &[&str] = &[
+    // Its address, and what else the system would take for it.
+    "http://127.0.0.1:TRAP/",
+    "http://127.0.0.2:TRAP/",
+    "http://127.255.255.254:TRAP/",
+    "http://0.0.0.0:TRAP/",
+    "http://[::1]:TRAP/",
+    "http://[::]:TRAP/",
+    // In the notations that URLs take.
+    "http://127.1:TRAP/",
+    "http://2130706433:TRAP/",
+    "http://0x7f000001:TRAP/",
+    "http://0177.0.0.01:TRAP/",
+    "http://0x7f.0.1:TRAP/",
+    "http://127.0.0.1.:TRAP/",
+    "http://0:TRAP/",
+    "http://%31%32%37.0.0.1:TRAP/",
+    "http://\u{ff11}\u{ff12}\u{ff17}.\u{ff10}.\u{ff10}.\u{ff11}:TRAP/",
+    "http://127\u{3002}0\u{3002}0\u{3002}1:TRAP/",
+    "http:\\\\127.0.0.1:TRAP\\",
+    " http://127.0.\n0.1:TRAP/",
+    // An IPv4 address in an IPv6 one.
+    "http://[::ffff:127.0.0.1]:TRAP/",
+    "http://[::ffff:7f00:1]:TRAP/",
+    "http://[0:0:0:0:0:ffff:7f00:1]:TRAP/",
+    "http://[::127.0.0.1]:TRAP/",
+    "http://[64:ff9b::127.0.0.1]:TRAP/",
+    "http://[2002:7f00:1::]:TRAP/",
+    "http://[::ffff:0:127.0.0.1]:TRAP/",
+    // Its names, and names of others that lead there.
+    "http://localhost:TRAP/",
+    "http://LocalHost.:TRAP/",
+    "http://any.name.localhost:TRAP/",
+    "http://loopback.example:TRAP/",
+    "http://any.example:TRAP/",
+    "http://mapped.example:TRAP/",
+    // What looks as if it led elsewhere.
+    "http://UP@127.0.0.1:TRAP/",
+    "http://UP\\@127.0.0.1:TRAP/x",
+    // By way of the server that may be asked.
+    "http://UP/to?http://127.0.0.1:TRAP/",
+    "http://UP/to?//127.0.0.1:TRAP/",
+    "http://UP/to?http://[::1]:TRAP/",
+    "http://UP/to?http://localhost:TRAP/",
+    "http://UP/to?http://loopback.example:TRAP/",
+    "http://UP/to?http://2130706433:TRAP/",
+    "http://UP/to?http://UP/to?http://127.0.0.1:TRAP/",
+    // Other addresses that are nobody's business.
+    "http://169.254.169.254/latest/meta-data/",
+    "http://metadata.example/",
+    "http://[fd00:ec2::254]/",
+    "http://10.0.0.1/",
+    "http://192.168.0.1/",
+    "http://172.16.0.1/",
+    "http://100.64.0.1/",
+    "http://[fe80::1]/",
+    "http://255.255.255.255/",
+];
+
+#[test]
+fn no_way_leads_to_an_address_that_is_not_granted() {
+    let trap = TcpListener::bind("[::]:0").unwrap();
+    trap.set_nonblocking(true).unwrap();
+    let port = trap.local_addr().unwrap().port();
+    let upstream = Upstream::new(|asked| {
+        let to = asked.line.split([' ', '?']).skip(2).collect::<Vec<_>>();
+        let to = to[..to.len() - 1].join("?");
+        asked.reply("302 Found", &[&format!("location: {to}")], "");
+    });
+    let names = NameServer::new(|name, _| {
+        Some(match name {
+            "metadata.example" => Ipv4Addr::new(169, 254, 169, 254),
+            "any.example" => Ipv4Addr::UNSPECIFIED,
+            _ => Ipv4Addr::LOCALHOST,
+        })
+    });
+    let ways: Vec<String> = ESCAPES
+        .iter()
+        .map(|way| way.replace("UP", &upstream.address().to_string()).replace("TRAP", &port.to_string()))
+        .collect();
+    // Each as a request of every kind, and as what a client's request is passed on to.
+    let app = format!(
+        "const WAYS = {};
+        const KINDS = [
+            (url) => fetch(url),
+            (url) => fetch(new Request(url, {{ headers: {{ host: 'public.example' }}, keepalive: true, mode: 'no-cors' }})),
+            (url) => fetch(url, {{ method: 'POST', body: 'x', credentials: 'include' }}),
+            (url, request) => fetch(url, request),
+            (url) => new Promise((resolve, reject) => {{
+                const events = new EventSource(url);
+                events.onopen = resolve;
+                // It tries no further where it is refused.
+                events.onerror = () => reject(events.readyState === EventSource.CLOSED ? {{ cause: {{ code: 'EPERM' }} }} : 1);
+            }}),
+        ];
+        export default {{ async fetch(request) {{
+            const kind = KINDS[new URL(request.url).searchParams.get('kind')];
+            const told = {{}};
+            for (const url of WAYS) {{
+                try {{
+                    const {{ status }} = await kind(url, request);
+                    told[url] = status ?? 'open';
+                }} catch (error) {{
+                    // What is no URL, or is one with a password, is refused before anybody is asked.
+                    told[url] = error.cause?.code ?? (error instanceof TypeError ? 'EPERM' : String(error));
+                }}
+            }}
+            return Response.json(told);
+        }} }};",
+        json!(ways)
+    );
+    let folder = Folder::app(&app);
+    let net =
+        format!("[permissions]\nnet = [\"*\", \"{}\"]\n[limits]\nsubrequests = 1000\n", upstream.address());
+    folder.write("app/nexus.toml", net);
+    folder.write("nexus-host.toml", format!("[outbound]\nname_servers = [\"{}\"]\n", names.address));
+    let nexus = Nexus::serve(folder.path());
+    let refused: serde_json::Map<String, serde_json::Value> =
+        ways.iter().map(|way| (way.clone(), json!("EPERM"))).collect();
+    for kind in 0..5 {
+        let told = nexus.client("app").get(&format!("/?kind={kind}")).json();
+        assert_eq!(told, json!(refused), "kind {kind}");
+        assert!(trap.accept().is_err(), "somebody connected: kind {kind}");
+    }
+    assert!(upstream.accepted() > 0, "the server that may be asked was not");
+}

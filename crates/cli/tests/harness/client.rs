@@ -239,6 +239,17 @@ impl Client {
         self.read.is_empty() && !self.fill()
     }
 
+    /// Reads so many bytes, and keeps none of them.
+    #[track_caller]
+    pub(crate) fn skip(&mut self, mut count: usize) {
+        while count > 0 {
+            assert!(!self.read.is_empty() || self.fill(), "the connection ended {count} bytes early");
+            let here = self.read.len().min(count);
+            self.read.drain(..here);
+            count -= here;
+        }
+    }
+
     #[track_caller]
     fn take(&mut self, count: usize) -> Vec<u8> {
         while self.read.len() < count {
