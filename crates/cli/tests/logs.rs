@@ -293,8 +293,9 @@ fn pretty_lines_are_for_people_and_cannot_be_forged() {
     assert!(!lines.iter().any(|line| line.contains('\x1b') || line.starts_with('{')), "{lines:#?}");
 }
 
-/// Runs the rest of its arguments on a terminal of their own, which ends with it.
-const TERMINAL: &str = "import pty, sys; pty.spawn(sys.argv[1:])";
+/// Runs the rest of its arguments on a terminal of their own, which ends with it and ends them, also below `nohup`.
+const TERMINAL: &str =
+    "import pty, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL); pty.spawn(sys.argv[1:])";
 
 #[test]
 fn on_a_terminal_lines_are_pretty_by_default_and_coloured_unless_the_user_minds() {

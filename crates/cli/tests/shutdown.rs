@@ -184,7 +184,8 @@ fn a_host_whose_app_is_still_starting_can_be_stopped() {
     let mut nexus = start.start();
     let admin = folder.path().join("admin.sock");
     let response = harness::until("the host to be starting", || {
-        Some(Client::connect_when_open(&admin).get("/ready")).filter(|ready| ready.text().starts_with("starting"))
+        Some(Client::connect_when_open(&admin).get("/ready"))
+            .filter(|ready| ready.text().starts_with("starting"))
     });
     assert_eq!(response.status, 503);
     assert_eq!(nexus.stop(), Some(0));
