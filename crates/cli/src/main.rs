@@ -12,9 +12,10 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::failure::Failure;
 
-/// Hosts many isolated JavaScript apps in one process.
+/// Hosts many isolated JavaScript and WebAssembly apps in one process.
 ///
-/// An app is a folder with an `index.js` whose default export handles requests:
+/// An app is a folder with an `app.wasm`, a component that exports `wasi:http/incoming-handler`, or with
+/// an `index.js` whose default export handles requests:
 ///
 ///   export default {
 ///     fetch(request, env, ctx) {
