@@ -3,6 +3,7 @@
 
 mod harness;
 
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -193,17 +194,40 @@ fn idlharness_finds_a_worker_however_it_is_loaded() {
 }
 
 #[test]
+fn test_guests_reach_the_tests_server_and_nothing_else() {
+    let forbidden = TcpListener::bind("127.0.0.1:0").unwrap();
+    forbidden.set_nonblocking(true).unwrap();
+    let port = forbidden.local_addr().unwrap().port();
+    let source = format!(
+        "
+        for (const host of ['127.0.0.1', 'localhost', '[::ffff:127.0.0.1]', '2130706433', 'web-platform.test', 'x.localhost']) {{
+            promise_test((t) => promise_rejects_js(t, TypeError, fetch('http://' + host + ':{port}/')), host);
+            promise_test((t) => promise_rejects_js(t, TypeError, fetch(
+                '/fetch/api/resources/redirect.py?simple&location=http://' + host + ':{port}/')), 'led to ' + host);
+        }}
+        promise_test(async () => assert_equals(await (await fetch('b.txt')).text(), 'text'), 'a file');"
+    );
+    let folder =
+        Folder::new(&[("common/x", ""), ("a.any.js", &source), ("c.any.js", &source), ("b.txt", "text")]);
+    let output = run(folder.path(), &["test", "--wpt", "."]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(output.stdout.contains("2 files, 26 of 26 tests passed\n"), "{output:?}");
+    assert!(forbidden.accept().is_err());
+}
+
+#[test]
 fn an_app_finds_nothing_of_what_test_guests_have() {
     let source = "
         const throws = (run) => { try { run(); return false; } catch (error) { return error instanceof EvalError; } };
         const isThere = (name) => name in globalThis;
         const names = ['$262', 'gc', 'location', 'GLOBAL', 'importScripts', 'test'].filter(isThere);
         const refused = [throws(() => eval('1')), throws(() => new Function(''))];
-        export default { fetch: () => Response.json([names, refused]) };
+        const relative = async () => { try { await fetch('/x'); } catch (error) { return error.name; } };
+        export default { fetch: async () => Response.json([names, refused, await relative()]) };
     ";
     let folder = Folder::app(source);
     let nexus = Nexus::serve(folder.path());
-    assert_eq!(nexus.get("app", "/").text(), "[[],[true,true]]");
+    assert_eq!(nexus.get("app", "/").text(), "[[],[true,true],\"TypeError\"]");
 }
 
 #[test]

@@ -20,8 +20,8 @@ pub type Reports = Arc<dyn Fn(String) + Send + Sync>;
 /// Makes guests for test suites: as [`JsEngine`](crate::JsEngine) does, but with code from strings allowed and with a
 /// global `$262`, whose `evalScript(source, name)`, `gc()` and `detachArrayBuffer(buffer)` are those of Test262.
 ///
-/// Until the harness takes them, it also has `readText(path)` and `readBytes(path)`, which read files of the guest's
-/// module source, and `report(text)`.
+/// Until the harness takes them, it also has `readText(path)`, which reads files of the guest's module source, and
+/// `report(text)`.
 pub struct TestEngine {
     reports: Reports,
     base: String,
@@ -113,7 +113,6 @@ const OPS: &[Op] = ops![
     gc => op_gc,
     detachArrayBuffer => op_detach_array_buffer,
     readText => op_read_text,
-    readBytes => op_read_bytes,
     report => op_report,
 ];
 
@@ -220,18 +219,6 @@ fn op_read_text<'s>(
     let text = String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes));
     if let Some(text) = v8::String::new(scope, &text) {
         rv.set(text.into());
-    }
-}
-
-/// `readBytes(path)`: a file as a `Uint8Array`; undefined if it is not there.
-fn op_read_bytes<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    args: v8::FunctionCallbackArguments<'s>,
-    mut rv: v8::ReturnValue<'s, v8::Value>,
-) {
-    let Some(bytes) = read(scope, args.get(0)) else { return };
-    if let Some(bytes) = crate::ops::uint8_array(scope, &bytes) {
-        rv.set(bytes.into());
     }
 }
 

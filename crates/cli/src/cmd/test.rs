@@ -3,9 +3,11 @@
 mod expected;
 mod files;
 mod guest;
+mod network;
 mod outcome;
 mod plan;
 mod report;
+mod server;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -14,6 +16,8 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use clap::Args;
+use nexus_core::OutboundSection;
+use nexus_providers::Outbound;
 use tokio::sync::mpsc::unbounded_channel;
 
 use self::expected::Expected;
@@ -21,6 +25,7 @@ use self::guest::{Limits, Run};
 use self::outcome::Outcome;
 use self::plan::Plan;
 use self::report::Report;
+use self::server::Server;
 use crate::failure::Failure;
 
 /// Run web platform tests.
@@ -31,8 +36,12 @@ use crate::failure::Failure;
 /// along; what else a file needs (META: script, resources beside it, /common) is read from its
 /// checkout.
 ///
+/// What tests fetch comes from a server on 127.0.0.1 that runs along, under the names and ports of the
+/// tests' own: files of the checkout, and what the handlers of fetch/api/resources would answer. Test
+/// guests reach nothing else.
+///
 /// A file is a line: how many of its tests passed, and how long it took; then what failed. What needs
-/// the tests' server, a document or a worker is listed as out of reach, and is no failure.
+/// more of the tests' server, a document or a worker is listed as out of reach, and is no failure.
 ///
 ///   nexus test --wpt wpt/url wpt/encoding
 ///   nexus test --wpt --expect expected.txt wpt/streams
@@ -132,6 +141,8 @@ async fn run_all(
     let mut running: BTreeMap<usize, Run> = BTreeMap::new();
     let mut done: BTreeMap<usize, (Arc<Plan>, Outcome)> = BTreeMap::new();
     let mut next = 0;
+    let outbound = Outbound::new(&OutboundSection::default()).map_err(Failure::host)?;
+    let mut servers: BTreeMap<PathBuf, Arc<Server>> = BTreeMap::new();
     let interrupted = tokio::signal::ctrl_c();
     let mut interrupted = std::pin::pin!(interrupted);
     while !(waiting.is_empty() && running.is_empty()) {
@@ -144,7 +155,10 @@ async fn run_all(
                     done.insert(number, (plan, outcome));
                 }
                 None => {
-                    running.insert(number, guest::start(number, plan, &Limits::new(factor), sender.clone()));
+                    let made = || Arc::new(Server::new(plan.root.clone(), outbound.clone()));
+                    let server = servers.entry(plan.root.to_path_buf()).or_insert_with(made).clone();
+                    let limits = Limits::new(factor);
+                    running.insert(number, guest::start(number, plan, server, &limits, sender.clone()));
                 }
             }
         }

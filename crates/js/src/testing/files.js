@@ -1,25 +1,12 @@
-// Files of the checkout, as a test server would give them: `fetch` and `fetch_json` for them, and nothing else.
-import { evalScript, readBytes, readText, report } from "./host.js";
+// Files of the checkout: scripts from there, and `fetch`, which the tests' server answers.
+import { evalScript, readText, report } from "./host.js";
 import { PHASES, suite } from "./suite.js";
 
-const { Response, URL, fetch: nativeFetch } = globalThis;
-
-/** What each ending is sent as. */
-const TYPES = {
-  __proto__: null,
-  css: "text/css",
-  htm: "text/html;charset=utf-8",
-  html: "text/html;charset=utf-8",
-  idl: "text/plain",
-  js: "text/javascript",
-  json: "application/json",
-  mjs: "text/javascript",
-  png: "image/png",
-  svg: "image/svg+xml",
-  txt: "text/plain",
-  wasm: "application/wasm",
-  xml: "text/xml",
-};
+const { Response, TypeError, URL, fetch: nativeFetch } = globalThis;
+const { apply, getOwnPropertyDescriptor } = Reflect;
+const { get: headersOf } = getOwnPropertyDescriptor(Response.prototype, "headers");
+const { get: headerOf } = globalThis.Headers.prototype;
+const { then } = Promise.prototype;
 
 /** Notes that the running test, or else the file, needs something that is not here. */
 export function needs(what) {
@@ -33,23 +20,14 @@ function pathOf(url) {
   return url.origin === globalThis.location.origin ? decodeURIComponent(url.pathname).slice(1) : null;
 }
 
-/** `fetch` of a file, relative to the test's own. */
-function fetchFile(input, init) {
-  const url = new URL(typeof input === "object" && input !== null && "url" in input ? input.url : input, location.href);
-  const path = pathOf(url);
-  if (path === null) {
-    if (typeof nativeFetch === "function") return nativeFetch(input, init);
-    needs(`fetch of ${url.protocol} URLs`);
-    throw new TypeError(`fetch: ${url.href} is not a file of this checkout`);
-  }
-  const isCode = /\.(?:py|asis)$/.test(path) || url.search.includes("pipe=");
-  const bytes = isCode ? undefined : readBytes(path);
-  if (bytes === undefined) {
-    needs(isCode ? `/${path} of the tests' server` : `/${path}, which is not in this checkout`);
-    return new Response("not found", { status: 404, statusText: "Not Found" });
-  }
-  const type = TYPES[/[^.]*$/.exec(path)[0]] ?? "application/octet-stream";
-  return new Response(bytes, { status: 200, statusText: "OK", headers: { "content-type": type } });
+/** The server says in a field of its response what it does not have. */
+function answered(response) {
+  const what = apply(headerOf, apply(headersOf, response, []), ["nexus-needs"]);
+  if (what !== null) needs(what);
+}
+
+function failed(error) {
+  if (error instanceof TypeError && error.cause?.code === "EPERM") needs("a server other than the tests' own");
 }
 
 export async function fetch_json(resource) {
@@ -88,11 +66,13 @@ function importScripts(...urls) {
   }
 }
 
-globalThis.fetch = async function fetch(input, init = undefined) {
-  const signal = init?.signal ?? input?.signal;
-  const response = await fetchFile(input, init);
-  // Also what aborts it right after the call is heard.
-  signal?.throwIfAborted();
-  return response;
+/** The guest's own `fetch`, watched for what is not here. */
+const { fetch } = {
+  fetch(input, init = undefined) {
+    const promise = apply(nativeFetch, this, arguments);
+    apply(then, promise, [answered, failed]);
+    return promise;
+  },
 };
+globalThis.fetch = fetch;
 globalThis.importScripts = importScripts;

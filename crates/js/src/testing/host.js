@@ -2,16 +2,15 @@
 const hooks = globalThis.$262;
 
 export const { evalScript, gc } = hooks;
-const { readText, readBytes, report: send } = hooks;
+const { readText, report: send } = hooks;
 // The rest is for the harness only.
 delete hooks.readText;
-delete hooks.readBytes;
 delete hooks.report;
 
 const { stringify } = JSON;
 
-/** The text or the bytes of a file of the checkout, by its path from the root; undefined if it is not there. */
-export { readBytes, readText };
+/** The text of a file of the checkout, by its path from the root; undefined if it is not there. */
+export { readText };
 
 /** Tells the host something: one object. */
 export function report(what) {

@@ -41,13 +41,15 @@ impl ModuleSource for Files {
             return Err(missing(&format!("it has more than {most} bytes")));
         }
         let is_template = name.rsplit('/').next().is_some_and(|file| file.contains(".sub."));
-        Ok(if is_template { fill_in(&bytes) } else { bytes })
+        Ok(if is_template { fill_in(&bytes, &|_| None) } else { bytes })
     }
 }
 
-/// Fills in what the tests' server would: its name and its ports.
-fn fill_in(bytes: &[u8]) -> Vec<u8> {
-    const HOST: &str = "web-platform.test";
+/// The name of the tests' server.
+pub(super) const HOST: &str = "web-platform.test";
+
+/// Fills in what the tests' server would: its name and its ports, and before all else what `given` has.
+pub(super) fn fill_in(bytes: &[u8], given: &dyn Fn(&str) -> Option<String>) -> Vec<u8> {
     let text = String::from_utf8_lossy(bytes);
     let mut out = String::with_capacity(text.len());
     let mut rest = &*text;
@@ -59,10 +61,13 @@ fn fill_in(bytes: &[u8]) -> Vec<u8> {
             continue;
         };
         let argument = |name: &str| what.trim().strip_prefix(name)?.strip_prefix('[')?.strip_suffix(']');
+        let known = given(what.trim());
         let value = match what.trim() {
+            _ if known.is_some() => known.unwrap_or_default(),
             "host" | "location[hostname]" => HOST.to_owned(),
             "location[host]" => format!("{HOST}:8000"),
             "location[scheme]" => "http".into(),
+            "location[port]" => "8000".into(),
             "location[server]" => format!("http://{HOST}:8000"),
             _ => match (argument("domains"), argument("ports")) {
                 (Some(""), _) => HOST.to_owned(),
@@ -91,6 +96,8 @@ mod tests {
     fn a_template_gets_the_servers_name_and_ports() {
         let text = "a={{host}}:{{ports[https][0]}}, b={{domains[www]}}, c={{ x";
         let expected = "a=web-platform.test:8443, b=www.web-platform.test, c={{ x";
-        assert_eq!(fill_in(text.as_bytes()), expected.as_bytes());
+        assert_eq!(fill_in(text.as_bytes(), &|_| None), expected.as_bytes());
+        let given = |what: &str| (what == "GET[x]").then(|| "{{host}}".to_owned());
+        assert_eq!(fill_in(b"{{GET[x]}} {{host}}", &given), b"{{host}} web-platform.test");
     }
 }

@@ -21,8 +21,10 @@ use tokio::task::LocalSet;
 use tokio::time::timeout_at;
 
 use super::files::Files;
+use super::network::Network;
 use super::outcome::{FileStatus, Outcome};
 use super::plan::Plan;
+use super::server::Server;
 
 /// The stack of a guest's thread.
 const STACK: usize = 4 << 20;
@@ -98,10 +100,11 @@ fn outcome(
     outcome
 }
 
-/// Runs a file; what becomes of it is sent under this number.
+/// Runs a file, which may ask this server; what becomes of it is sent under this number.
 pub(super) fn start(
     number: usize,
     plan: Arc<Plan>,
+    server: Arc<Server>,
     limits: &Limits,
     sender: UnboundedSender<(usize, Outcome)>,
 ) -> Run {
@@ -122,9 +125,9 @@ pub(super) fn start(
         let panicked = Panicked { number, sender: sender.clone() };
         let told = Rc::new(Told { number, sender, reports, doubt: plan.doubt, begun });
         let log = Rc::new(Log::default());
-        let broken = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+        let broken = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => {
-                let drive = drive(&plan, limit, watch, told.clone(), log.clone());
+                let drive = drive(&plan, server, limit, watch, told.clone(), log.clone());
                 LocalSet::new().block_on(&runtime, drive)
             }
             Err(error) => Some((FileStatus::Error, error.to_string())),
@@ -206,6 +209,7 @@ impl LogSink for Log {
 /// Loads the guest and has it run to its end. Gives how it ended if not well; what it found out, it reports.
 async fn drive(
     plan: &Plan,
+    server: Arc<Server>,
     limit: Duration,
     watch: Arc<Watch>,
     told: Rc<Told>,
@@ -215,7 +219,7 @@ async fn drive(
     let reports = told.reports.clone();
     let report = move |text| reports.lock().unwrap_or_else(PoisonError::into_inner).push(text);
     let engine = TestEngine::new(Arc::new(report), plan.url());
-    let guest = match engine.load(app()?, services(plan, limit, watch, told, log)).await {
+    let guest = match engine.load(app()?, services(plan, server, limit, watch, told, log)).await {
         Ok(guest) => guest,
         Err(error) => {
             // It does not say which limit it was, but in words.
@@ -258,12 +262,20 @@ fn app() -> Option<Arc<App>> {
     Some(Arc::new(App { folder: "/".into(), manifest, main: Some(testing::MAIN.into()) }))
 }
 
-fn services(plan: &Plan, time: Duration, watch: Arc<Watch>, told: Rc<Told>, log: Rc<Log>) -> Services {
+fn services(
+    plan: &Plan,
+    server: Arc<Server>,
+    time: Duration,
+    watch: Arc<Watch>,
+    told: Rc<Told>,
+    log: Rc<Log>,
+) -> Services {
     let mut limits = nexus_core::Limits::default();
     for (limit, value) in [
         (Limit::Memory, MEMORY),
         (Limit::Timers, 1_000_000),
         (Limit::Operations, 1_000_000),
+        (Limit::Subrequests, 1_000_000),
         (Limit::Log, 64 << 20),
         (Limit::Startup, time.as_millis() as u64),
         (Limit::Cpu, time.as_millis() as u64),
@@ -287,7 +299,7 @@ fn services(plan: &Plan, time: Duration, watch: Arc<Watch>, told: Rc<Told>, log:
         watch,
         abandon: told.clone(),
         stops: told,
-        http: Rc::new(nexus_guest::NoHttp),
+        http: Rc::new(Network::new(server)),
     }
 }
 
