@@ -179,6 +179,7 @@ fn redirects_are_followed_by_the_standards_rules() {
             "file" => "location: file:///etc/passwd".into(),
             "login" => format!("location: http://user@{to}/"),
             "none" => "x: y".into(),
+            "utf8" => "location: ../end?\u{2603}=\u{e9}".into(),
             _ => "location: ../end".into(),
         };
         asked.reply(&format!("{status} Elsewhere"), &[&location], "gone");
@@ -205,6 +206,7 @@ fn redirects_are_followed_by_the_standards_rules() {
                 manual: (await fetch(U + '/302/x', { redirect: 'manual' })).headers.get('location'),
                 error: await told('/302/x', { redirect: 'error' }),
                 none: await told('/302/none'),
+                utf8: await told('/302/utf8'),
                 circle: await told('/302/circle'),
                 file: await told('/302/file'),
                 login: await told('/302/login'),
@@ -240,6 +242,7 @@ fn redirects_are_followed_by_the_standards_rules() {
             "head303": [200, true, "/end", ""],
             "manual": "../end",
             "none": [302, false, "/302/none", "gone"],
+            "utf8": [200, true, "/end", "GET /end?%E2%98%83=%C3%A9 HTTP/1.1 "],
             "elsewhere": [null, null, "e"],
         })
     );

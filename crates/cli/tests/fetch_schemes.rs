@@ -57,7 +57,7 @@ fn blob_urls_are_the_guests_own_until_they_are_revoked() {
             const range = (value) => told(url, { headers: { range: value } });
             const all = [
                 /^blob:null\\/[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(url),
-                await told(url + '#x'), await told(url, { method: 'POST' }), await range('bytes=2-4'), await range('bytes=6-'),
+                await told(url + '#x'), await told(url, { method: 'POST' }), await range('bytes=2-4'), await range('bytes \\t= 6 -'),
                 await range('bytes=-4'), await range('bytes=20-'), await range('bytes=-'), await range('lines=1-2'),
             ];
             URL.revokeObjectURL(url);

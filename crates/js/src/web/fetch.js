@@ -15,7 +15,7 @@
   const { Bytes } = nexus.builtins;
   const { typedBuffer, typedOffset } = nexus.builtins.clonable;
   const { exec } = nexus.builtins.regexp;
-  const { slice, indexOf, startsWith, includes } = nexus.builtins.string;
+  const { slice, indexOf, startsWith, includes, charCodeAt } = nexus.builtins.string;
 
   const MAX_REDIRECTS = 20;
 
@@ -301,11 +301,22 @@
     }
   };
 
+  const HEX = "0123456789ABCDEF";
+  /** A `location` as URLs have it: its bytes are those of the URL, as servers send and browsers take them. */
+  const escaped = (location) => {
+    let out = "";
+    for (let i = 0; i < location.length; i++) {
+      const code = charCodeAt(location, i);
+      out += code < 128 ? location[i] : `%${HEX[code >> 4]}${HEX[code & 15]}`;
+    }
+    return out;
+  };
+
   /** Where a redirect leads. */
   const target = (location, url) => {
     let next;
     try {
-      next = nexus.urlHref(new nexus.URL(location, url));
+      next = nexus.urlHref(new nexus.URL(escaped(location), url));
     } catch (error) {
       throw failure(`${originOf(url)} redirects to an invalid URL`, error);
     }
@@ -394,7 +405,7 @@
     more.statusText = "Partial Content";
     return nexus.fetchedResponse(206, list, new Body(PARTS, [part]), more);
   };
-  const SINGLE_RANGE = /^bytes=[\t ]*(\d*)[\t ]*-[\t ]*(\d*)$/;
+  const SINGLE_RANGE = /^bytes[\t ]*=[\t ]*(\d*)[\t ]*-[\t ]*(\d*)$/;
 
   // Async, so that whatever is thrown is a rejection.
   const start = async (self, count, input, init) => {
