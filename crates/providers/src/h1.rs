@@ -60,6 +60,8 @@ impl H1 {
             .max_headers(FIELDS)
             .max_header_size(headers)
             .max_buf_size(headers.max(BUFFER))
+            // A line that begins with a space goes on with the one before (RFC 9112 section 5.2).
+            .allow_obsolete_multiline_headers_in_responses(true)
             .handshake(TokioIo::new(stream))
             .await?;
         let door = Rc::new(Door { returned: RefCell::new(None), waker: RefCell::new(None) });

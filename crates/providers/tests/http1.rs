@@ -201,6 +201,19 @@ fn interim_responses_are_skipped() {
 }
 
 #[test]
+fn a_folded_field_is_one_line() {
+    run(async {
+        let peer =
+            answering("HTTP/1.1 200 OK\r\nx: a\r\n b\r\n\tc\r\nContent-Length:\r\n 5\r\n\r\nhello").await;
+        let response = client(&[]).get(&peer.url("/")).await.unwrap();
+        let value = String::from_utf8(response.headers.get("x").unwrap().to_vec()).unwrap();
+        assert_eq!(value.split_whitespace().collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert!(!value.contains(['\r', '\n']), "{value:?}");
+        assert_eq!(read(response.body).await, ("hello".to_owned(), Ok(())));
+    });
+}
+
+#[test]
 fn a_head_that_is_too_large_is_refused() {
     run(async {
         let client = client(&[(Limit::OutboundHeaders, 2000)]);
