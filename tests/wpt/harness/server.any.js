@@ -80,6 +80,7 @@ promise_test(async (t) => {
   const circle = (most) => handler("redirect", `token=${key}&max_count=${most}&location=redirect.py`);
   assert_equals(await (await circle(3)).text(), "3");
   assert_equals(await (await handler("clean-stash", `token=${key}`)).text(), "1");
+  await promise_rejects_js(t, TypeError, handler("redirect-empty-location"));
   await promise_rejects_js(t, TypeError, circle(21));
 }, "redirect.py counts");
 promise_test(async () => {
@@ -124,6 +125,14 @@ promise_test(async (t) => {
 promise_test(async (t) => {
   await promise_rejects_js(t, TypeError, (await handler("bad-gzip-body")).text());
 }, "bad-gzip-body.py");
+promise_test(async () => {
+  const message = encodeURIComponent("HTTP/1.1 200 OK\nx: a\n b\nContent-Length: 2\n\nok");
+  const response = await fetch(`/fetch/h1-parsing/resources/message.py?message=${message}`);
+  assert_regexp_match(response.headers.get("x"), /^a +b$/);
+  assert_equals(await response.text(), "ok");
+  const length = await fetch("/fetch/content-length/resources/content-length.py?length=Content-Length:%2030");
+  assert_equals((await length.text()).length, 30);
+}, "message.py and content-length.py send what they are told");
 promise_test(async (t) => {
   const key = token();
   const state = async () => (await handler("stash-take", `key=${key}`)).json();
@@ -166,6 +175,13 @@ promise_test(async () => {
   source.close();
   assert_array_equals([events[0].data, events[0].lastEventId, events[0].origin], ["b", "7", origin]);
 }, "message.py sends events");
+
+async_test((t) => {
+  const source = new EventSource("/eventsource/resources/gone.py");
+  source.onmessage = t.unreached_func("no event");
+  t.add_cleanup(() => source.close());
+  t.step_timeout(() => t.timeout(), 500);
+}, "out of reach: events of a handler that is not there");
 
 for (const url of [
   "http://127.0.0.1/", "http://localhost:8000/", "http://[::1]:8000/", "http://web-platform.test:80/", "http://example.com/",

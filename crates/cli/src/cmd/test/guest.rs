@@ -291,6 +291,11 @@ fn services(
         "worker": plan.is_worker,
     });
     let main = testing::main_module(&harness.to_string());
+    let reports = told.reports.clone();
+    let lacks = move |what: &str| {
+        let report = json!({ "kind": "lacks", "what": what }).to_string();
+        reports.lock().unwrap_or_else(PoisonError::into_inner).push(report);
+    };
     Services {
         log,
         modules: Rc::new(Files { root: plan.root.clone(), main }),
@@ -299,7 +304,7 @@ fn services(
         watch,
         abandon: told.clone(),
         stops: told,
-        http: Rc::new(Network::new(server)),
+        http: Rc::new(Network::new(server, Rc::new(lacks))),
     }
 }
 

@@ -11,7 +11,7 @@ use nexus_guest::{
 };
 
 use super::files::HOST;
-use super::server::Server;
+use super::server::{NEEDS, Server};
 
 /// The most connections that one guest has with the server at once.
 const CONNECTIONS: u64 = 64;
@@ -21,11 +21,13 @@ const CONNECTIONS: u64 = 64;
 pub(super) struct Network {
     server: Arc<Server>,
     client: OnceCell<Rc<dyn HttpClient>>,
+    /// Is told what the server does not have of what an `EventSource` asked for: the harness sees no responses of those.
+    lacks: Rc<dyn Fn(&str)>,
 }
 
 impl Network {
-    pub(super) fn new(server: Arc<Server>) -> Self {
-        Self { server, client: OnceCell::new() }
+    pub(super) fn new(server: Arc<Server>, lacks: Rc<dyn Fn(&str)>) -> Self {
+        Self { server, client: OnceCell::new(), lacks }
     }
 
     /// The client that apps have, with a grant for the server's port.
@@ -67,10 +69,22 @@ impl HttpClient for Network {
         &self,
         mut request: OutboundRequest,
     ) -> LocalBoxFuture<'static, Result<OutboundResponse, HttpError>> {
-        match self.lead(&mut request) {
+        let is_source = request.headers.get("accept") == Some(b"text/event-stream");
+        let sent = match self.lead(&mut request) {
             Ok(client) => client.send(request),
-            Err(error) => Box::pin(ready(Err(error))),
+            Err(error) => return Box::pin(ready(Err(error))),
+        };
+        if !is_source {
+            return sent;
         }
+        let lacks = self.lacks.clone();
+        Box::pin(async move {
+            let response = sent.await?;
+            if let Some(what) = response.headers.get_str(NEEDS) {
+                lacks(what);
+            }
+            Ok(response)
+        })
     }
 }
 

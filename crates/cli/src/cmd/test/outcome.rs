@@ -126,7 +126,7 @@ impl Outcome {
     ) -> Self {
         let mut outcome = Self::new(FileStatus::Error);
         let mut tests: Vec<(u64, TestOutcome)> = Vec::new();
-        let (mut needs, mut ended) = (None, false);
+        let (mut needs, mut lacks, mut ended) = (None, None, false);
         for report in reports {
             let Ok(report) = serde_json::from_str::<Value>(report) else { continue };
             let text = |key: &str| report[key].as_str().map(str::to_owned);
@@ -135,6 +135,7 @@ impl Outcome {
                     tests.push((report["index"].as_u64().unwrap_or(u64::MAX), test_outcome(&report, doubt)))
                 }
                 Some("needs") => needs = needs.or_else(|| text("what")),
+                Some("lacks") => lacks = lacks.or_else(|| text("what")),
                 Some("end") => {
                     ended = true;
                     outcome.message = text("message");
@@ -151,6 +152,12 @@ impl Outcome {
         }
         tests.sort_by_key(|(index, _)| *index);
         outcome.tests = tests.into_iter().map(|(_, test)| test).collect();
+        // What waits for events of a source that is not here waits for ever.
+        if let Some(lacks) = lacks {
+            for test in outcome.tests.iter_mut().filter(|test| test.status == TestStatus::Timeout) {
+                (test.status, test.message, test.stack) = (TestStatus::OutOfReach, Some(lacks.clone()), None);
+            }
+        }
         match broken {
             // The harness itself was told to end it.
             Some((_, why)) if ended && outcome.status == FileStatus::Timeout => {
@@ -289,6 +296,22 @@ mod tests {
             (outcome.status, outcome.message.as_deref()),
             (FileStatus::OutOfReach, Some("a document"))
         );
+    }
+
+    #[test]
+    fn who_waits_for_a_source_that_is_not_here_is_not_to_blame() {
+        let outcome = outcome(
+            &[
+                r#"{"kind":"lacks","what":"/x.py"}"#,
+                r#"{"kind":"test","index":0,"name":"a","status":2}"#,
+                r#"{"kind":"test","index":1,"name":"b","status":1}"#,
+                r#"{"kind":"end","status":2}"#,
+            ],
+            None,
+        );
+        let statuses: Vec<_> = outcome.tests.iter().map(|test| test.status).collect();
+        assert_eq!(statuses, [TestStatus::OutOfReach, TestStatus::Fail]);
+        assert_eq!((outcome.status, outcome.message.as_deref()), (FileStatus::OutOfReach, Some("/x.py")));
     }
 
     #[test]

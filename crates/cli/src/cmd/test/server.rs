@@ -20,6 +20,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+pub(super) use self::handlers::NEEDS;
 use self::handlers::Stash;
 use self::message::{Incoming, Reply};
 
@@ -106,7 +107,7 @@ async fn serve(stream: TcpStream, state: &State) -> io::Result<()> {
             Ok(Some(request)) => request,
             Ok(None) => return Ok(()),
             Err(refused) => {
-                let reply = refused.into_reply()?;
+                let reply = refused.told()?;
                 return timeout(IDLE, incoming.answer(reply, false, false)).await.map_err(io::Error::from)?;
             }
         };

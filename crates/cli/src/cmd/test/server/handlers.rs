@@ -24,7 +24,7 @@ const LONGEST_WAIT: u64 = 60_000;
 const MOST_PIECES: u64 = 100_000;
 
 /// What the header is called that says what a response would have needed; the harness looks for it.
-pub(super) const NEEDS: &str = "Nexus-Needs";
+pub(in crate::cmd::test) const NEEDS: &str = "nexus-needs";
 
 /// One folder's part of the stash.
 struct Folder<'s> {
@@ -81,9 +81,13 @@ pub(super) async fn handle(
         ("fetch/api/resources", "authentication.py") => authentication(request),
         ("fetch/api/resources", "dump-authorization-header.py") => dump_authorization(request),
         ("fetch/api/resources", "cache.py") => cache(request),
-        ("fetch/api/resources", "bad-gzip-body.py") => {
-            Reply::plain(200, "not actually gzip").with("Content-Encoding", "gzip")
-        }
+        ("fetch/api/resources", "redirect-empty-location.py") => Reply::new(302, "").with("Location", ""),
+        (
+            "fetch/api/resources"
+            | "fetch/content-encoding/resources"
+            | "fetch/content-encoding/gzip/resources",
+            "bad-gzip-body.py",
+        ) => Reply::plain(200, "not actually gzip").with("Content-Encoding", "gzip"),
         ("fetch/api/resources", "stash-put.py") => match (request.get("key"), request.get("value")) {
             (Some(key), Some(value)) => match stash.put(&key, value) {
                 true => Reply::plain(200, "done"),
@@ -106,6 +110,19 @@ pub(super) async fn handle(
             Reply::new(status, "data: data\n\n").with("Content-Type", "text/event-stream")
         }
         ("eventsource/resources", "last-event-id.py") => last_event_id(request),
+        ("fetch/content-length/resources", "content-length.py") => {
+            let length = request.get("length").unwrap_or_default();
+            let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain;charset=UTF-8\r\nConnection: close\r\n";
+            let body = b"\r\n\r\nFact: this is really forty-two bytes long.";
+            Reply::raw([head, &*length, body].concat())
+        }
+        ("fetch/h1-parsing/resources", "message.py") => {
+            Reply::raw(request.get("message").unwrap_or_default())
+        }
+        ("fetch/h1-parsing/resources", "status-code.py") => {
+            let input = request.get("input").unwrap_or_default();
+            Reply::raw([b"HTTP/1.1 ", &*input, b"\nheader-parsing: is sad\n\n"].concat())
+        }
         ("xhr/resources" | "XMLHttpRequest/resources", "echo-headers.py") => echo_headers(request),
         ("common", "slow.py") => {
             wait(request.number("delay").unwrap_or(2000)).await;
@@ -277,7 +294,7 @@ fn status(request: &Request) -> Reply {
     let code = request.number("code").filter(|code| (100..1000).contains(code)).unwrap_or(200);
     let text = request.get("text").unwrap_or_else(|| b"OMG".into());
     Reply::new(code, request.get("content").unwrap_or_default())
-        .as_status(code, Some(text))
+        .at_status(code, Some(text))
         .with("Content-Type", request.get("type").unwrap_or_default())
         .with("X-Request-Method", &*request.method)
 }

@@ -46,7 +46,7 @@ impl From<io::Error> for Refused {
 
 impl Refused {
     /// What the client is told, if it can be told anything.
-    pub(super) fn into_reply(self) -> io::Result<Reply> {
+    pub(super) fn told(self) -> io::Result<Reply> {
         match self {
             Refused::Broken(error) => Err(error),
             Refused::With(status) => Ok(Reply::plain(status, "")),
@@ -164,7 +164,7 @@ impl Reply {
     }
 
     /// With another status and reason.
-    pub(super) fn as_status(mut self, status: u16, reason: Option<Vec<u8>>) -> Self {
+    pub(super) fn at_status(mut self, status: u16, reason: Option<Vec<u8>>) -> Self {
         self.status = status;
         self.reason = reason.unwrap_or_else(|| self::reason(status).into());
         self
@@ -391,7 +391,7 @@ mod tests {
 
     #[test]
     fn no_line_break_gets_into_a_head() {
-        let reply = Reply::plain(200, "").as_status(299, Some(b"a\r\nb: c".to_vec())).with("x", "y\nz");
+        let reply = Reply::plain(200, "").at_status(299, Some(b"a\r\nb: c".to_vec())).with("x", "y\nz");
         let head = String::from_utf8(reply.head()).unwrap();
         assert_eq!(head, "HTTP/1.1 299 a  b: c\r\nContent-Type: text/plain\r\nx: y z\r\n\r\n");
     }

@@ -170,7 +170,7 @@ fn piped(reply: Reply, pipe: &str, given: &dyn Fn(&str) -> Option<String>) -> Op
     let plain = |text: &str| text.trim().replace('\\', "");
     match name {
         "sub" => Some(reply.map(|body| fill_in(&body, given))),
-        "status" => Some(reply.as_status(arguments.trim().parse().ok()?, None)),
+        "status" => Some(reply.at_status(arguments.trim().parse().ok()?, None)),
         "header" => {
             let arguments = split(arguments, ',');
             let (name, value) = (plain(arguments.first()?), plain(arguments.get(1)?));
