@@ -110,6 +110,7 @@ pub(super) async fn handle(
             Reply::new(status, "data: data\n\n").with("Content-Type", "text/event-stream")
         }
         ("eventsource/resources", "last-event-id.py") => last_event_id(request),
+        ("fetch/connection-pool/resources", "network-partition-key.py") => partition(request, &stash, stream),
         ("fetch/content-length/resources", "content-length.py") => {
             let length = request.get("length").unwrap_or_default();
             let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain;charset=UTF-8\r\nConnection: close\r\n";
@@ -323,6 +324,27 @@ fn cache(request: &Request) -> Reply {
     let is_known = request.field("if-none-match") == Some(TAG.as_bytes());
     let reply = if is_known { Reply::new(304, "") } else { Reply::plain(200, "lorem ipsum dolor sit amet") };
     reply.with("ETag", TAG)
+}
+
+/// How often it was asked for a `uuid`, and over how many connections. Of partitions there is one.
+fn partition(request: &Request, stash: &Folder<'_>, stream: &TcpStream) -> Reply {
+    if request.text("dispatch") != "check_partition" {
+        return missing(request, "with another dispatch");
+    }
+    let uuid = request.get("uuid").unwrap_or_default();
+    let mut ports = stash.take(&uuid).unwrap_or_default();
+    // Two bytes for each request, the client's port.
+    let port = stream.peer_addr().map_or(0, |address| address.port());
+    ports.extend(port.to_be_bytes());
+    let requests = ports.len() / 2;
+    let mut connections: Vec<&[u8]> = ports.chunks(2).collect();
+    connections.sort_unstable();
+    connections.dedup();
+    let counts = format!(" Request was sent {requests} times. {} connections were created.", connections.len());
+    let counts = if request.get("addcounter").is_some() { &counts } else { "" };
+    let status = request.number("status").filter(|status| (200..600).contains(status)).unwrap_or(200);
+    let reply = Reply::plain(status, &format!("ok.{counts}")).with("Cache-Control", "no-store");
+    if stash.put(&uuid, ports) { reply } else { Reply::plain(500, FULL) }
 }
 
 /// One event.
