@@ -283,6 +283,37 @@ fn an_upload_whose_stream_fails_breaks_the_request_off() {
 }
 
 #[test]
+fn a_body_that_was_read_from_ends_or_fails_without_being_asked() {
+    let upstream = Upstream::new(|asked| {
+        let end = match asked.path() {
+            "/whole" => "0\r\n\r\n",
+            "/more" => "1\r\ny\r\n0\r\n\r\n",
+            _ => "garbage",
+        };
+        asked.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n");
+        std::thread::sleep(Duration::from_millis(20));
+        asked.write(end);
+    });
+    let told = result(
+        &upstream,
+        "async () => {
+            const told = async (path, more) => {
+                const reader = (await fetch(U + path)).body.getReader();
+                try {
+                    const first = String.fromCharCode(...(await reader.read()).value);
+                    if (more) await sleep(60);
+                    const second = more ? String.fromCharCode(...(await reader.read()).value) : '';
+                    await reader.closed;
+                    return first + second + (await reader.read()).done;
+                } catch (e) { return e.name; }
+            };
+            return [await told('/whole'), await told('/broken'), await told('/more', true)];
+        }",
+    );
+    assert_eq!(told, json!(["xtrue", "TypeError", "xytrue"]));
+}
+
+#[test]
 fn whoever_gives_a_response_up_closes_its_connection_at_once() {
     let upstream = Upstream::new(|asked| {
         if asked.path() == "/silent" {

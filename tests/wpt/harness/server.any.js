@@ -121,6 +121,9 @@ promise_test(async () => {
 promise_test(async (t) => {
   const response = await handler("bad-chunk-encoding", "ms=0&count=1");
   await promise_rejects_js(t, TypeError, response.text());
+  const reader = (await handler("bad-chunk-encoding", "ms=0&count=1")).body.getReader();
+  assert_equals((await reader.read()).value.length, 10);
+  await promise_rejects_js(t, TypeError, reader.closed);
 }, "bad-chunk-encoding.py breaks off");
 promise_test(async (t) => {
   await promise_rejects_js(t, TypeError, (await handler("bad-gzip-body")).text());

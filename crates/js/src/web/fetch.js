@@ -52,8 +52,9 @@
       this.reason = undefined;
       this.signal = signal;
       this.onAbort = null;
-      // Of the stream over the body, if there is one.
+      // Of the stream over the body, if there is one: its controller, and a piece that nobody has asked for so far.
       this.controller = null;
+      this.ahead = null;
     }
   }
   setPrototypeOf(Exchange.prototype, null);
@@ -93,31 +94,58 @@
     if (controller !== null) controller.error(reason);
   };
 
+  /** The next piece of a fetched body as `{ chunk }`, null at its end. */
+  const nextPiece = async (keep) => {
+    for (;;) {
+      if (keep.aborted) throw keep.reason;
+      let chunk;
+      try {
+        chunk = await ops.bodyRead(keep.id);
+      } catch (error) {
+        finish(keep);
+        throw keep.aborted ? keep.reason : error;
+      }
+      // An encoded body has to be asked until it gives something. The record keeps promises from looking for a `then`.
+      if (chunk !== true) return { __proto__: null, chunk };
+    }
+  };
+
+  /** Reads a piece ahead of who reads: so the end, or a failure, is known before somebody asks once more. */
+  const readAhead = (keep, controller) => {
+    const ahead = (keep.ahead = nextPiece(keep));
+    const isUnasked = () => keep.ahead === ahead && !keep.aborted;
+    then(
+      ahead,
+      ({ chunk }) => {
+        if (!isUnasked() || chunk !== null) return;
+        finish(keep);
+        controller.close();
+      },
+      (error) => {
+        if (isUnasked()) controller.error(error);
+      },
+    );
+  };
+
   /** The stream over a fetched response's body. */
   nexus.fetchedStream = (keep) =>
     byteStream(
       async (controller) => {
-        let chunk;
-        do {
-          if (keep.aborted) throw keep.reason;
-          try {
-            chunk = await ops.bodyRead(keep.id);
-          } catch (error) {
-            finish(keep);
-            throw keep.aborted ? keep.reason : error;
-          }
-          // An encoded body has to be asked until it gives something.
-        } while (chunk === true);
+        const next = keep.ahead ?? nextPiece(keep);
+        keep.ahead = null;
+        const { chunk } = await next;
         // The stream has its error already.
         if (keep.aborted) return;
         if (chunk !== null) {
           controller.enqueue(chunk);
+          readAhead(keep, controller);
           return;
         }
         finish(keep);
         controller.close();
       },
       () => {
+        keep.ahead = null;
         finish(keep);
         ops.bodyCancel(keep.id);
       },

@@ -340,7 +340,8 @@ fn partition(request: &Request, stash: &Folder<'_>, stream: &TcpStream) -> Reply
     let mut connections: Vec<&[u8]> = ports.chunks(2).collect();
     connections.sort_unstable();
     connections.dedup();
-    let counts = format!(" Request was sent {requests} times. {} connections were created.", connections.len());
+    let counts =
+        format!(" Request was sent {requests} times. {} connections were created.", connections.len());
     let counts = if request.get("addcounter").is_some() { &counts } else { "" };
     let status = request.number("status").filter(|status| (200..600).contains(status)).unwrap_or(200);
     let reply = Reply::plain(status, &format!("ok.{counts}")).with("Cache-Control", "no-store");
