@@ -9,7 +9,9 @@
 //! response as it comes. Whoever drops the future, or the response's body, breaks the exchange off at once.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
@@ -28,6 +30,19 @@ pub trait HttpClient {
     /// Sends a request. The future gives the response as soon as its head is there; the request's body may still be
     /// under way then, and goes on as long as the response's body is there.
     fn send(&self, request: OutboundRequest) -> LocalBoxFuture<'static, Result<OutboundResponse, HttpError>>;
+
+    /// Looks a name up, for an engine whose guests connect by themselves: each address that the name has, as the provider
+    /// finds it for its own requests. Whether the app may know is the caller's to decide, and whether it may connect to one
+    /// of them. Whoever drops the future gives the look-up up.
+    fn look_up(&self, name: &str) -> LocalBoxFuture<'static, Result<Vec<IpAddr>, HttpError>> {
+        let error = HttpError::Name(format!("{name}: nobody looks names up here"));
+        Box::pin(std::future::ready(Err(error)))
+    }
+
+    /// What counts the worker's sockets, for an engine whose guests open some by themselves.
+    fn sockets(&self) -> Arc<dyn SocketBudget> {
+        Arc::new(NoBudget)
+    }
 }
 
 /// A request that a guest sends.
@@ -163,15 +178,63 @@ pub trait NetSink {
     /// A request was begun, and given up by who sent it before there was a response's head or an error.
     fn dropped(&self) {}
 
-    /// Whether the process has a descriptor to spare for one more connection. Asked before each socket is opened.
-    fn may_connect(&self) -> bool {
+    /// What counts the worker's sockets. Without one they are not counted.
+    fn sockets(&self) -> Arc<dyn SocketBudget> {
+        Arc::new(NoBudget)
+    }
+}
+
+/// A worker's part of the process's descriptors, for the sockets by which its guests connect to others. Any thread may
+/// ask and tell: a socket is closed wherever its owner is dropped.
+pub trait SocketBudget: Send + Sync {
+    /// Whether there is a descriptor for one more socket. Asked before each is opened.
+    fn may_open(&self) -> bool;
+
+    /// A socket is opened, which takes a descriptor of the process's until [`SocketBudget::closed`].
+    fn opened(&self);
+
+    /// A socket was closed.
+    fn closed(&self);
+
+    /// A socket, or a look-up, was denied to a guest that connects by itself. Who tells its author is the engine.
+    fn denied(&self) {}
+}
+
+/// A socket, counted until this is dropped.
+pub struct CountedSocket(Arc<dyn SocketBudget>);
+
+impl CountedSocket {
+    /// Counts a socket that is about to be opened; `None` if there is no descriptor for it.
+    pub fn open(budget: &Arc<dyn SocketBudget>) -> Option<Self> {
+        budget.may_open().then(|| {
+            budget.opened();
+            Self(budget.clone())
+        })
+    }
+}
+
+impl Drop for CountedSocket {
+    fn drop(&mut self) {
+        self.0.closed();
+    }
+}
+
+impl fmt::Debug for CountedSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CountedSocket").finish_non_exhaustive()
+    }
+}
+
+/// Counts nothing.
+struct NoBudget;
+
+impl SocketBudget for NoBudget {
+    fn may_open(&self) -> bool {
         true
     }
 
-    /// A socket is opened, which takes a descriptor of the process's until [`NetSink::closed`].
     fn opened(&self) {}
 
-    /// A socket was closed.
     fn closed(&self) {}
 }
 

@@ -14,11 +14,12 @@
 //! Watch::give_up  ────────────────────────────►    never returns from this turn, which looks at nothing
 //! Abandon::abandon  ◄──────────────────────────    the engine will never return from this turn
 //! HttpClient::send  ◄──────────────────────────    a request that the guest sends; its response comes back
+//! SocketBudget::may_open  ◄────────────────────    the guest wants a socket of its own
 //! StopSink::stopped  ◄─────────────────────────    one request was stopped, and the guest goes on
 //! ```
 //!
 //! A guest and everything that it holds live on one thread, so nothing on this path is locked
-//! or counted atomically. Only a [`Watch`] and its [`Stopper`] cross threads.
+//! or counted atomically. Only a [`Watch`], its [`Stopper`] and a [`SocketBudget`] cross threads.
 
 mod body;
 mod code_cache;
@@ -37,7 +38,8 @@ pub use engine::{Engine, Guest, LoadError, SourceExcerpt, Stop, StopReason, Stop
 pub use exchange::{Canceller, Failure, FailureKind, PendingReply, Reply, Responder, exchange};
 pub use headers::HeaderList;
 pub use http::{
-    Capabilities, Deadlines, HttpClient, HttpError, NetSink, NoHttp, OutboundRequest, OutboundResponse,
+    Capabilities, CountedSocket, Deadlines, HttpClient, HttpError, NetSink, NoHttp, OutboundRequest,
+    OutboundResponse, SocketBudget,
 };
 pub use meter::Meter;
 pub use request::{ClientAddress, Method, Request, RequestId, USUAL_METHODS, method};

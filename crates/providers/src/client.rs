@@ -1,6 +1,7 @@
 //! The client of one guest.
 
 use std::cell::{OnceCell, RefCell};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,7 +11,9 @@ use http_body::Body as _;
 use hyper::Response;
 use hyper::body::Incoming;
 use nexus_core::{App, Limit, Limits, NetDenied, NetPolicy};
-use nexus_guest::{Body, HttpClient, HttpError, NetSink, OutboundRequest, OutboundResponse, RequestId};
+use nexus_guest::{
+    Body, HttpClient, HttpError, NetSink, OutboundRequest, OutboundResponse, RequestId, SocketBudget,
+};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_rustls::rustls::ClientConfig;
@@ -80,6 +83,15 @@ impl HttpClient for Client {
             }
             result
         })
+    }
+
+    fn look_up(&self, name: &str) -> LocalBoxFuture<'static, Result<Vec<IpAddr>, HttpError>> {
+        let (client, name) = (self.0.clone(), name.to_owned());
+        Box::pin(async move { client.find(&name).await })
+    }
+
+    fn sockets(&self) -> Arc<dyn SocketBudget> {
+        self.0.sink.sockets()
     }
 }
 

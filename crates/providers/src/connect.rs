@@ -5,13 +5,13 @@ use std::collections::VecDeque;
 use std::fmt::Write;
 use std::io;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use futures_util::stream::FuturesUnordered;
-use nexus_guest::NetSink;
+use nexus_guest::{CountedSocket, SocketBudget};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
@@ -31,16 +31,13 @@ const AGAIN: Duration = Duration::from_secs(10);
 
 /// Opens sockets for one connection, as far as the host has descriptors for them.
 pub(crate) struct Sockets {
-    sink: Rc<dyn NetSink>,
+    budget: Arc<dyn SocketBudget>,
     starved: Cell<bool>,
 }
 
-/// A socket, counted as long as it is open.
-pub(crate) struct Counted(Rc<dyn NetSink>);
-
 impl Sockets {
-    pub(crate) fn new(sink: &Rc<dyn NetSink>) -> Self {
-        Self { sink: sink.clone(), starved: Cell::new(false) }
+    pub(crate) fn new(budget: Arc<dyn SocketBudget>) -> Self {
+        Self { budget, starved: Cell::new(false) }
     }
 
     /// Whether the host had no descriptor when it was asked last.
@@ -49,21 +46,16 @@ impl Sockets {
     }
 
     /// Connects to one address, when there is a descriptor for it.
-    async fn connect(&self, address: SocketAddr) -> io::Result<(TcpStream, Counted)> {
-        while !self.sink.may_connect() {
+    async fn connect(&self, address: SocketAddr) -> io::Result<(TcpStream, CountedSocket)> {
+        let counted = loop {
+            if let Some(counted) = CountedSocket::open(&self.budget) {
+                break counted;
+            }
             self.starved.set(true);
             sleep(POLL).await;
-        }
+        };
         self.starved.set(false);
-        self.sink.opened();
-        let counted = Counted(self.sink.clone());
         Ok((TcpStream::connect(address).await?, counted))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.closed();
     }
 }
 
@@ -71,7 +63,7 @@ impl Drop for Counted {
 pub(crate) async fn connect(
     addresses: &[SocketAddr],
     sockets: &Sockets,
-) -> Result<(TcpStream, Counted), String> {
+) -> Result<(TcpStream, CountedSocket), String> {
     let mut waiting = interleaved(addresses);
     let mut attempts = FuturesUnordered::new();
     let mut failures: Vec<(SocketAddr, io::Error)> = Vec::new();

@@ -48,7 +48,7 @@ impl Inner {
     /// Looks the host up and connects to it.
     pub(crate) async fn open(&self, request: &OutboundRequest, opening: Opening) -> Result<Held, HttpError> {
         let patience = Patience::new(&self.limits, Limit::Connect, request.deadlines.connect, "connect");
-        let sockets = Sockets::new(&self.sink);
+        let sockets = Sockets::new(self.sink.sockets());
         let opened = timeout(patience.time, self.open_at_leisure(request, opening, &sockets)).await;
         opened.unwrap_or_else(|_| {
             Err(if sockets.are_denied() {
@@ -94,9 +94,6 @@ impl Inner {
         let (host, port) = (&request.host, request.port);
         let found: Vec<IpAddr> = match host {
             NetHost::Ip(ip) => vec![*ip],
-            NetHost::Name(name) if is_localhost(name) => {
-                vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()]
-            }
             NetHost::Name(name) => self.look_up(name).await.map_err(HttpError::Name)?,
         };
         let mut denied = None;
@@ -114,7 +111,23 @@ impl Inner {
         }
     }
 
+    /// The addresses of a name, for who connects to one of them by itself.
+    pub(crate) async fn find(&self, name: &str) -> Result<Vec<IpAddr>, HttpError> {
+        let patience = Patience::new(&self.limits, Limit::Connect, None, "connect");
+        let found = timeout(patience.time, self.look_up(name)).await.map_err(|_| patience.error())?;
+        match found {
+            Ok(addresses) if addresses.is_empty() => {
+                Err(HttpError::Name(format!("{name}: it has no address")))
+            }
+            found => found.map_err(HttpError::Name),
+        }
+    }
+
+    /// The addresses of a name. Nobody is asked for those that stand for this machine (RFC 6761, section 6.3).
     async fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, String> {
+        if is_localhost(name) {
+            return Ok(vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()]);
+        }
         let _place = self.lookups.acquire().await.map_err(|error| error.to_string())?;
         let known = self.resolver.borrow().clone();
         let resolver = match known {

@@ -6,18 +6,17 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use nexus_guest::CountedSocket;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
-
-use crate::connect::Counted;
 
 /// A connection to a peer.
 pub(crate) struct Stream {
     kind: Kind,
     received: Rc<Cell<u64>>,
     // Dropped after the socket is closed.
-    _counted: Counted,
+    _counted: CountedSocket,
 }
 
 enum Kind {
@@ -27,11 +26,11 @@ enum Kind {
 }
 
 impl Stream {
-    pub(crate) fn plain(tcp: TcpStream, counted: Counted) -> Self {
+    pub(crate) fn plain(tcp: TcpStream, counted: CountedSocket) -> Self {
         Self { kind: Kind::Plain(tcp), received: Rc::default(), _counted: counted }
     }
 
-    pub(crate) fn tls(tls: TlsStream<TcpStream>, counted: Counted) -> Self {
+    pub(crate) fn tls(tls: TlsStream<TcpStream>, counted: CountedSocket) -> Self {
         Self { kind: Kind::Tls(Box::new(tls)), received: Rc::default(), _counted: counted }
     }
 

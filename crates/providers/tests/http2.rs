@@ -282,7 +282,7 @@ fn a_connection_on_which_nothing_comes_takes_no_further_requests() {
         assert_eq!(peer.connections.get(), 2);
         // The first is closed, for nothing is under way on it.
         settle().await;
-        assert_eq!(client.told.sockets.get(), 1);
+        assert_eq!(client.told.open(), 1);
     });
 }
 

@@ -104,6 +104,40 @@ fn a_name_server_that_is_silent_is_not_waited_for_longer_than_the_limit() {
 }
 
 #[test]
+fn who_connects_by_itself_gets_each_address_of_a_name() {
+    run(async {
+        let (server, asked) = name_server(|_| vec![ip("10.0.0.1"), ip("93.184.215.14")]).await;
+        let client = client_with(&asking(server), &["db.example:5432"], &[(Limit::Connect, 5000)]);
+        let mut found = client.http.look_up("db.example").await.unwrap();
+        found.sort();
+        assert_eq!(found, [ip("10.0.0.1"), ip("93.184.215.14")]);
+        assert_eq!(asked.get(), 1);
+        assert_eq!(client.told.sent.borrow().len(), 0, "it is no request");
+        let (server, asked) = name_server(|_| vec![ip("93.184.215.14")]).await;
+        let client = client_with(&asking(server), &[], &[]);
+        for name in ["localhost", "a.localhost"] {
+            // RFC 6761, section 6.3: nobody is asked.
+            assert_eq!(client.http.look_up(name).await.unwrap(), [ip("::1"), ip("127.0.0.1")]);
+        }
+        assert_eq!(asked.get(), 0);
+    });
+}
+
+#[test]
+fn a_look_up_fails_as_a_request_does() {
+    run(async {
+        let (server, _) = name_server(|_| Vec::new()).await;
+        let client = client_with(&asking(server), &[], &[(Limit::Connect, 5000)]);
+        let error = client.http.look_up("nothing.example").await.unwrap_err();
+        assert_eq!(error, HttpError::Name("nothing.example: it has no address".to_owned()));
+        let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let client = client_with(&asking(silent.local_addr().unwrap()), &[], &[(Limit::Connect, 100)]);
+        let error = client.http.look_up("slow.example").await.unwrap_err();
+        assert_eq!(error, HttpError::Limit(Limit::Connect, 100));
+    });
+}
+
+#[test]
 fn a_name_is_meant_from_the_root() {
     run(async {
         // The question that the server got, as it came.

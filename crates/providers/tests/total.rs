@@ -73,7 +73,7 @@ fn there_are_128_connections_at_most_to_whichever_hosts() {
         let (of_a, of_b) = (many(&client, &a.peer.url("/"), 100), many(&client, &b.peer.url("/"), 60));
         sleep(Duration::from_millis(200)).await;
         assert_eq!((a.open.get(), b.open.get()), (100, 28));
-        assert_eq!(client.told.sockets.get(), 128);
+        assert_eq!(client.told.open(), 128);
         a.allowed.add_permits(100);
         b.allowed.add_permits(60);
         all(of_a).await;
@@ -159,17 +159,17 @@ fn no_socket_is_opened_while_the_host_has_no_descriptor_left() {
     run(async {
         let peer = answering(HELLO).await;
         let client = Rc::new(client(&[(Limit::Connect, 300)]));
-        client.told.starved.set(true);
+        client.told.starve(true);
         let error = client.get(&peer.url("/")).await.unwrap_err();
         assert_eq!(error, HttpError::Connect("the host has no file descriptors left".to_owned()));
-        assert_eq!((peer.connections.get(), client.told.sockets.get()), (0, 0));
+        assert_eq!((peer.connections.get(), client.told.open()), (0, 0));
         let waiting = many(&client, &peer.url("/"), 1);
         settle().await;
-        client.told.starved.set(false);
+        client.told.starve(false);
         all(waiting).await;
-        assert_eq!(client.told.sockets.get(), 1);
+        assert_eq!(client.told.open(), 1);
         // A connection that is there is used all the same.
-        client.told.starved.set(true);
+        client.told.starve(true);
         assert_eq!(client.text(&peer.url("/")).await, "hello");
     });
 }
@@ -187,10 +187,10 @@ fn sockets_are_counted_until_they_are_closed() {
         let told = client.told.clone();
         let response = client.get(&peer.url("/")).await.unwrap();
         client.get("http://127.0.0.1:1/").await.unwrap_err();
-        assert_eq!(told.sockets.get(), 1);
+        assert_eq!(told.open(), 1);
         drop((response, client));
         settle().await;
-        assert_eq!(told.sockets.get(), 0);
+        assert_eq!(told.open(), 0);
     });
 }
 

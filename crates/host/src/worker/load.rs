@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use nexus_core::{NetDenied, NetPolicy};
 use nexus_guest::{
-    Engine, Guest, HttpError, Level, LoadError, LogRecord, LogSink, NetSink, RequestId, Services, Stop,
-    StopSink,
+    Engine, Guest, HttpError, Level, LoadError, LogRecord, LogSink, NetSink, RequestId, Services,
+    SocketBudget, Stop, StopSink,
 };
 
 use super::lost::Lost;
 use super::{Start, Worker};
-use crate::descriptors::Descriptors;
 use crate::log::AppLog;
 use crate::metrics::Sent;
 use crate::modules::FolderModules;
@@ -98,16 +97,29 @@ impl NetSink for Outgoing {
         self.worker.stats.sent(Sent::Aborted);
     }
 
-    fn may_connect(&self) -> bool {
-        Descriptors::of_process().may_spare()
+    fn sockets(&self) -> Arc<dyn SocketBudget> {
+        Arc::new(Budget(self.worker.clone()))
+    }
+}
+
+/// Counts the sockets by which a worker's guests connect to others.
+struct Budget(Arc<Worker>);
+
+impl SocketBudget for Budget {
+    fn may_open(&self) -> bool {
+        self.0.connector.may_open()
     }
 
     fn opened(&self) {
-        Descriptors::of_process().opened();
+        self.0.connector.opened();
     }
 
     fn closed(&self) {
-        Descriptors::of_process().closed();
+        self.0.connector.closed();
+    }
+
+    fn denied(&self) {
+        self.0.stats.sent(Sent::Denied);
     }
 }
 

@@ -41,6 +41,7 @@ use nexus_core::{App, HostConfig, Limit};
 use nexus_guest::{Capabilities, Engine, Stop, Watch};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::descriptors::{Connector, Descriptors};
 use crate::front::{Mail, Parcels};
 use crate::http::{Inbox, OpenConnections};
 use crate::listen::Bound;
@@ -272,6 +273,8 @@ pub(crate) struct Worker {
     pub(crate) interventions: Arc<Interventions>,
     /// How many connections are open.
     pub(crate) connections: Arc<AtomicUsize>,
+    /// Its part of the process's descriptors, for connections to others.
+    pub(crate) connector: Arc<Connector>,
     /// Where connections come from that other workers have accepted.
     pub(crate) inbox: Inbox,
     /// How many requests wait for a place in the guest, or for the guest.
@@ -366,6 +369,7 @@ pub(crate) fn start(
         figures: WorkerStats::default(),
         interventions: start.interventions.clone(),
         connections: Arc::default(),
+        connector: Descriptors::of_process().connector(!start.app.manifest.permissions.net.is_empty()),
         inbox: Inbox::new(),
         parcels: Parcels::default(),
         waiting: Arc::default(),

@@ -8,13 +8,14 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use nexus_core::{App, AppName, Limit, Manifest, NetDenied, OutboundSection};
 use nexus_guest::{
     Body, BodyError, BodySource, Capabilities, Deadlines, HeaderList, HttpClient, HttpError, NetSink,
-    OutboundRequest, OutboundResponse, RequestId,
+    OutboundRequest, OutboundResponse, RequestId, SocketBudget,
 };
 use nexus_providers::Outbound;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -41,10 +42,39 @@ pub(crate) struct Told {
     pub(crate) warned: RefCell<Vec<String>>,
     pub(crate) sent: RefCell<Vec<Option<HttpError>>>,
     pub(crate) dropped: Cell<usize>,
-    /// Whether the process has no descriptor to spare.
-    pub(crate) starved: Cell<bool>,
+    budget: Arc<Budget>,
+}
+
+#[derive(Default)]
+struct Budget {
+    is_spent: AtomicBool,
+    open: AtomicUsize,
+}
+
+impl Told {
+    /// Has the process a descriptor to spare, or none.
+    pub(crate) fn starve(&self, is_spent: bool) {
+        self.budget.is_spent.store(is_spent, Ordering::Relaxed);
+    }
+
     /// Sockets that are open.
-    pub(crate) sockets: Cell<usize>,
+    pub(crate) fn open(&self) -> usize {
+        self.budget.open.load(Ordering::Relaxed)
+    }
+}
+
+impl SocketBudget for Budget {
+    fn may_open(&self) -> bool {
+        !self.is_spent.load(Ordering::Relaxed)
+    }
+
+    fn opened(&self) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn closed(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl NetSink for Told {
@@ -64,16 +94,8 @@ impl NetSink for Told {
         self.dropped.set(self.dropped.get() + 1);
     }
 
-    fn may_connect(&self) -> bool {
-        !self.starved.get()
-    }
-
-    fn opened(&self) {
-        self.sockets.set(self.sockets.get() + 1);
-    }
-
-    fn closed(&self) {
-        self.sockets.set(self.sockets.get() - 1);
+    fn sockets(&self) -> Arc<dyn SocketBudget> {
+        self.budget.clone()
     }
 }
 
