@@ -308,6 +308,13 @@ impl NetPolicy {
         {
             return denied(Some(ip));
         }
+        // A name that means this machine leads nowhere else, whoever says so.
+        if let (NetHost::Name(name), Some(ip)) = (host, address)
+            && is_localhost(name)
+            && !ip.to_canonical().is_loopback()
+        {
+            return denied(Some(ip));
+        }
         decide_by(&self.asked, host, port, address).or_else(denied)?;
         let ceiling =
             self.ceiling.as_deref().map_or(Ok(()), |ceiling| decide_by(ceiling, host, port, address));
@@ -368,8 +375,14 @@ impl NetDenied {
 impl fmt::Display for NetDenied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a connection to {}:{} is not granted", self.host, self.port)?;
-        if let (NetHost::Name(_), Some(ip)) = (&self.host, self.address) {
-            write!(f, ": its address {ip} is not a public one, which takes a grant of its own")?;
+        match (&self.host, self.address) {
+            (NetHost::Name(name), Some(ip)) if is_localhost(name) && !ip.is_loopback() => {
+                write!(f, ": its address {ip} is not this machine's")?;
+            }
+            (NetHost::Name(_), Some(ip)) => {
+                write!(f, ": its address {ip} is not a public one, which takes a grant of its own")?;
+            }
+            _ => {}
         }
         let grant = self.grant();
         if self.by_host {

@@ -405,6 +405,14 @@ fn localhost_and_the_names_below_it_are_this_machine() {
     assert!(
         !comes_to(&policy, &name, 8080, ip("10.0.0.1")) && !comes_to(&policy, &name, 8081, ip("127.0.0.1"))
     );
+    // Whatever somebody says of it, and whatever else is granted.
+    let all = asking(&["*", "localhost", "10.0.0.1", "93.184.215.14"]);
+    for address in ["93.184.215.14", "10.0.0.1", "0.0.0.0", "2606:4700::1111", "::ffff:93.184.215.14"] {
+        let denied = all.decide(&host("localhost"), 80, Some(ip(address))).unwrap_err();
+        assert!(denied.to_string().contains("is not this machine's"), "{denied}");
+        assert!(!comes_to(&all, &host("a.localhost"), 80, ip(address)));
+    }
+    assert!(comes_to(&all, &host("a.localhost"), 80, ip("::ffff:127.0.0.1")));
     assert!(is_localhost("localhost") && is_localhost("a.b.localhost"));
     assert!(!is_localhost("notlocalhost") && !is_localhost("localhost.example.com") && !is_localhost(""));
 }
