@@ -114,22 +114,41 @@ impl WorkerMemory {
 
     /// Takes so many bytes more, if that is within the limit.
     pub(crate) fn take(&self, bytes: u64) -> bool {
-        let total = self.total().saturating_add(bytes);
-        let fits = total <= self.limit;
-        if fits {
-            self.set(total);
+        let more = |total: u64| Some(total.saturating_add(bytes)).filter(|total| *total <= self.limit);
+        let taken = self.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        if let Ok(before) = taken {
+            self.watch.set_memory(before + bytes);
         }
-        fits
+        taken.is_ok()
     }
 
     /// Gives bytes back.
     pub(crate) fn give(&self, bytes: u64) {
-        self.set(self.total().saturating_sub(bytes));
+        let less = |total: u64| Some(total.saturating_sub(bytes));
+        let before = self.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        self.watch.set_memory(before.unwrap_or(0).saturating_sub(bytes));
     }
 
-    fn set(&self, total: u64) {
-        self.total.store(total, Ordering::Relaxed);
-        self.watch.set_memory(total);
+    /// Takes so many bytes for something that the host holds, as long as it does. The error is what is said if that is
+    /// not within the limit.
+    pub(crate) fn hold(self: &Arc<Self>, bytes: u64, what: &str) -> Result<Held, String> {
+        if self.take(bytes) {
+            return Ok(Held { memory: self.clone(), bytes });
+        }
+        let limit = Limit::Memory;
+        Err(format!("no memory for {what} (limit: {} {})", limit.key(), limit.show(self.limit)))
+    }
+}
+
+/// Bytes that the host holds for a guest, on its worker's account until this is dropped.
+pub(crate) struct Held {
+    memory: Arc<WorkerMemory>,
+    bytes: u64,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.memory.give(self.bytes);
     }
 }
 
@@ -168,6 +187,19 @@ mod tests {
         assert_eq!((memory.total(), watch.memory()), (100, 100));
         memory.give(60);
         assert!(memory.take(60) && !memory.take(u64::MAX));
+    }
+
+    #[test]
+    fn what_the_host_holds_is_on_the_account_until_it_is_dropped() {
+        let mut limits = Limits::default();
+        limits.set(Limit::Memory, 100 << 20);
+        let memory = Arc::new(WorkerMemory::new(&limits, Arc::new(Watch::new())));
+        let held = memory.hold(99 << 20, "it").unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!(memory.total(), 99 << 20);
+        let refused = memory.hold(2 << 20, "another one").map(drop).unwrap_err();
+        assert_eq!(refused, "no memory for another one (limit: memory 100 MB)");
+        drop(held);
+        assert_eq!(memory.total(), 0);
     }
 
     #[test]

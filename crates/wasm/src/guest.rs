@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use nexus_core::{App, Limit};
 use nexus_guest::{
-    Failure, FailureKind, Guest, Level, LogRecord, Request, RequestId, Responder, Services, Stop, StopReason,
-    Stopper, Ticket, Usage,
+    Failure, FailureKind, Guest, Level, LogRecord, Request, RequestId, Responder, Services, SocketBudget,
+    Stop, StopReason, Stopper, Ticket, Usage,
 };
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -26,7 +26,7 @@ use crate::exchange::{self, End, Exchange};
 use crate::outgoing::{Outgoing, Post};
 use crate::output::{Console, Output};
 use crate::room::{self, Accounts, Room, Rooms};
-use crate::sockets::{Granted, Reach};
+use crate::sockets::{Granted, Purse, Reach};
 use crate::state::{Bounds, FILES, FILES_OF_ALL, HANDLES, Limiter, Net, RESOURCES, State};
 use crate::tasks::{Task, Tasks};
 
@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     manifest: Arc<App>,
     bounds: Bounds,
     granted: Arc<Granted>,
+    /// What counts their sockets.
+    sockets: Arc<dyn SocketBudget>,
     /// What sends the requests of its instances.
     pub(crate) post: Rc<Post>,
     /// Instances that wait for another request, where the manifest lets them serve several.
@@ -60,8 +62,9 @@ impl Shared {
         let bounds = Bounds::of(&manifest.manifest.wasm);
         let (ending, freed, idle) = (Arc::default(), Notify::new(), RefCell::default());
         let granted = Arc::new(Granted::new(&manifest.manifest.permissions.net));
-        let post = Rc::new(Post::new(services.http.clone(), services.limits));
-        Self { app, services, memory, ending, freed, manifest, bounds, granted, post, idle }
+        let post = Rc::new(Post::new(services.http.clone(), services.limits, memory.clone()));
+        let sockets = services.http.sockets();
+        Self { app, services, memory, ending, freed, manifest, bounds, granted, sockets, post, idle }
     }
 
     /// An instance for this request: one that has served others, or the store for a fresh one.
@@ -75,10 +78,11 @@ impl Shared {
         Ok(Lease { store: self.store(exchange, outgoing)?, proxy: None, uses: 0 })
     }
 
-    /// The instance has served a request well: it may serve another one, if the manifest says so.
+    /// The instance has served a request well: it may serve another one, if the manifest says so. Not if it holds sockets:
+    /// they would be open as long as nobody asks, and what comes in be read on nobody's account.
     pub(crate) fn take_back(&self, mut lease: Lease) {
         lease.uses += 1;
-        if lease.uses < self.reuse() {
+        if lease.uses < self.reuse() && lease.store.data().reach().open() == 0 {
             self.idle.borrow_mut().push(lease);
         }
     }
@@ -187,8 +191,13 @@ impl Shared {
     ) -> Result<Store<State>, Ended> {
         let limiter = Limiter::new(self.memory.clone(), self.bounds);
         let console = Console::new(output.clone());
-        let reach = Arc::new(Reach::new(self.granted.clone(), console.clone(), outgoing.clone()));
-        let wasi = self.wasi(&console, &reach)?;
+        let purse = Purse {
+            budget: self.sockets.clone(),
+            memory: self.memory.clone(),
+            most: (FILES * requests).min(FILES_OF_ALL),
+        };
+        let reach = Arc::new(Reach::new(self.granted.clone(), console.clone(), outgoing.clone(), purse));
+        let wasi = self.wasi(&console)?;
         let net = Net { console, outgoing, reach };
         let state = State::new(wasi, net, account, limiter, self.resources(requests));
         let mut store = Store::new(self.app.engine(), state);
@@ -213,7 +222,7 @@ impl Shared {
         Ok(store)
     }
 
-    fn wasi(&self, console: &Console, reach: &Arc<Reach>) -> Result<WasiCtx, Ended> {
+    fn wasi(&self, console: &Console) -> Result<WasiCtx, Ended> {
         let mut wasi = WasiCtx::builder();
         wasi.envs(&self.services.env).stdout(console.stdout()).stderr(console.stderr());
         for (folder, may_write) in self.manifest.manifest.permissions.folders() {
@@ -224,7 +233,7 @@ impl Shared {
                 Ended::failed(FailureKind::Threw, message)
             })?;
         }
-        reach.grant(&mut wasi);
+        Reach::grant(&mut wasi);
         Ok(wasi.build())
     }
 }

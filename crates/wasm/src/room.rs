@@ -462,6 +462,11 @@ impl Room {
                     }
                     let is_quiet = calls.is_empty() && store.poll_no_interesting_tasks(cx).is_ready();
                     self.is_quiet.set(is_quiet);
+                    if is_quiet && is_open && store.with(|mut access| access.data_mut().reach().open()) > 0 {
+                        // Nobody is to hold sockets while nobody asks.
+                        *self.door.borrow_mut() = None;
+                        is_open = false;
+                    }
                     let is_empty = is_quiet || self.is_left.get() && calls.is_empty();
                     if is_empty && !is_open {
                         return Poll::Ready(Ok(()));

@@ -1,32 +1,41 @@
 //! Sockets and name look-ups of guests: what of them the app's `net` grants.
 //!
 //! ```text
-//! create-socket ─► is anything granted?
-//! resolve-addresses ─► is the name granted, for any port? ─► the system's resolver ─► remembered
+//! create-socket ─► is anything granted? ─► is there a descriptor, memory? ─► counted as long as it is open
+//! resolve-addresses ─► is the name granted, for any port? ─► the host's resolver ─► remembered
 //! connect, send ─► is the address granted, or one that a granted name has?
+//! receive ─► was something sent there?
 //! ```
 //!
 //! One function decides on all of it, [`NetPolicy::decide`]. Nobody may listen.
 
+mod link;
+mod names;
+mod open;
+
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use nexus_core::{NetDenied, NetHost, NetPolicy};
-use wasmtime::component::{Accessor, HasData, Linker, Resource};
-use wasmtime_wasi::p2::bindings::sockets as p2;
-use wasmtime_wasi::p2::{SocketError, SocketResult};
-use wasmtime_wasi::p3::bindings::sockets as p3;
-use wasmtime_wasi::sockets::{SocketAddrUse, WasiSockets, WasiSocketsCtxView, WasiSocketsView};
-use wasmtime_wasi::{TrappableError, WasiCtxBuilder};
+use nexus_guest::{HttpError as Failed, SocketBudget};
+use tokio::sync::oneshot;
+use wasmtime::component::HasData;
+use wasmtime_wasi::WasiCtxBuilder;
+use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsCtxView};
 
+pub(crate) use self::link::link;
+use self::open::{NoSocket, Socket};
+use crate::account::{Held, WorkerMemory};
 use crate::outgoing::Outgoing;
 use crate::output::Console;
-use crate::state::State;
 
-/// So many names are remembered with the addresses that they have, and so many addresses of each.
+/// So many look-ups are remembered with the addresses that they gave, so many addresses of each, and for so long.
 const NAMES: usize = 64;
 const ADDRESSES: usize = 64;
+const AGE: Duration = Duration::from_secs(600);
 
 /// What an app's guests may reach, with what is needed to tell whether a name is among it.
 pub(crate) struct Granted {
@@ -68,48 +77,60 @@ impl Granted {
     }
 }
 
-/// Where the sockets of one instance may lead.
+/// Where the sockets of one instance may lead, and how many it has.
 pub(crate) struct Reach {
     granted: Arc<Granted>,
     console: Console,
+    budget: Arc<dyn SocketBudget>,
+    memory: Arc<WorkerMemory>,
+    /// How many sockets there may be at once, and are.
+    most: usize,
+    open: AtomicUsize,
     inner: Mutex<Inner>,
+}
+
+/// What the sockets of an instance take from its worker.
+pub(crate) struct Purse {
+    pub(crate) budget: Arc<dyn SocketBudget>,
+    pub(crate) memory: Arc<WorkerMemory>,
+    /// How many there may be at once.
+    pub(crate) most: usize,
 }
 
 #[derive(Default)]
 struct Inner {
-    /// Names that were looked up, the latest last, with the addresses that the guest was told.
-    found: VecDeque<(NetHost, Vec<IpAddr>)>,
-    /// The names of look-ups that are under way, by their resources.
-    under_way: HashMap<u32, NetHost>,
+    /// What look-ups gave, the latest last: the name, the addresses that the guest was told, and when.
+    found: VecDeque<(NetHost, Vec<IpAddr>, Instant)>,
+    /// The TCP sockets of 0.3, by their resources: streams keep them open beyond their handles.
+    tcp: HashMap<u32, Weak<Socket>>,
     outgoing: Option<Outgoing>,
     /// What was told last: a guest that tries again and again is told of once.
     told: String,
 }
 
 impl Reach {
-    pub(crate) fn new(granted: Arc<Granted>, console: Console, outgoing: Outgoing) -> Self {
+    pub(crate) fn new(granted: Arc<Granted>, console: Console, outgoing: Outgoing, purse: Purse) -> Self {
         let inner = Inner { outgoing: Some(outgoing), ..Inner::default() };
-        Self { granted, console, inner: Mutex::new(inner) }
+        let Purse { budget, memory, most } = purse;
+        Self { granted, console, budget, memory, most, open: AtomicUsize::new(0), inner: Mutex::new(inner) }
     }
 
-    /// The instance serves another request from here on. What it knows of names stays, as its sockets do.
+    /// The instance serves another request from here on. What it knows of names stays.
     pub(crate) fn turn_to(&self, outgoing: Outgoing) {
         let mut inner = self.inner();
         inner.outgoing = Some(outgoing);
         inner.told.clear();
     }
 
-    /// Has the sockets of an instance lead there, and nowhere else.
-    pub(crate) fn grant(self: &Arc<Self>, wasi: &mut WasiCtxBuilder) {
-        let any = !self.granted.is_empty();
-        wasi.allow_tcp(any).allow_udp(any).allow_ip_name_lookup(any);
-        if any {
-            let reach = self.clone();
-            wasi.socket_addr_check(move |address, purpose| {
-                let may = reach.may(address, purpose);
-                Box::pin(std::future::ready(may))
-            });
-        }
+    /// Has an instance make sockets nowhere but here.
+    pub(crate) fn grant(wasi: &mut WasiCtxBuilder) {
+        wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+    }
+
+    /// How many sockets are open.
+    pub(crate) fn open(&self) -> usize {
+        // Relaxed: a store has one thread at a time.
+        self.open.load(Ordering::Relaxed)
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -123,6 +144,43 @@ impl Reach {
             self.console.output().note(line.clone());
             inner.told = line;
         }
+    }
+
+    /// Something was denied.
+    fn deny(&self, line: String) {
+        self.budget.denied();
+        self.tell(line);
+    }
+
+    /// There is no socket.
+    fn tell_of(&self, why: &NoSocket) {
+        match why {
+            NoSocket::Denied => self.deny(
+                "denied: a socket: this app may connect nowhere; to ask for it, add `net = [\"HOST:PORT\"]` under \
+                 [permissions] in nexus.toml"
+                    .into(),
+            ),
+            NoSocket::Limit(why) | NoSocket::Memory(why) => self.tell(format!("a socket was refused: {why}")),
+        }
+    }
+
+    /// Counts bytes that the host holds for a socket. Tells the author if there is no room for them.
+    fn hold(&self, bytes: u64, what: &str) -> Option<Held> {
+        self.memory.hold(bytes, what).map_err(|why| self.tell(why)).ok()
+    }
+
+    /// A TCP socket of 0.3 was made.
+    fn note_tcp(&self, rep: u32, socket: &Arc<Socket>) {
+        let mut inner = self.inner();
+        if inner.tcp.len() > self.most {
+            inner.tcp.retain(|_, socket| socket.strong_count() > 0);
+        }
+        inner.tcp.insert(rep, Arc::downgrade(socket));
+    }
+
+    /// The TCP socket of 0.3 with this resource.
+    fn tcp(&self, rep: u32) -> Option<Arc<Socket>> {
+        self.inner().tcp.get(&rep)?.upgrade()
     }
 
     /// Counts a connection or a look-up as a request that is sent.
@@ -141,12 +199,11 @@ impl Reach {
             SocketAddrUse::TcpBind | SocketAddrUse::UdpBind => {
                 address.port() == 0 && address.ip().is_unspecified()
             }
-            SocketAddrUse::TcpListen | SocketAddrUse::TcpAccept => false,
-            // Who sends is not the guest's doing: nobody is told.
-            SocketAddrUse::UdpReceive => self.decide(address).is_ok(),
+            // Whom a socket hears is its own matter.
+            SocketAddrUse::TcpListen | SocketAddrUse::TcpAccept | SocketAddrUse::UdpReceive => false,
             SocketAddrUse::TcpConnect | SocketAddrUse::UdpSend => {
                 if let Err(denied) = self.decide(address) {
-                    self.tell(format!("denied: {denied}"));
+                    self.deny(format!("denied: {denied}"));
                     return false;
                 }
                 matches!(purpose, SocketAddrUse::UdpSend) || self.count()
@@ -158,8 +215,8 @@ impl Reach {
     fn decide(&self, address: SocketAddr) -> Result<(), NetDenied> {
         let (ip, port, policy) = (address.ip().to_canonical(), address.port(), &self.granted.policy);
         let Err(mut denied) = policy.decide(&NetHost::from(ip), port, Some(ip)) else { return Ok(()) };
-        for (name, addresses) in &self.inner().found {
-            if addresses.contains(&ip) {
+        for (name, addresses, since) in &self.inner().found {
+            if since.elapsed() < AGE && addresses.contains(&ip) {
                 match policy.decide(name, port, Some(ip)) {
                     Ok(()) => return Ok(()),
                     // It says more than the address.
@@ -168,18 +225,6 @@ impl Reach {
             }
         }
         Err(denied)
-    }
-
-    /// Whether a socket may be made.
-    fn may_make(&self) -> bool {
-        if self.granted.is_empty() {
-            self.tell(
-                "denied: a socket: this app may connect nowhere; to ask for it, add `net = [\"HOST:PORT\"]` under \
-                 [permissions] in nexus.toml"
-                    .into(),
-            );
-        }
-        !self.granted.is_empty()
     }
 
     /// What is to be looked up, as the resolver takes it.
@@ -198,7 +243,7 @@ impl Reach {
                         "the host would have to allow it: `net = [\"{host}\"]` under [ceilings.permissions]"
                     ),
                 };
-                self.tell(format!("denied: a look-up of {host} is not granted; {what}"));
+                self.deny(format!("denied: a look-up of {host} is not granted; {what}"));
                 return Err(Refused::Denied);
             }
             if !self.count() {
@@ -208,19 +253,25 @@ impl Reach {
         Ok(host)
     }
 
-    /// A name has this address.
-    fn found(&self, name: &NetHost, ip: IpAddr) {
-        let (NetHost::Name(_), ip) = (name, ip.to_canonical()) else { return };
-        let mut inner = self.inner();
-        let known = inner.found.iter().position(|(known, _)| known == name);
-        let mut entry = known.and_then(|at| inner.found.remove(at)).unwrap_or((name.clone(), Vec::new()));
-        if !entry.1.contains(&ip) && entry.1.len() < ADDRESSES {
-            entry.1.push(ip);
+    /// Looks a name up that may be. It ends with the request.
+    fn look_up(&self, name: &str) -> oneshot::Receiver<Result<Vec<IpAddr>, Failed>> {
+        let outgoing = self.inner().outgoing.clone();
+        match outgoing {
+            Some(outgoing) => outgoing.look_up(name),
+            // Its sender is gone: nobody answers.
+            None => oneshot::channel().1,
         }
+    }
+
+    /// A name has these addresses.
+    fn found(&self, name: &NetHost, addresses: &[IpAddr]) {
+        let NetHost::Name(_) = name else { return };
+        let mut inner = self.inner();
         if inner.found.len() >= NAMES {
             inner.found.pop_front();
         }
-        inner.found.push_back(entry);
+        let addresses = addresses.iter().take(ADDRESSES).map(IpAddr::to_canonical).collect();
+        inner.found.push_back((name.clone(), addresses, Instant::now()));
     }
 }
 
@@ -229,14 +280,6 @@ impl Reach {
 enum Refused {
     Invalid,
     Denied,
-}
-
-/// As the resolver takes it: `wasi:sockets` has IPv6 addresses without brackets, too.
-fn shown(host: &NetHost) -> String {
-    match host {
-        NetHost::Name(name) => name.to_string(),
-        NetHost::Ip(ip) => ip.to_string(),
-    }
 }
 
 /// Stands for [`View`] in the linker.
@@ -250,156 +293,6 @@ impl HasData for Sockets {
 pub(crate) struct View<'a> {
     pub(crate) sockets: WasiSocketsCtxView<'a>,
     pub(crate) reach: Arc<Reach>,
-}
-
-/// Puts what is decided here in the place of what Wasmtime links.
-pub(crate) fn link(linker: &mut Linker<State>, with_0_3: bool) -> wasmtime::Result<()> {
-    linker.allow_shadowing(true);
-    p2::tcp_create_socket::add_to_linker::<State, Sockets>(linker, State::sockets_view)?;
-    p2::udp_create_socket::add_to_linker::<State, Sockets>(linker, State::sockets_view)?;
-    p2::ip_name_lookup::add_to_linker::<State, Sockets>(linker, State::sockets_view)?;
-    if with_0_3 {
-        p3::ip_name_lookup::add_to_linker::<State, Sockets>(linker, State::sockets_view)?;
-    }
-    linker.allow_shadowing(false);
-    Ok(())
-}
-
-impl p2::network::Host for View<'_> {
-    fn convert_error_code(&mut self, error: SocketError) -> wasmtime::Result<p2::network::ErrorCode> {
-        p2::network::Host::convert_error_code(&mut self.sockets, error)
-    }
-
-    fn network_error_code(
-        &mut self,
-        error: Resource<wasmtime::Error>,
-    ) -> wasmtime::Result<Option<p2::network::ErrorCode>> {
-        p2::network::Host::network_error_code(&mut self.sockets, error)
-    }
-}
-
-impl p2::network::HostNetwork for View<'_> {
-    fn drop(&mut self, network: Resource<p2::network::Network>) -> wasmtime::Result<()> {
-        p2::network::HostNetwork::drop(&mut self.sockets, network)
-    }
-}
-
-impl p2::tcp_create_socket::Host for View<'_> {
-    fn create_tcp_socket(
-        &mut self,
-        family: p2::network::IpAddressFamily,
-    ) -> SocketResult<Resource<p2::tcp::TcpSocket>> {
-        if !self.reach.may_make() {
-            return Err(p2::network::ErrorCode::AccessDenied.into());
-        }
-        p2::tcp_create_socket::Host::create_tcp_socket(&mut self.sockets, family)
-    }
-}
-
-impl p2::udp_create_socket::Host for View<'_> {
-    async fn create_udp_socket(
-        &mut self,
-        family: p2::network::IpAddressFamily,
-    ) -> SocketResult<Resource<p2::udp::UdpSocket>> {
-        if !self.reach.may_make() {
-            return Err(p2::network::ErrorCode::AccessDenied.into());
-        }
-        p2::udp_create_socket::Host::create_udp_socket(&mut self.sockets, family).await
-    }
-}
-
-impl From<Refused> for SocketError {
-    fn from(refused: Refused) -> Self {
-        TrappableError::from(match refused {
-            Refused::Invalid => p2::network::ErrorCode::InvalidArgument,
-            Refused::Denied => p2::network::ErrorCode::AccessDenied,
-        })
-    }
-}
-
-type Stream = p2::ip_name_lookup::ResolveAddressStream;
-
-impl p2::ip_name_lookup::Host for View<'_> {
-    fn resolve_addresses(
-        &mut self,
-        network: Resource<p2::network::Network>,
-        name: String,
-    ) -> SocketResult<Resource<Stream>> {
-        let host = self.reach.may_look_up(&name)?;
-        let stream = p2::ip_name_lookup::Host::resolve_addresses(&mut self.sockets, network, shown(&host))?;
-        self.reach.inner().under_way.insert(stream.rep(), host);
-        Ok(stream)
-    }
-}
-
-impl p2::ip_name_lookup::HostResolveAddressStream for View<'_> {
-    fn resolve_next_address(
-        &mut self,
-        stream: Resource<Stream>,
-    ) -> SocketResult<Option<p2::network::IpAddress>> {
-        use p2::ip_name_lookup::HostResolveAddressStream as Plain;
-        let rep = stream.rep();
-        let address = Plain::resolve_next_address(&mut self.sockets, stream)?;
-        let name = self.reach.inner().under_way.get(&rep).cloned();
-        if let (Some(address), Some(name)) = (&address, name) {
-            self.reach.found(&name, ip_of_p2(*address));
-        }
-        Ok(address)
-    }
-
-    fn subscribe(
-        &mut self,
-        stream: Resource<Stream>,
-    ) -> wasmtime::Result<Resource<wasmtime_wasi::p2::DynPollable>> {
-        p2::ip_name_lookup::HostResolveAddressStream::subscribe(&mut self.sockets, stream)
-    }
-
-    fn drop(&mut self, stream: Resource<Stream>) -> wasmtime::Result<()> {
-        self.reach.inner().under_way.remove(&stream.rep());
-        p2::ip_name_lookup::HostResolveAddressStream::drop(&mut self.sockets, stream)
-    }
-}
-
-fn ip_of_p2(address: p2::network::IpAddress) -> IpAddr {
-    match address {
-        p2::network::IpAddress::Ipv4((a, b, c, d)) => [a, b, c, d].into(),
-        p2::network::IpAddress::Ipv6((a, b, c, d, e, f, g, h)) => [a, b, c, d, e, f, g, h].into(),
-    }
-}
-
-impl p3::ip_name_lookup::Host for View<'_> {}
-
-impl p3::ip_name_lookup::HostWithStore<State> for Sockets {
-    async fn resolve_addresses(
-        store: &Accessor<State, Self>,
-        name: String,
-    ) -> wasmtime::Result<Result<Vec<p3::types::IpAddress>, p3::ip_name_lookup::ErrorCode>> {
-        let host = match store.with(|mut access| access.get().reach.may_look_up(&name)) {
-            Ok(host) => host,
-            Err(Refused::Invalid) => return Ok(Err(p3::ip_name_lookup::ErrorCode::InvalidArgument)),
-            Err(Refused::Denied) => return Ok(Err(p3::ip_name_lookup::ErrorCode::AccessDenied)),
-        };
-        let plain = store.with_getter::<WasiSockets>(<State as WasiSocketsView>::sockets);
-        let addresses = <WasiSockets as p3::ip_name_lookup::HostWithStore<State>>::resolve_addresses(
-            &plain,
-            shown(&host),
-        );
-        let addresses = addresses.await?;
-        store.with(|mut access| {
-            let view = access.get();
-            for address in addresses.iter().flatten() {
-                view.reach.found(&host, ip_of_p3(*address));
-            }
-        });
-        Ok(addresses)
-    }
-}
-
-fn ip_of_p3(address: p3::types::IpAddress) -> IpAddr {
-    match address {
-        p3::types::IpAddress::Ipv4((a, b, c, d)) => [a, b, c, d].into(),
-        p3::types::IpAddress::Ipv6((a, b, c, d, e, f, g, h)) => [a, b, c, d, e, f, g, h].into(),
-    }
 }
 
 #[cfg(test)]

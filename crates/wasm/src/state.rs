@@ -19,7 +19,8 @@ use crate::sockets::{Reach, View};
 /// The most handles of resources that an instance may hold for a request: streams, fields, pollables; and as many
 /// tasks, streams and futures of WASI 0.3.
 pub(crate) const RESOURCES: usize = 512;
-/// The same where folders are granted, as each may be an open file; and of all instances of a worker together.
+/// The same where folders are granted, as each may be an open file, and the most sockets; and of all instances of a worker
+/// together.
 pub(crate) const FILES: usize = 128;
 pub(crate) const FILES_OF_ALL: usize = 2048;
 /// The most handles in a component's own tables, for a request: some bytes each that nothing else counts.
@@ -93,6 +94,11 @@ impl State {
         self.reach.turn_to(outgoing.clone());
         self.hooks.0 = outgoing;
         self.account = account;
+    }
+
+    /// Where its sockets may lead.
+    pub(crate) fn reach(&self) -> &Reach {
+        &self.reach
     }
 
     /// Its sockets, and where they may lead.

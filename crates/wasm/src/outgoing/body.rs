@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
@@ -14,6 +15,7 @@ use nexus_guest::{Body, BodyError, BodySource};
 use tokio::sync::{mpsc, oneshot};
 use wasmtime_wasi_http::{Error as HttpError, WasiBody};
 
+use crate::account::Held;
 use crate::exchange::Piece;
 
 /// So many bytes of a request's body are gathered at the most before it is sent.
@@ -32,7 +34,8 @@ pub(super) struct Taken {
 
 /// Takes a guest's body. One that is there as a whole is sent as such: with its length, and not in chunks, which not
 /// every server takes.
-pub(super) async fn take(body: WasiBody, length: Option<u64>) -> Taken {
+/// A stream takes what is `held` for it along.
+pub(super) async fn take(body: WasiBody, length: Option<u64>, held: Arc<Held>) -> Taken {
     let (told, sent) = oneshot::channel();
     let fault = Fault::default();
     let mut upload = Upload {
@@ -41,6 +44,7 @@ pub(super) async fn take(body: WasiBody, length: Option<u64>) -> Taken {
         chunks: VecDeque::new(),
         fault: fault.clone(),
         told: Some(told),
+        _held: held,
     };
     let whole = poll_fn(|cx| Poll::Ready(upload.gather(cx))).await;
     match whole {
@@ -58,6 +62,7 @@ struct Upload {
     remaining: Option<u64>,
     fault: Fault,
     told: Option<oneshot::Sender<Result<(), HttpError>>>,
+    _held: Arc<Held>,
 }
 
 impl Upload {
@@ -176,8 +181,11 @@ mod tests {
 
     use http_body::Frame;
     use http_body_util::{BodyExt, StreamBody};
+    use nexus_core::Limits;
+    use nexus_guest::Watch;
 
     use super::*;
+    use crate::account::WorkerMemory;
 
     type Frames = mpsc::UnboundedSender<Result<Frame<Bytes>, HttpError>>;
 
@@ -186,6 +194,11 @@ mod tests {
         let (sender, mut frames) = mpsc::unbounded_channel();
         let stream = futures_util::stream::poll_fn(move |cx| frames.poll_recv(cx));
         (sender, StreamBody::new(stream).boxed_unsync())
+    }
+
+    fn nothing() -> Arc<Held> {
+        let memory = WorkerMemory::new(&Limits::default(), Arc::new(Watch::new()));
+        Arc::new(Arc::new(memory).hold(0, "nothing").unwrap_or_else(|why| panic!("{why}")))
     }
 
     fn data(text: &'static str) -> Result<Frame<Bytes>, HttpError> {
@@ -208,13 +221,13 @@ mod tests {
     fn what_is_there_as_a_whole_is_sent_as_such() {
         let (frames, coming) = body();
         drop(frames);
-        assert!(matches!(now(take(coming, None)).unwrap().body, Body::Empty));
+        assert!(matches!(now(take(coming, None, nothing())).unwrap().body, Body::Empty));
         let (frames, coming) = body();
         for frame in [data("one"), data(""), data("two"), Ok(Frame::trailers(http::HeaderMap::new()))] {
             frames.send(frame).unwrap();
         }
         drop(frames);
-        let taken = now(take(coming, None)).unwrap();
+        let taken = now(take(coming, None, nothing())).unwrap();
         assert!(matches!(taken.body, Body::Full(bytes) if bytes == "onetwo") && taken.sent.is_none());
     }
 
@@ -222,7 +235,7 @@ mod tests {
     fn what_comes_later_is_streamed_and_its_end_is_told() {
         let (frames, coming) = body();
         frames.send(data("one")).unwrap();
-        let mut taken = now(take(coming, Some(6))).unwrap();
+        let mut taken = now(take(coming, Some(6), nothing())).unwrap();
         assert_eq!(taken.body.exact_length(), Some(6));
         assert_eq!(next(&mut taken.body), Poll::Ready(Some(Ok("one".into()))));
         assert_eq!(next(&mut taken.body), Poll::Pending);
@@ -241,7 +254,7 @@ mod tests {
         for (length, is_whole) in [(3, true), (4, false)] {
             let (frames, coming) = body();
             frames.send(data("one")).unwrap();
-            let mut taken = now(take(coming, Some(length))).unwrap();
+            let mut taken = now(take(coming, Some(length), nothing())).unwrap();
             assert_eq!(next(&mut taken.body), Poll::Ready(Some(Ok("one".into()))));
             drop(taken.body);
             assert_eq!(taken.sent.unwrap().try_recv().unwrap().is_ok(), is_whole);
@@ -254,7 +267,7 @@ mod tests {
         frames.send(data("one")).unwrap();
         frames.send(Err(HttpError::HttpRequestBodySize(Some(3)))).unwrap();
         drop(frames);
-        let mut taken = now(take(coming, None)).unwrap();
+        let mut taken = now(take(coming, None, nothing())).unwrap();
         assert_eq!(next(&mut taken.body), Poll::Ready(Some(Ok("one".into()))));
         assert_eq!(next(&mut taken.body), Poll::Ready(Some(Err(BodyError::Aborted))));
         assert_eq!(next(&mut taken.body), Poll::Ready(None));

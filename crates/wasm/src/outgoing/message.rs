@@ -1,9 +1,13 @@
 //! From what a guest sends to what the host's client takes, and back.
 
 use std::future::ready;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty, Full};
 use nexus_core::{Limit, NetHost};
 use nexus_guest::{
@@ -14,8 +18,28 @@ use tokio::sync::{mpsc, oneshot};
 use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody};
 
 use super::body::{self, Taken};
+use crate::account::{Held, WorkerMemory};
 use crate::exchange::{Pump, Upload};
 use crate::hooks::Sending;
+
+/// What is counted for a request or a response beside its head and its body, in bytes: its task, channels, buffers.
+const FIXED: u64 = 4 * 1024;
+/// The same for a field beside its name and its value.
+const FIELD: u64 = 128;
+/// The most that is counted for a body: more of it is never held at once.
+const BODY: u64 = 64 * 1024;
+
+/// What the host holds of a request that a guest sends, in bytes.
+pub(super) fn size(request: &http::Request<WasiBody>) -> u64 {
+    let fields = request.headers().iter().map(|(name, value)| field(name.as_str(), value.as_bytes()));
+    let length = request.body().size_hint().exact().or(length(request.headers()));
+    let uri = request.uri().path_and_query().map_or(0, |target| target.as_str().len() as u64);
+    FIXED + uri + fields.sum::<u64>() + length.map_or(BODY, |length| length.min(BODY))
+}
+
+fn field(name: impl AsRef<[u8]>, value: &[u8]) -> u64 {
+    FIELD + name.as_ref().len() as u64 + value.len() as u64
+}
 
 /// A response, whether the request's body was sent, and what passes the response's body on.
 pub(super) struct Received {
@@ -24,16 +48,19 @@ pub(super) struct Received {
     pub(super) pump: Option<Pump>,
 }
 
-/// Sends a request, and waits for its response's head.
+/// Sends a request, and waits for its response's head. What is `held` for it is so until then, or until its body is sent.
 pub(super) async fn send(
     http: &dyn HttpClient,
     request: http::Request<WasiBody>,
     options: Option<RequestOptions>,
     sender: Option<RequestId>,
+    held: Held,
+    memory: &Arc<WorkerMemory>,
 ) -> Result<Received, HttpError> {
+    let held = Arc::new(held);
     let (head, body) = request.into_parts();
     let Place { secure, host, port, target } = place(&head.uri).ok_or(HttpError::HttpRequestUriInvalid)?;
-    let Taken { body, fault, sent } = body::take(body, length(&head.headers)).await;
+    let Taken { body, fault, sent } = body::take(body, length(&head.headers), held.clone()).await;
     let mut headers = HeaderList::new();
     for (name, value) in &head.headers {
         headers.push(name.as_str().as_bytes(), value.as_bytes());
@@ -54,7 +81,7 @@ pub(super) async fn send(
         Failed::Body(why) => fault.take().unwrap_or(HttpError::InternalError(Some(why))),
         error => http_error(error),
     })?;
-    received(response, sent)
+    received(response, sent, memory)
 }
 
 /// Where a request goes.
@@ -108,17 +135,29 @@ fn deadlines(options: Option<RequestOptions>) -> Deadlines {
     }
 }
 
-/// The response as the guest gets it.
+/// The response as the guest gets it: on the account of the worker's memory as long as anything of it is there.
 fn received(
     response: OutboundResponse,
     sent: Option<oneshot::Receiver<Result<(), HttpError>>>,
+    memory: &Arc<WorkerMemory>,
 ) -> Result<Received, HttpError> {
     let OutboundResponse { status, headers, body, .. } = response;
+    let hold = |bytes| memory.hold(bytes, "the response").map_err(|why| HttpError::InternalError(Some(why)));
+    let of_head =
+        Arc::new(hold(FIXED + headers.iter().map(|(name, value)| field(name, value)).sum::<u64>())?);
+    let of_body = hold(match &body {
+        Body::Empty => 0,
+        body => body.exact_length().map_or(BODY, |length| length.min(BODY)),
+    })?;
     let mut head = http::Response::new(());
     *head.status_mut() = http::StatusCode::from_u16(status).map_err(|_| HttpError::HttpProtocolError)?;
+    // The guest may keep any of the values, and nothing else.
+    let all = headers.iter().flat_map(|(_, value)| value).copied().collect();
+    let mut values = Bytes::from_owner(Values { all, _held: of_head.clone() });
     for (name, value) in headers.iter() {
         let name = http::HeaderName::from_bytes(name).map_err(|_| HttpError::HttpProtocolError)?;
-        let value = http::HeaderValue::from_bytes(value).map_err(|_| HttpError::HttpProtocolError)?;
+        let value = http::HeaderValue::from_maybe_shared(values.split_to(value.len()))
+            .map_err(|_| HttpError::HttpProtocolError)?;
         head.headers_mut().append(name, value);
     }
     let (body, pump) = match body {
@@ -138,7 +177,47 @@ fn received(
             sent.await.unwrap_or(Err(HttpError::ConnectionTerminated))
         }),
     };
+    let body = Kept { body, _of_head: of_head, _of_body: of_body }.boxed_unsync();
     Ok(Received { response: head.map(|()| body), sending, pump })
+}
+
+/// The values of a head's fields, one after another.
+struct Values {
+    all: Vec<u8>,
+    _held: Arc<Held>,
+}
+
+impl AsRef<[u8]> for Values {
+    fn as_ref(&self) -> &[u8] {
+        &self.all
+    }
+}
+
+/// A response's body, with what is held for it.
+struct Kept {
+    body: WasiBody,
+    _of_head: Arc<Held>,
+    _of_body: Held,
+}
+
+impl HttpBody for Kept {
+    type Data = Bytes;
+    type Error = HttpError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 fn whole(bytes: Bytes) -> WasiBody {
@@ -173,7 +252,8 @@ fn http_error(error: Failed) -> HttpError {
 
 #[cfg(test)]
 mod tests {
-    use nexus_core::NetDenied;
+    use nexus_core::{Limits, NetDenied};
+    use nexus_guest::Watch;
     use proptest::prelude::*;
 
     use super::*;
@@ -209,6 +289,65 @@ mod tests {
             "/only/a/path",
         ] {
             assert_eq!(placed(uri), None, "{uri}");
+        }
+    }
+
+    fn memory(limit: u64) -> Arc<WorkerMemory> {
+        let mut limits = Limits::default();
+        limits.set(Limit::Memory, limit);
+        Arc::new(WorkerMemory::new(&limits, Arc::new(Watch::new())))
+    }
+
+    fn answered(fields: &[(&str, &str)], body: Body) -> OutboundResponse {
+        let headers = HeaderList::from_iter(fields.iter().copied());
+        OutboundResponse { status: 200, reason: Vec::new(), headers, body }
+    }
+
+    #[test]
+    fn a_response_is_on_the_account_as_long_as_anything_of_it_is_there() {
+        let memory = memory(1 << 20);
+        let response =
+            answered(&[("a", "one"), ("b", ""), ("a", "two")], Body::Full(vec![1; 100_000].into()));
+        let response = received(response, None, &memory).unwrap_or_else(|error| panic!("{error}")).response;
+        let head = FIXED + 3 * FIELD + 9;
+        assert_eq!(memory.total(), head + BODY);
+        let (parts, body) = response.into_parts();
+        let all: Vec<&[u8]> = parts.headers.get_all("a").iter().map(http::HeaderValue::as_bytes).collect();
+        assert_eq!(
+            (all, &parts.headers["b"]),
+            (vec![&b"one"[..], b"two"], &http::HeaderValue::from_static(""))
+        );
+        drop(body);
+        assert_eq!(memory.total(), head);
+        let kept = parts.headers["a"].clone();
+        drop(parts);
+        assert_eq!(memory.total(), head, "the guest has one value of it");
+        drop(kept);
+        assert_eq!(memory.total(), 0);
+    }
+
+    #[test]
+    fn a_body_that_comes_in_chunks_counts_as_much_as_is_held_of_it() {
+        let memory = memory(1 << 20);
+        for (length, counted) in [(Some(10), 10), (Some(1 << 30), BODY), (None, BODY)] {
+            let (_writer, body) = nexus_guest::pipe(1000, length);
+            let received = received(answered(&[], body), None, &memory).map_err(drop);
+            assert_eq!(memory.total(), FIXED + counted, "{length:?}");
+            drop(received);
+            assert_eq!(memory.total(), 0);
+        }
+    }
+
+    #[test]
+    fn a_response_for_which_there_is_no_memory_is_an_error_that_names_the_limit() {
+        let memory = memory(64 << 10);
+        for body in [Body::Full(vec![1; 64 << 10].into()), Body::Empty] {
+            let long = "x".repeat(60 << 10);
+            let refused =
+                received(answered(&[("a", &long)], body), None, &memory).err().map(|e| e.to_string());
+            let told = "internal error: no memory for the response (limit: memory 64 KB)";
+            assert_eq!(refused.as_deref(), Some(told));
+            assert_eq!(memory.total(), 0);
         }
     }
 

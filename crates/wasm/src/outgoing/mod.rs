@@ -1,20 +1,22 @@
-//! Requests that guests send: `wasi:http/outgoing-handler`, and `wasi:http/client` of 0.3.
+//! Requests that guests send: `wasi:http/outgoing-handler`, and `wasi:http/client` of 0.3. Name look-ups go the same way.
 //!
 //! ```text
-//! a turn ─ Outgoing (in the store) ─ Order ─► Post ─► HttpClient::send
+//! a turn ─ Outgoing (in the store) ─ Order ─► Post ─► HttpClient::send, look_up
 //!                                              │ a task for each, beside the turns
 //!   guest ◄──────── head, body in chunks ◄─────┘
 //! ```
 //!
 //! What a store holds has to be `Send`, and the client is not: so a store has a channel's end, and the tasks that talk to
 //! the client are the guest's. They are polled by the worker's event loop, but in no turn: what they take is not the
-//! guest's CPU time. Each belongs to the [`Scope`] of a request, or of a room, and ends with it.
+//! guest's CPU time. Each belongs to the [`Scope`] of a request, or of a room, and ends with it. What the host holds for
+//! them is on the account of the worker's memory.
 
 mod body;
 mod message;
 
 use std::cell::{Cell, RefCell};
-use std::pin::pin;
+use std::net::IpAddr;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +28,7 @@ use nexus_guest::{HttpClient, HttpError as Failed, RequestId};
 use tokio::sync::{mpsc, oneshot};
 use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody};
 
+use crate::account::{Held, WorkerMemory};
 use crate::hooks::{Sends, Sent};
 use crate::tasks::Tasks;
 
@@ -81,20 +84,59 @@ impl Scope {
 pub(crate) struct Outgoing {
     scope: Arc<Scope>,
     orders: mpsc::UnboundedSender<Order>,
+    memory: Arc<WorkerMemory>,
 }
 
-/// A request that is to be sent. There are no more of them than the limit of subrequests lets.
+/// What is to be done in a scope. There are no more of them than the limit of subrequests lets.
 struct Order {
+    what: What,
+    scope: Arc<Scope>,
+}
+
+enum What {
+    /// Boxed, since it is ten times as large.
+    Send(Box<Message>),
+    LookUp {
+        name: String,
+        answer: oneshot::Sender<Result<Vec<IpAddr>, Failed>>,
+    },
+}
+
+/// A request that is to be sent.
+struct Message {
     request: http::Request<WasiBody>,
     options: Option<RequestOptions>,
     answer: oneshot::Sender<Sent>,
-    scope: Arc<Scope>,
+    held: Held,
+}
+
+impl What {
+    /// Whether nobody wants it any more.
+    fn is_given_up(&self) -> bool {
+        match self {
+            What::Send(message) => message.answer.is_closed(),
+            What::LookUp { answer, .. } => answer.is_closed(),
+        }
+    }
 }
 
 impl Outgoing {
     /// Counts one more; see [`Scope::take`].
     pub(crate) fn take(&self) -> Result<(), String> {
         self.scope.take()
+    }
+
+    /// Looks a name up. Whoever drops the receiver gives the look-up up.
+    pub(crate) fn look_up(&self, name: &str) -> oneshot::Receiver<Result<Vec<IpAddr>, Failed>> {
+        let (answer, answered) = oneshot::channel();
+        self.order(What::LookUp { name: name.to_owned(), answer });
+        answered
+    }
+
+    fn order(&self, what: What) {
+        self.scope.has_sent.store(true, Ordering::Relaxed);
+        // If nobody takes it, that drops who would answer.
+        let _ = self.orders.send(Order { what, scope: self.scope.clone() });
     }
 }
 
@@ -108,10 +150,12 @@ impl Sends for Outgoing {
             // Not `HTTP-request-denied`, which would send the author to the manifest's `net`: this one has a text.
             return Box::new(async { Err(HttpError::InternalError(Some(why))) });
         }
+        let held = match self.memory.hold(message::size(&request), "another request") {
+            Ok(held) => held,
+            Err(why) => return Box::new(async { Err(HttpError::InternalError(Some(why))) }),
+        };
         let (answer, answered) = oneshot::channel();
-        self.scope.has_sent.store(true, Ordering::Relaxed);
-        // If nobody takes it, that drops `answer`.
-        let _ = self.orders.send(Order { request, options, answer, scope: self.scope.clone() });
+        self.order(What::Send(Box::new(Message { request, options, answer, held })));
         Box::new(async { answered.await.unwrap_or(Err(HttpError::ConnectionTerminated)) })
     }
 }
@@ -120,6 +164,7 @@ impl Sends for Outgoing {
 pub(crate) struct Post {
     http: Rc<dyn HttpClient>,
     limits: Limits,
+    memory: Arc<WorkerMemory>,
     sender: mpsc::UnboundedSender<Order>,
     orders: RefCell<mpsc::UnboundedReceiver<Order>>,
     tasks: Tasks<(), Arc<Scope>>,
@@ -127,29 +172,35 @@ pub(crate) struct Post {
 }
 
 impl Post {
-    pub(crate) fn new(http: Rc<dyn HttpClient>, limits: Limits) -> Self {
+    pub(crate) fn new(http: Rc<dyn HttpClient>, limits: Limits, memory: Arc<WorkerMemory>) -> Self {
         let (sender, orders) = mpsc::unbounded_channel();
         let orders = RefCell::new(orders);
-        Self { http, limits, sender, orders, tasks: Tasks::new(), last: Cell::new(0) }
+        Self { http, limits, memory, sender, orders, tasks: Tasks::new(), last: Cell::new(0) }
     }
 
     /// A scope in this request's name; of several requests it is nobody's.
     pub(crate) fn open(self: &Rc<Self>, sender: Option<RequestId>) -> Open {
         let scope = Arc::new(Scope::new(sender, &self.limits));
-        Open { post: self.clone(), outgoing: Outgoing { scope, orders: self.sender.clone() } }
+        let (orders, memory) = (self.sender.clone(), self.memory.clone());
+        Open { post: self.clone(), outgoing: Outgoing { scope, orders, memory } }
     }
 
     /// Goes on with all that is under way. Outside of turns.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) {
         self.tasks.register(cx);
         while let Poll::Ready(Some(order)) = self.orders.borrow_mut().poll_recv(cx) {
-            let scope = order.scope.clone();
-            if scope.is_over.load(Ordering::Relaxed) || order.answer.is_closed() {
+            let Order { what, scope } = order;
+            if scope.is_over.load(Ordering::Relaxed) || what.is_given_up() {
                 continue;
             }
             let number = self.last.get() + 1;
             self.last.set(number);
-            self.tasks.start(number, self.tasks.make(number, deliver(self.http.clone(), order), scope));
+            let http = self.http.clone();
+            let work: Pin<Box<dyn Future<Output = ()>>> = match what {
+                What::Send(message) => Box::pin(deliver(http, message, scope.sender(), self.memory.clone())),
+                What::LookUp { name, answer } => Box::pin(look_up(http, name, answer)),
+            };
+            self.tasks.start(number, self.tasks.make(number, work, scope));
         }
         for _ in 0..self.tasks.ready() {
             let Some(number) = self.tasks.next() else { break };
@@ -193,9 +244,14 @@ impl Drop for Open {
 }
 
 /// Sends a request and passes its response on, as long as somebody wants it.
-async fn deliver(http: Rc<dyn HttpClient>, order: Order) {
-    let Order { request, options, mut answer, scope } = order;
-    let sending = message::send(&*http, request, options, scope.sender());
+async fn deliver(
+    http: Rc<dyn HttpClient>,
+    message: Box<Message>,
+    sender: Option<RequestId>,
+    memory: Arc<WorkerMemory>,
+) {
+    let Message { request, options, mut answer, held } = *message;
+    let sending = message::send(&*http, request, options, sender, held, &memory);
     let result = match select(pin!(sending), pin!(answer.closed())).await {
         Either::Left((result, _)) => result,
         // The guest has dropped its future.
@@ -216,19 +272,33 @@ async fn deliver(http: Rc<dyn HttpClient>, order: Order) {
     }
 }
 
+/// Looks a name up, as long as somebody wants to know.
+async fn look_up(
+    http: Rc<dyn HttpClient>,
+    name: String,
+    mut answer: oneshot::Sender<Result<Vec<IpAddr>, Failed>>,
+) {
+    let looking = http.look_up(&name);
+    let found = match select(looking, pin!(answer.closed())).await {
+        Either::Left((found, _)) => found,
+        Either::Right(_) => return,
+    };
+    // The guest may have given it up just now.
+    let _ = answer.send(found);
+}
+
 #[cfg(test)]
 mod tests {
-    use std::pin::Pin;
     use std::task::Waker;
 
     use bytes::Bytes;
     use futures_util::future::LocalBoxFuture;
     use http_body_util::{BodyExt, Full};
-    use nexus_guest::{Body, OutboundRequest, OutboundResponse};
+    use nexus_guest::{Body, OutboundRequest, OutboundResponse, Watch};
 
     use super::*;
 
-    /// Never answers; knows who asked, and how many still wait.
+    /// Never answers, but for a look-up of `known`; knows who asked, and how many still wait.
     #[derive(Default)]
     struct Silent {
         asked: RefCell<Vec<OutboundRequest>>,
@@ -256,13 +326,31 @@ mod tests {
                 std::future::pending().await
             })
         }
+
+        fn look_up(&self, name: &str) -> LocalBoxFuture<'static, Result<Vec<IpAddr>, Failed>> {
+            if name == "known" {
+                return Box::pin(std::future::ready(Ok(vec![[10, 0, 0, 1].into()])));
+            }
+            self.waiting.set(self.waiting.get() + 1);
+            let waiting = Waiting(self.waiting.clone());
+            Box::pin(async move {
+                let _waiting = waiting;
+                std::future::pending().await
+            })
+        }
+    }
+
+    fn memory(limit: u64) -> Arc<WorkerMemory> {
+        let mut limits = Limits::default();
+        limits.set(Limit::Memory, limit);
+        Arc::new(WorkerMemory::new(&limits, Arc::new(Watch::new())))
     }
 
     fn post(subrequests: u64) -> (Rc<Post>, Rc<Silent>) {
         let mut limits = Limits::default();
         limits.set(Limit::Subrequests, subrequests);
         let silent = Rc::new(Silent::default());
-        (Rc::new(Post::new(silent.clone(), limits)), silent)
+        (Rc::new(Post::new(silent.clone(), limits, memory(1 << 20))), silent)
     }
 
     fn request() -> http::Request<WasiBody> {
@@ -351,5 +439,46 @@ mod tests {
         kept.extend((0..3).map(|_| send(&mut outgoing)));
         run(&post);
         assert_eq!(silent.asked.borrow().len(), 4);
+    }
+
+    #[test]
+    fn what_waits_to_be_sent_is_on_the_account_of_the_workers_memory() {
+        let (post, _) = post(10);
+        let open = post.open(None);
+        let mut outgoing = open.outgoing();
+        let mut first = send(&mut outgoing);
+        let each = post.memory.total();
+        assert!(each > 4096, "{each}");
+        run(&post);
+        assert!(poll(&mut first).is_none());
+        assert_eq!(post.memory.total(), each, "it waits for its response");
+        assert!(post.memory.take((1 << 20) - each));
+        let refused = poll(&mut send(&mut outgoing)).unwrap().unwrap_err();
+        assert_eq!(refused, "internal error: no memory for another request (limit: memory 1 MB)");
+        drop(first);
+        run(&post);
+        assert_eq!(post.memory.total(), (1 << 20) - each);
+        let second = send(&mut outgoing);
+        assert_eq!(post.memory.total(), 1 << 20);
+        drop((second, open));
+        run(&post);
+        assert_eq!(post.memory.total(), (1 << 20) - each, "it was never sent");
+    }
+
+    #[test]
+    fn look_ups_end_with_their_scope_or_when_nobody_waits() {
+        let (post, silent) = post(10);
+        let open = post.open(None);
+        let mut known = open.outgoing().look_up("known");
+        let (mut unknown, dropped) = (open.outgoing().look_up("unknown"), open.outgoing().look_up("unknown"));
+        run(&post);
+        assert_eq!(known.try_recv(), Ok(Ok(vec![[10, 0, 0, 1].into()])));
+        assert_eq!(silent.waiting.get(), 2);
+        drop(dropped);
+        run(&post);
+        assert_eq!(silent.waiting.get(), 1);
+        drop(open);
+        assert_eq!(silent.waiting.get(), 0);
+        assert_eq!(unknown.try_recv(), Err(oneshot::error::TryRecvError::Closed));
     }
 }
