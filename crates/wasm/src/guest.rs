@@ -133,8 +133,8 @@ impl Shared {
 
     /// How many handles of resources an instance may have that serves so many requests at once.
     fn resources(&self, requests: usize) -> usize {
-        match self.has_descriptors() {
-            true => (FILES * requests).min(FILES_OF_ALL),
+        match self.has_folders() {
+            true => descriptors(requests),
             false => RESOURCES * requests,
         }
     }
@@ -142,16 +142,20 @@ impl Shared {
     /// How many instances there may be at once.
     fn places(&self) -> usize {
         let requests = if self.has_rooms() { self.concurrency() } else { 1 };
-        match self.has_descriptors() {
-            true => self.app.at_once.min(FILES_OF_ALL / self.resources(requests)),
+        match self.has_folders() || self.has_sockets() {
+            true => self.app.at_once.min(FILES_OF_ALL / descriptors(requests)),
             false => self.app.at_once,
         }
     }
 
-    /// Whether a handle may be an open file or a socket.
-    fn has_descriptors(&self) -> bool {
-        let has_sockets = self.app.makes_sockets && !self.granted.is_empty();
-        has_sockets || self.manifest.manifest.permissions.folders().next().is_some()
+    /// Whether a handle may be an open file.
+    fn has_folders(&self) -> bool {
+        self.manifest.manifest.permissions.folders().next().is_some()
+    }
+
+    /// Whether a guest may have sockets.
+    fn has_sockets(&self) -> bool {
+        self.app.makes_sockets && !self.granted.is_empty()
     }
 
     /// Whether an instance serves several requests at once.
@@ -191,11 +195,8 @@ impl Shared {
     ) -> Result<Store<State>, Ended> {
         let limiter = Limiter::new(self.memory.clone(), self.bounds);
         let console = Console::new(output.clone());
-        let purse = Purse {
-            budget: self.sockets.clone(),
-            memory: self.memory.clone(),
-            most: (FILES * requests).min(FILES_OF_ALL),
-        };
+        let purse =
+            Purse { budget: self.sockets.clone(), memory: self.memory.clone(), most: descriptors(requests) };
         let reach = Arc::new(Reach::new(self.granted.clone(), console.clone(), outgoing.clone(), purse));
         let wasi = self.wasi(&console)?;
         let net = Net { console, outgoing, reach };
@@ -204,7 +205,9 @@ impl Shared {
         store.limiter(|state| &mut state.limiter);
         store.set_max_component_handles(HANDLES * requests);
         if let Some(table) = store.concurrent_resource_table() {
-            table.set_max_capacity(RESOURCES * requests);
+            // For each of a socket's two streams there is a future beside it that its guest has not made.
+            let ends = if self.has_sockets() { 6 * descriptors(requests) } else { 0 };
+            table.set_max_capacity(RESOURCES * requests + ends);
         }
         let (watch, ending) = (self.services.watch.clone(), self.ending.clone());
         store.epoch_deadline_callback(move |store| {
@@ -236,6 +239,11 @@ impl Shared {
         Reach::grant(&mut wasi);
         Ok(wasi.build())
     }
+}
+
+/// How many files, or sockets, an instance may have that serves so many requests at once.
+fn descriptors(requests: usize) -> usize {
+    (FILES * requests).min(FILES_OF_ALL)
 }
 
 type RequestTask = Task<Result<(), Ended>, Rc<Exchange>>;

@@ -19,7 +19,7 @@ use crate::sockets::{Reach, View};
 /// The most handles of resources that an instance may hold for a request: streams, fields, pollables; and as many
 /// tasks, streams and futures of WASI 0.3.
 pub(crate) const RESOURCES: usize = 512;
-/// The same where folders are granted, as each may be an open file, and the most sockets; and of all instances of a worker
+/// The same where folders are granted, as each may be an open file; the most sockets; and of all instances of a worker
 /// together.
 pub(crate) const FILES: usize = 128;
 pub(crate) const FILES_OF_ALL: usize = 2048;

@@ -13,6 +13,7 @@ use wasmtime_wasi::p2::bindings::sockets as p2;
 use wasmtime_wasi::p2::{SocketError, SocketResult};
 use wasmtime_wasi::p3::bindings::sockets::types as p3;
 use wasmtime_wasi::sockets::{TcpSocket, UdpSocket, WasiSockets, WasiSocketsCtxView, WasiSocketsView};
+use wasmtime_wasi::{ResourceTableError, TrappableError};
 
 use super::open::{NoSocket, Socket};
 use super::{Sockets, View, names};
@@ -68,6 +69,25 @@ impl p2::network::HostNetwork for View<'_> {
     }
 }
 
+/// An error with this code where the instance has no handle for the socket. It would be a trap otherwise.
+fn full_as<E>(error: TrappableError<E>, code: E) -> TrappableError<E>
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    match error.downcast() {
+        Ok(code) => code.into(),
+        Err(trap) => match trap.downcast_ref() {
+            Some(ResourceTableError::Full) => code.into(),
+            _ => TrappableError::trap(trap),
+        },
+    }
+}
+
+/// The same in 0.3, which has no code of its own for it.
+fn no_handle() -> p3::ErrorCode {
+    p3::ErrorCode::Other(Some("this instance has as many handles as it may have".into()))
+}
+
 impl From<NoSocket> for SocketError {
     fn from(why: NoSocket) -> Self {
         SocketError::from(match why {
@@ -85,7 +105,8 @@ impl p2::tcp_create_socket::Host for View<'_> {
     ) -> SocketResult<Resource<p2::tcp::TcpSocket>> {
         let mut context = self.open()?.context();
         let mut own = WasiSocketsCtxView { ctx: &mut context, table: &mut *self.sockets.table };
-        p2::tcp_create_socket::Host::create_tcp_socket(&mut own, family)
+        let made = p2::tcp_create_socket::Host::create_tcp_socket(&mut own, family);
+        made.map_err(|error| full_as(error, p2::network::ErrorCode::NewSocketLimit))
     }
 }
 
@@ -96,7 +117,8 @@ impl p2::udp_create_socket::Host for View<'_> {
     ) -> SocketResult<Resource<p2::udp::UdpSocket>> {
         let mut context = self.open()?.context();
         let mut own = WasiSocketsCtxView { ctx: &mut context, table: &mut *self.sockets.table };
-        p2::udp_create_socket::Host::create_udp_socket(&mut own, family).await
+        let made = p2::udp_create_socket::Host::create_udp_socket(&mut own, family).await;
+        made.map_err(|error| full_as(error, p2::network::ErrorCode::NewSocketLimit))
     }
 }
 
@@ -137,7 +159,7 @@ fn link_tcp(linker: &mut Linker<State>) -> wasmtime::Result<()> {
                     view.reach.note_tcp(made.rep(), &socket);
                     Ok((Ok(made),))
                 }
-                Err(error) => Ok((Err(error.downcast()?),)),
+                Err(error) => Ok((Err(full_as(error, no_handle()).downcast()?),)),
             }
         },
     )?;
@@ -184,7 +206,7 @@ fn link_udp(linker: &mut Linker<State>) -> wasmtime::Result<()> {
                 let mut own = WasiSocketsCtxView { ctx: &mut context, table: view.sockets.table };
                 let made: Made<UdpSocket> = match p3::HostUdpSocket::create(&mut own, family).await {
                     Ok(made) => (Ok(made),),
-                    Err(error) => (Err(error.downcast()?),),
+                    Err(error) => (Err(full_as(error, no_handle()).downcast()?),),
                 };
                 Ok(made)
             })
