@@ -233,6 +233,7 @@ GUESTS = {
     "wasm-files": words,
     "p3-service": lambda: rust_component(HERE / "p3", HERE / "p3-service.wasm", WASI_03, "service"),
     "p3-client": lambda: rust_component(HERE / "p3", HERE / "p3-client.wasm", WASI_03, "client"),
+    "p3-sockets": lambda: rust_component(HERE / "p3", HERE / "p3-sockets.wasm", WASI_03, "sockets"),
     "p3-command": lambda: rust_component(HERE / "p3", HERE / "p3-command.wasm", WASI_03, "command"),
     "wasm-rust": lambda: rust_component(EXAMPLES / "wasm-rust", EXAMPLES / "wasm-rust" / "app.wasm"),
 }

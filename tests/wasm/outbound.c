@@ -221,6 +221,24 @@ static void many(const char *rest, outparam_t out) {
   respondf(out, 200, "%lu answered, last error: %s", answered, last);
 }
 
+/// Sends N requests, one after another, and keeps the responses unread.
+static void hoard(const char *rest, outparam_t out) {
+  char *place;
+  unsigned long number = strtoul(rest, &place, 10), kept = 0;
+  char last[512] = "none";
+  for (unsigned long at = 0; at < number; at++) {
+    future_t future;
+    response_t response;
+    error_t error;
+    if (send_to(place + 1, &future, &error) && receive(future, &response, &error)) {
+      kept++;
+    } else {
+      show(&error, last, sizeof last);
+    }
+  }
+  respondf(out, 200, "%lu kept, last error: %s", kept, last);
+}
+
 static void sleep_for(uint64_t ms) {
   wait_for(wasi_clocks_monotonic_clock_subscribe_duration(ms * 1000000));
 }
@@ -301,6 +319,8 @@ void exports_wasi_http_incoming_handler_handle(request_t request, outparam_t out
   error_t error;
   if ((rest = after(path, "/many/"))) {
     many(rest, out);
+  } else if ((rest = after(path, "/hoard/"))) {
+    hoard(rest, out);
   } else if ((rest = after(path, "/drop/"))) {
     give_up(rest, false, out);
   } else if ((rest = after(path, "/unread/"))) {

@@ -65,6 +65,38 @@ static const char *connect_to(place_t place, char *answer, size_t room, error_t 
   return failed;
 }
 
+/// Makes so many TCP sockets, or as many as there are to be had, and keeps them.
+static void hoard(unsigned long number, char *answer, size_t room) {
+  unsigned long made = 0;
+  error_t error;
+  wasi_sockets_tcp_own_tcp_socket_t socket;
+  while (made < number) {
+    if (!wasi_sockets_tcp_create_socket_create_tcp_socket(WASI_SOCKETS_NETWORK_IP_ADDRESS_FAMILY_IPV4, &socket, &error)) {
+      snprintf(answer, room, "%lu sockets, then %s", made, codes[error]);
+      return;
+    }
+    made++;
+  }
+  snprintf(answer, room, "%lu sockets", made);
+}
+
+/// Connects and keeps the connection; NULL, or the step that failed.
+static const char *keep(place_t place, error_t *error) {
+  wasi_sockets_tcp_own_tcp_socket_t socket;
+  if (!wasi_sockets_tcp_create_socket_create_tcp_socket(WASI_SOCKETS_NETWORK_IP_ADDRESS_FAMILY_IPV4, &socket, error)) {
+    return "create";
+  }
+  wasi_sockets_tcp_borrow_tcp_socket_t borrowed = wasi_sockets_tcp_borrow_tcp_socket(socket);
+  wasi_sockets_network_own_network_t network = wasi_sockets_instance_network_instance_network();
+  if (!wasi_sockets_tcp_method_tcp_socket_start_connect(
+          borrowed, wasi_sockets_network_borrow_network(network), &place, error)) {
+    return "start";
+  }
+  wasi_sockets_tcp_tuple2_own_input_stream_own_output_stream_t streams;
+  wait_for(wasi_sockets_tcp_method_tcp_socket_subscribe(borrowed));
+  return wasi_sockets_tcp_method_tcp_socket_finish_connect(borrowed, &streams, error) ? NULL : "finish";
+}
+
 /// Binds to a place, and listens; the step that failed.
 static const char *listen_at(place_t place, error_t *error) {
   wasi_sockets_tcp_own_tcp_socket_t socket;
@@ -161,6 +193,9 @@ static const char *after(const char *path, const char *prefix) {
   return strncmp(path, prefix, length) == 0 ? path + length : NULL;
 }
 
+/// How many requests asked this instance.
+static unsigned asked;
+
 void exports_wasi_http_incoming_handler_handle(request_t request, outparam_t out) {
   char path[1024], answer[512] = "connected", addresses[512];
   path_of(wasi_http_types_borrow_incoming_request(request), path, sizeof path);
@@ -168,7 +203,14 @@ void exports_wasi_http_incoming_handler_handle(request_t request, outparam_t out
 
   const char *rest, *failed = NULL;
   error_t error;
-  if ((rest = after(path, "/talk/"))) {
+  asked++;
+  if (strcmp(path, "/counter") == 0) {
+    snprintf(answer, sizeof answer, "%u", asked);
+  } else if ((rest = after(path, "/hoard/"))) {
+    hoard(strtoul(rest, NULL, 10), answer, sizeof answer);
+  } else if ((rest = after(path, "/keep/"))) {
+    failed = keep(place_of(rest), &error);
+  } else if ((rest = after(path, "/talk/"))) {
     failed = connect_to(place_of(rest), answer, sizeof answer, &error);
   } else if ((rest = after(path, "/udp/"))) {
     failed = exchange(place_of(rest), answer, sizeof answer, &error);

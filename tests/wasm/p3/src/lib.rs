@@ -1,4 +1,4 @@
-//! Two services and a command of WASI 0.3, each by a feature: `service`, `client`, `command`. The README.md above has the
+//! Three services and a command of WASI 0.3, each by a feature: `service`, `client`, `sockets`, `command`. The README.md above has the
 //! services' paths and the command's subcommands.
 
 #[cfg(feature = "client")]
@@ -9,6 +9,8 @@ mod command;
 mod files;
 #[cfg(feature = "service")]
 mod service;
+#[cfg(feature = "sockets")]
+mod sockets;
 
 use wasi::cli::{stderr, stdout};
 use wasi::clocks::monotonic_clock;
@@ -18,6 +20,8 @@ use wit_bindgen::{StreamReader, StreamResult};
 wit_bindgen::generate!({ path: "wit", world: "command", generate_all });
 #[cfg(any(feature = "service", feature = "client"))]
 wit_bindgen::generate!({ path: "wit", world: "service", generate_all });
+#[cfg(feature = "sockets")]
+wit_bindgen::generate!({ path: "wit", world: "sockets", generate_all });
 
 struct Guest;
 
