@@ -390,3 +390,54 @@ fn whoever_gives_a_response_up_closes_its_connection_at_once() {
     until("the client's response is given up", || (upstream.open() == 0).then_some(()));
     nexus.await_metric("nexus_request_scopes{app=\"app\"}", 0.0);
 }
+
+#[test]
+fn a_stream_that_nobody_takes_any_more_is_cancelled() {
+    // The response comes before the request's body has.
+    let upstream = Upstream::new(|asked| {
+        asked.reply("200 OK", &[], "early");
+        asked.close();
+    });
+    let told = result(
+        &upstream,
+        "async () => {
+            const told = [];
+            const upload = (url, what) => {
+                const body = new ReadableStream({
+                    pull: () => new Promise(() => {}),
+                    cancel(reason) { told.push(what, reason.name); },
+                });
+                return fetch(url, { method: 'POST', duplex: 'half', body });
+            };
+            await upload('http://127.0.0.1:1/', 'denied').catch(() => {});
+            told.push(await (await upload(U, 'answered')).text());
+            await (await upload(U, 'not read')).body.cancel();
+            await sleep(0);
+            return told;
+        }",
+    );
+    let expected = ["denied", "AbortError", "answered", "AbortError", "early", "not read", "AbortError"];
+    assert_eq!(told, json!(expected));
+}
+
+#[test]
+fn a_part_of_an_encoded_body_is_not_decoded() {
+    let upstream = Upstream::new(|asked| {
+        let range = format!("content-range: bytes 5-14/{}", GZIP.len());
+        asked.reply("206 Partial Content", &["content-encoding: gzip", &range], &GZIP[5..15]);
+    });
+    let (_folder, nexus) = serve(
+        &upstream,
+        "async (request) => {
+            const { headers, body } = await fetch(U, request);
+            if (new URL(request.url).pathname === '/pass') return new Response(body, { status: 206, headers });
+            const bytes = new Uint8Array(await new Response(body).arrayBuffer());
+            return [headers.get('content-encoding'), headers.get('content-length'), [...bytes]];
+        }",
+    );
+    let mut client = nexus.client("app");
+    assert_eq!(client.get("/").json(), json!(["gzip", "10", GZIP[5..15]]));
+    let passed = client.request("GET", "/pass", &["accept-encoding: gzip"], b"");
+    assert_eq!((passed.status, passed.header("content-encoding")), (206, Some("gzip")));
+    assert_eq!(passed.body, GZIP[5..15]);
+}

@@ -116,7 +116,7 @@ limits! {
         "The most operations of a worker under way (reading a body, waiting for room in one): one more is rejected.",
         because "they are memory of the host's";
     Subrequests subrequests: Count(0, 1_000_000), default "50",
-        "The most requests that one request sends (`fetch`, `wasi:http`), each redirect counted, and each TCP connection and name look-up of a WebAssembly app: one more fails. What the app sends while it is loaded has as many.",
+        "The most requests that one request sends (`fetch`, `wasi:http`), each redirect counted, and each TCP connection and name look-up of a WebAssembly app: one more fails. What the app sends by itself, while it is loaded or from its own timers, has as many a minute.",
         because "few handlers ask more of others, and one that goes wild is stopped";
     OutboundConnections outbound_connections: Count(1, 10_000), default "6",
         "The most connections of a worker that are open at once to one host and port; further requests to it wait. If all are held by responses whose bodies nobody reads, the oldest of those is cancelled.",

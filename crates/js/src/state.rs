@@ -42,8 +42,8 @@ pub(crate) struct State {
     pub(crate) timers: RefCell<Timers>,
     pub(crate) operations: RefCell<Operations>,
     pub(crate) exchanges: RefCell<Exchanges>,
-    /// Requests that were sent while the app was loaded, and by itself.
-    pub(crate) subrequests: Cell<u64>,
+    /// How many requests the app has sent by itself, while it was loaded or since, and from when on they are counted.
+    pub(crate) subrequests: Cell<(u64, Instant)>,
     pub(crate) modules: RefCell<ModuleMap>,
     pub(crate) compiled: Compiled,
     /// Compiled modules on disk, if there are any.
@@ -86,7 +86,7 @@ impl State {
             timers: RefCell::default(),
             operations: RefCell::default(),
             exchanges: RefCell::default(),
-            subrequests: Cell::new(0),
+            subrequests: Cell::new((0, Instant::now())),
             modules: RefCell::default(),
             compiled: Compiled::default(),
             code: RefCell::default(),

@@ -83,7 +83,7 @@ async fn next_chunk(source: &SharedSource) -> Option<Result<Bytes, BodyError>> {
     poll_fn(|cx| match source.try_borrow_mut() {
         Ok(mut source) => source.poll_chunk(cx),
         // Two reads at once do not happen: JavaScript's stream has one pull at a time.
-        Err(_) => std::task::Poll::Ready(None),
+        Err(_) => std::task::Poll::Ready(Some(Err(BodyError::Aborted))),
     })
     .await
 }
@@ -233,12 +233,14 @@ fn op_body_read_all<'s>(
                 // Counted while it is gathered; then it becomes the guest's.
                 let mut share = memory.hold();
                 let mut whole: Option<BytesMut> = None;
-                share.grow(first.len());
+                share.set(first.len());
                 loop {
                     match next_chunk(&source).await {
                         Some(Ok(chunk)) if memory.has_room(chunk.len() as u64) => {
-                            share.grow(chunk.len());
-                            whole.get_or_insert_with(|| BytesMut::from(&first[..])).extend_from_slice(&chunk);
+                            let whole = whole.get_or_insert_with(|| BytesMut::from(&first[..]));
+                            whole.extend_from_slice(&chunk);
+                            // It grows ahead of what is in it.
+                            share.set(first.len() + whole.capacity());
                         }
                         Some(Ok(_)) => return Outcome::RangeError(ops::no_room_within(&limits)),
                         Some(Err(error)) => return failed(id, &error),

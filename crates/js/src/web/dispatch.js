@@ -234,7 +234,7 @@
 
   // Carries a stream's chunks to the host, no faster than the client takes them.
   const pump = (id, reader) =>
-    nexus.sending.send(id, reader, gone, (error) => {
+    nexus.sending.sendReply(id, reader, gone, (error) => {
       ops.logException(error, "response body");
       ops.replyFail(id);
     });

@@ -93,7 +93,9 @@
         return;
       }
       const url = nexus.responseUrl(response);
-      this.#origin = slice(url, 0, indexOf(url, "/", 8));
+      const end = indexOf(url, "/", 8);
+      // Of a data: URL it is opaque.
+      this.#origin = end < 0 ? "null" : slice(url, 0, end);
       this.#readyState = OPEN;
       nexus.fireEvent(this, new nexus.Event("open"));
       const reader = nexus.getReaderInternal(nexus.textStream(streamOf(body)));

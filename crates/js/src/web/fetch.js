@@ -52,6 +52,8 @@
       this.reason = undefined;
       this.signal = signal;
       this.onAbort = null;
+      // Stops the sending of the request's body, while a stream's is under way.
+      this.stop = null;
       // Of the stream over the body, if there is one: its controller, and a piece that nobody has asked for so far.
       this.controller = null;
       this.ahead = null;
@@ -64,6 +66,19 @@
     keep.controller = null;
     if (keep.onAbort !== null) nexus.removeAbortAlgorithm(keep.signal, keep.onAbort);
     keep.onAbort = null;
+  };
+
+  const stopUpload = (keep) => {
+    const { stop } = keep;
+    keep.stop = null;
+    if (stop !== null) stop();
+  };
+
+  /** Nothing more is wanted of it: what is left of it, in either direction, ends. */
+  const end = (keep) => {
+    finish(keep);
+    ops.bodyCancel(keep.id);
+    stopUpload(keep);
   };
 
   /** A fetched body goes somewhere else as it comes: from here on no signal ends it. */
@@ -88,13 +103,21 @@
     keep.aborted = true;
     keep.reason = reason;
     ops.fetchAbort(keep.id);
-    nexus.stopSending(keep.id);
+    stopUpload(keep);
     const { controller } = keep;
     finish(keep);
     if (controller !== null) controller.error(reason);
   };
 
-  /** The next piece of a fetched body as `{ chunk }`, null at its end. */
+  /** A piece of a fetched body, null at its end: a record, so that promises do not look for a `then`. */
+  class Piece {
+    constructor(chunk) {
+      this.chunk = chunk;
+    }
+  }
+  setPrototypeOf(Piece.prototype, null);
+
+  /** The next piece of a fetched body. */
   const nextPiece = async (keep) => {
     for (;;) {
       if (keep.aborted) throw keep.reason;
@@ -102,11 +125,11 @@
       try {
         chunk = await ops.bodyRead(keep.id);
       } catch (error) {
-        finish(keep);
+        end(keep);
         throw keep.aborted ? keep.reason : error;
       }
-      // An encoded body has to be asked until it gives something. The record keeps promises from looking for a `then`.
-      if (chunk !== true) return { __proto__: null, chunk };
+      // An encoded body has to be asked until it gives something.
+      if (chunk !== true) return new Piece(chunk);
     }
   };
 
@@ -118,7 +141,7 @@
       ahead,
       ({ chunk }) => {
         if (!isUnasked() || chunk !== null) return;
-        finish(keep);
+        end(keep);
         controller.close();
       },
       (error) => {
@@ -141,13 +164,12 @@
           readAhead(keep, controller);
           return;
         }
-        finish(keep);
+        end(keep);
         controller.close();
       },
       () => {
         keep.ahead = null;
-        finish(keep);
-        ops.bodyCancel(keep.id);
+        end(keep);
       },
       (controller) => {
         keep.controller = controller;
@@ -174,8 +196,7 @@
     } catch (error) {
       throw keep.aborted ? keep.reason : error;
     } finally {
-      finish(keep);
-      ops.bodyCancel(keep.id);
+      end(keep);
     }
     if (how === TEXT) return whole;
     return how === JSON_VALUE ? parse(whole) : convert(whole, how, list);
@@ -211,10 +232,13 @@
     const sent = ops.fetchSend(keep.id, method, url, list, value, length);
     if (reader === null) return sent;
     const { promise, resolve, reject } = capability();
-    nexus.sending.send(keep.id, reader, gone, (error) => {
+    const fails = (error) => {
       const failed = failure("the request's body failed", error);
       abort(keep, failed);
       reject(failed);
+    };
+    keep.stop = nexus.sending.send(keep.id, reader, gone, fails, () => {
+      keep.stop = null;
     });
     then(sent, resolve, reject);
     return promise;
@@ -300,19 +324,25 @@
         list = copyHeaders(fields);
         addOptions(list, options, url);
       }
-      const answer = await send(keep, method, url, list, body);
+      let answer;
+      try {
+        answer = await send(keep, method, url, list, body);
+      } catch (error) {
+        end(keep);
+        throw error;
+      }
       if (keep.aborted) throw keep.reason;
       const status = answer[0];
       const received = answer[3];
       const location = isRedirect(status) && redirect !== "manual" ? headerGet(received, "location") : null;
       if (isRedirect(status) && redirect === "error") {
-        ops.bodyCancel(keep.id);
+        end(keep);
         throw failure(`${originOf(url)} answers with a redirect, and the request's redirect mode is "error"`);
       }
       if (location === null) return respond(made, method, url, redirects > 0, answer, keep);
 
       ops.bodyCancel(keep.id);
-      nexus.stopSending(keep.id);
+      stopUpload(keep);
       const next = target(location, url);
       if (++redirects > MAX_REDIRECTS) throw failure(`${originOf(url)} redirects more than ${MAX_REDIRECTS} times`);
       // What is sent as it comes cannot be sent again.
@@ -354,20 +384,29 @@
     return fragment < 0 || includes(next, "#") ? next : next + slice(url, fragment);
   };
 
+  /** What a response has that was fetched. An object literal without a prototype would be a slow one. */
+  class More {
+    constructor(statusText, url, redirected) {
+      this.statusText = statusText;
+      this.immutable = true;
+      this.type = "basic";
+      this.url = url;
+      this.redirected = redirected;
+    }
+  }
+  setPrototypeOf(More.prototype, null);
+
   const respond = (made, method, url, redirected, answer, keep) => {
     const { 0: status, 1: statusText, 2: kind, 3: list } = answer;
     let body = null;
     if (kind === 0 || isNullBody(status)) {
-      ops.bodyCancel(keep.id);
-      finish(keep);
+      end(keep);
       if (!isNullBody(status) && method !== "HEAD") body = new Body(BYTES, new Bytes(0));
     } else {
       keep.encoded = kind === 2;
       body = incoming(keep.id, keep);
     }
-    const more = {
-      __proto__: null, statusText, immutable: true, type: "basic", url: withoutFragment(url), redirected,
-    };
+    const more = new More(statusText, withoutFragment(url), redirected);
     const { options } = made;
     if (options === null || options.integrity === "") return nexus.fetchedResponse(status, list, body, more);
     return checked(options.integrity, status, list, body, more);
@@ -378,7 +417,8 @@
     const holder = { __proto__: null };
     const id = ops.integrityOpen(holder, integrity);
     for (let at = 0; at < typedLength(bytes); at += PIECE) digest(id, bytes, at);
-    return ops.integrityClose(id);
+    // The holder is to live until here.
+    return ops.integrityClose(id, holder);
   };
   const digest = (id, bytes, at) => ops.integrityUpdate(id, bytes, at, PIECE);
   const PIECE = 256 * 1024;
@@ -397,7 +437,7 @@
       const data = ops.dataUrl(withoutFragment(url));
       if (data === null) throw failure("the data: URL is invalid");
       const type = nexus.parseMimeType(data[0]);
-      const more = { __proto__: null, statusText: "OK", immutable: true, type: "basic", url: withoutFragment(url), redirected: false };
+      const more = new More("OK", withoutFragment(url), false);
       const body = method === "HEAD" ? null : new Body(BYTES, data[1]);
       const list = ["content-type", type === null ? "text/plain;charset=US-ASCII" : nexus.serializeMimeType(type)];
       const { options } = made;
@@ -415,7 +455,7 @@
     const blob = method === "GET" ? nexus.blobUrls.resolve(url) : undefined;
     if (blob === undefined) throw failure(method === "GET" ? "there is no such blob: URL" : "a blob: URL takes GET only");
     const size = nexus.blobSize(blob);
-    const more = { __proto__: null, statusText: "OK", immutable: true, type: "basic", url, redirected: false };
+    const more = new More("OK", url, false);
     const list = ["content-length", `${size}`, "content-type", nexus.blobType(blob)];
     const range = headerGet(made.list, "range");
     if (range === null) return nexus.fetchedResponse(200, list, new Body(PARTS, nexus.blobParts(blob)), more);
@@ -435,8 +475,18 @@
   };
   const SINGLE_RANGE = /^bytes[\t ]*=[\t ]*(\d*)[\t ]*-[\t ]*(\d*)$/;
 
-  // Async, so that whatever is thrown is a rejection.
-  const start = async (self, count, input, init) => {
+  /** Begins a fetch. What is thrown on the way is a rejection. */
+  const start = (self, count, input, init) => {
+    try {
+      return begin(self, count, input, init);
+    } catch (error) {
+      return rejected(error);
+    }
+  };
+  const rejected = async (error) => {
+    throw error;
+  };
+  const begin = (self, count, input, init) => {
     nexus.checkGlobal(self);
     required(count, 1, "fetch");
     const request = nexus.isRequest(input) ? input : null;

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::{AbortHandle, Abortable};
@@ -144,7 +145,7 @@ fn failed(error: &HttpError, origin: &str) -> Outcome {
     Outcome::Failed { message: format!("fetch{to}: {error}"), cause: error.to_string(), code: error.code() }
 }
 
-/// One more request in the name of this one, or while the app is loaded.
+/// One more request in the name of this one, or the app's own.
 fn count(state: &State, key: ScopeKey) -> Result<(), HttpError> {
     let limit = state.services.limits.get(Limit::Subrequests);
     let sent = state.with_scope(key, |scope| {
@@ -152,10 +153,19 @@ fn count(state: &State, key: ScopeKey) -> Result<(), HttpError> {
         scope.subrequests
     });
     let sent = sent.unwrap_or_else(|| {
-        state.subrequests.set(state.subrequests.get() + 1);
-        state.subrequests.get()
+        let own = one_more(state.subrequests.get(), Instant::now());
+        state.subrequests.set(own);
+        own.0
     });
     if sent > limit { Err(HttpError::Limit(Limit::Subrequests, limit)) } else { Ok(()) }
+}
+
+/// How long a request counts that the app has sent by itself: its timers never end.
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// The app's own requests and since when they are counted, with one more.
+fn one_more((sent, since): (u64, Instant), now: Instant) -> (u64, Instant) {
+    if now.duration_since(since) >= WINDOW { (1, now) } else { (sent + 1, since) }
 }
 
 struct Place {
@@ -299,7 +309,9 @@ impl Fetched {
             Body::Full(bytes) => pipe_of(bytes),
             Body::Stream(source) => Some(source),
         };
-        let coding = headers.get("content-encoding").and_then(fetched::coding).filter(|_| source.is_some());
+        // A part of what was encoded as a whole is nothing that could be decoded (RFC 9110, section 15.3.7).
+        let is_whole = source.is_some() && status != 206;
+        let coding = headers.get("content-encoding").and_then(fetched::coding).filter(|_| is_whole);
         let kind = match (&source, coding) {
             (None, _) => 0,
             (Some(_), None) => 1,
@@ -437,6 +449,38 @@ fn op_data_url<'s>(
         None => {
             let message = ops::no_room(scope);
             ops::throw_range_error(scope, &message);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_app_sends_by_itself_counts_for_a_minute() {
+        let begin = Instant::now();
+        let mut own = (0, begin);
+        for second in 0..60 {
+            own = one_more(own, begin + Duration::from_secs(second));
+        }
+        assert_eq!(own, (60, begin));
+        let later = begin + WINDOW;
+        own = one_more(own, later);
+        assert_eq!(own, (1, later));
+        assert_eq!(one_more(own, later + Duration::from_secs(1)), (2, later));
+    }
+
+    #[test]
+    fn an_origin_is_what_stands_before_the_path() {
+        for (url, expected) in [
+            ("http://a/", "http://a"),
+            ("https://a.example:8443/b/c?d=/e", "https://a.example:8443"),
+            ("http://[::1]:80/", "http://[::1]:80"),
+            ("http://a", "http://a"),
+            ("", ""),
+        ] {
+            assert_eq!(origin(url), expected);
         }
     }
 }

@@ -5,34 +5,41 @@
   const { toChunk } = nexus.body;
   const { then } = nexus.builtins;
 
-  // By the body's number, how to cancel its stream.
-  const streaming = { __proto__: null };
+  // By the number of a response's body, what stops its sending.
+  const replies = { __proto__: null };
 
   /** Cancels a stream; what becomes of that is nobody's concern. */
   const drop = (reader, reason) => {
     then(nexus.cancelReaderInternal(reader, reason), undefined, () => {});
   };
 
-  /** Whoever wanted the body with this number is gone. */
+  /** Whoever wanted the response with this number is gone. */
   nexus.stopSending = (id) => {
-    const stop = streaming[id];
+    const stop = replies[id];
+    delete replies[id];
     if (stop !== undefined) stop();
   };
 
   /**
    * Carries the chunks of a reader to the body with the number `id`, no faster than they are taken. `gone` makes the reason
-   * for cancelling the stream if nobody takes them any more; `failed` is told what the stream fails with.
+   * for cancelling the stream if nobody takes them any more; `failed` is told what the stream fails with. Returns what stops
+   * it; `ended` is told when there is nothing left to stop.
    */
-  const send = async (id, reader, gone, failed) => {
+  const send = (id, reader, gone, failed, ended) => {
     let over = false;
-    streaming[id] = () => {
+    carry(id, reader, gone, failed, () => over, ended);
+    return () => {
+      if (over) return;
       over = true;
       drop(reader, gone());
     };
+  };
+
+  const carry = async (id, reader, gone, failed, isOver, ended) => {
     try {
       for (;;) {
         const { done, value } = await nexus.readInternal(reader);
-        if (over) return;
+        if (isOver()) return;
         if (done) {
           ops.replyEnd(id);
           return;
@@ -40,21 +47,28 @@
         let state = ops.replyWrite(id, toChunk(value));
         // 0: there is room; 1: wait until there is; 2: nobody takes it.
         if (state === 1) state = await ops.replyRoom(id);
-        if (over) return;
+        if (isOver()) return;
         if (state === 2) {
           drop(reader, gone());
           return;
         }
       }
     } catch (error) {
-      if (!over) {
+      if (!isOver()) {
         failed(error);
         drop(reader, error);
       }
     } finally {
-      delete streaming[id];
+      if (!isOver()) ended();
     }
   };
 
-  nexus.sending = { __proto__: null, send, drop };
+  /** The same for a response, which `nexus.stopSending` stops. */
+  const sendReply = (id, reader, gone, failed) => {
+    replies[id] = send(id, reader, gone, failed, () => {
+      delete replies[id];
+    });
+  };
+
+  nexus.sending = { __proto__: null, send, sendReply, drop };
 })
