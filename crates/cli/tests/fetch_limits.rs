@@ -252,3 +252,26 @@ fn an_app_that_opens_all_it_can_leaves_its_neighbours_alone() {
     until("nothing is left", || (upstream.open() == 0).then_some(()));
     nexus.await_metric("nexus_operations{app=\"greedy\"}", 0.0);
 }
+
+#[test]
+fn a_signal_that_lives_on_keeps_no_exchange() {
+    // Nobody reads the body, so that the exchange has no end of its own.
+    let upstream = Upstream::new(|asked| asked.reply("200 OK", &[], [b'x'; 100_000]));
+    let (_folder, nexus) = serve_with(
+        &upstream,
+        "[limits]\nmemory = \"32 MB\"\n",
+        "(() => {
+            const stop = new AbortController();
+            let count = 0;
+            return async () => {
+                const response = await fetch(U, { signal: stop.signal });
+                response.large = new Uint8Array(1_000_000);
+                return ++count;
+            };
+        })()",
+    );
+    let mut client = nexus.client("app");
+    for count in 1..=100 {
+        assert_eq!(client.get("/").json(), count, "the worker is another one");
+    }
+}

@@ -10,7 +10,7 @@
   const { headerFind, headerGet, copyHeaders } = nexus;
   const { STRING, BYTES, STREAM, INCOMING, PARTS, BYTE_ARRAY, Body, streamOf, keepOf, seal, untouched, byteStream, convert, incoming, consume } =
     nexus.body;
-  const { capability, then, setPrototypeOf, typedLength } = nexus.builtins;
+  const { capability, deref, then, setPrototypeOf, typedLength, WeakRef: Weak } = nexus.builtins;
   const { parse } = JSON;
   const { Bytes } = nexus.builtins;
   const { typedBuffer, typedOffset } = nexus.builtins.clonable;
@@ -52,6 +52,7 @@
       this.reason = undefined;
       this.signal = signal;
       this.onAbort = null;
+      this.reject = null;
       // Stops the sending of the request's body, while a stream's is under way.
       this.stop = null;
       // Of the stream over the body, if there is one: its controller, and a piece that nobody has asked for so far.
@@ -475,6 +476,16 @@
   };
   const SINGLE_RANGE = /^bytes[\t ]*=[\t ]*(\d*)[\t ]*-[\t ]*(\d*)$/;
 
+  /** What a signal does to an exchange, as long as somebody has that: a signal may live for as long as the app. */
+  const abortOf = (exchange) => () => {
+    const keep = deref(exchange);
+    if (keep === undefined) return;
+    const { reject } = keep;
+    const reason = nexus.abortReason(keep.signal);
+    abort(keep, reason);
+    reject(reason);
+  };
+
   /** Begins a fetch. What is thrown on the way is a rejection. */
   const start = (self, count, input, init) => {
     try {
@@ -504,11 +515,8 @@
     const keep = new Exchange(signal);
     if (signal === null) return httpFetch(made, keep);
     const { promise, resolve, reject } = capability();
-    keep.onAbort = () => {
-      const reason = nexus.abortReason(signal);
-      abort(keep, reason);
-      reject(reason);
-    };
+    keep.reject = reject;
+    keep.onAbort = abortOf(new Weak(keep));
     nexus.addAbortAlgorithm(signal, keep.onAbort);
     then(httpFetch(made, keep), resolve, (error) => {
       finish(keep);
