@@ -182,7 +182,8 @@ fn redirects_are_followed_by_the_standards_rules() {
             "utf8" => "location: ../end?\u{2603}=\u{e9}".into(),
             _ => "location: ../end".into(),
         };
-        asked.reply(&format!("{status} Elsewhere"), &[&location], "gone");
+        let fields = if path.ends_with("/several") { vec![&*location; 2] } else { vec![&*location] };
+        asked.reply(&format!("{status} Elsewhere"), &fields, "gone");
     });
     let folder = Folder::app(&app(
         &upstream,
@@ -208,6 +209,7 @@ fn redirects_are_followed_by_the_standards_rules() {
                 none: await told('/302/none'),
                 utf8: await told('/302/utf8'),
                 circle: await told('/302/circle'),
+                several: await told('/302/several'),
                 file: await told('/302/file'),
                 login: await told('/302/login'),
                 forbidden: await told('/302/forbidden'),
@@ -223,6 +225,7 @@ fn redirects_are_followed_by_the_standards_rules() {
         ("stream", "was a stream"),
         ("error", "redirect mode is \"error\""),
         ("circle", "more than 20 times"),
+        ("several", "several URLs at once"),
         ("file", "neither http nor https"),
         ("login", "a user name or a password"),
         ("forbidden", "net = [\"127.0.0.1:1\"]"),

@@ -335,7 +335,7 @@
       if (keep.aborted) throw keep.reason;
       const status = answer[0];
       const received = answer[3];
-      const location = isRedirect(status) && redirect !== "manual" ? headerGet(received, "location") : null;
+      const location = isRedirect(status) && redirect !== "manual" ? locationOf(received, url, keep) : null;
       if (isRedirect(status) && redirect === "error") {
         end(keep);
         throw failure(`${originOf(url)} answers with a redirect, and the request's redirect mode is "error"`);
@@ -369,6 +369,20 @@
       out += code < 128 ? location[i] : `%${HEX[code >> 4]}${HEX[code & 15]}`;
     }
     return out;
+  };
+
+  /** The field `location` of a redirect. Which of several to follow nobody could say. */
+  const locationOf = (list, url, keep) => {
+    let location = null;
+    for (let i = 0; i < list.length; i += 2) {
+      if (list[i] !== "location") continue;
+      if (location !== null) {
+        end(keep);
+        throw failure(`${originOf(url)} redirects to several URLs at once`);
+      }
+      location = list[i + 1];
+    }
+    return location;
   };
 
   /** Where a redirect leads. */
