@@ -3,13 +3,17 @@
 
 mod harness;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::{Arc, Mutex};
 
 use harness::{Folder, Nexus, Upstream};
 use serde_json::json;
 
-/// A name server that answers each question for an IPv4 address as the test says.
+// Kinds of questions: RFC 1035, section 3.2.2, and RFC 3596, section 2.1.
+const A: u8 = 1;
+const AAAA: u8 = 28;
+
+/// A name server that answers each question for an address as the test says, and counts those for an IPv4 one.
 struct NameServer {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
@@ -18,6 +22,14 @@ struct NameServer {
 impl NameServer {
     /// `answer` gets a name and how often it was asked for before.
     fn new(answer: impl Fn(&str, usize) -> Option<Ipv4Addr> + Send + 'static) -> Self {
+        Self::with_six(answer, |_| None)
+    }
+
+    /// A name for which `six` has an address has that one alone.
+    fn with_six(
+        answer: impl Fn(&str, usize) -> Option<Ipv4Addr> + Send + 'static,
+        six: impl Fn(&str) -> Option<Ipv6Addr> + Send + 'static,
+    ) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -27,26 +39,32 @@ impl NameServer {
             while let Ok((length, from)) = socket.recv_from(&mut buffer) {
                 let query = &buffer[..length];
                 let (name, end) = question(query);
-                let kind = query[end + 1];
+                let (kind, six) = (query[end + 1], six(&name));
                 let mut reply = query[..end + 4].to_vec();
                 // A response, with recursion; one question, and neither authorities nor anything additional.
                 reply[2..4].copy_from_slice(&[0x81, 0x80]);
                 reply[4..12].copy_from_slice(&[0, 1, 0, 0, 0, 0, 0, 0]);
-                if kind == 1 {
-                    let before = {
-                        let mut asked = own.lock().unwrap();
-                        asked.push(name.clone());
-                        asked.iter().filter(|other| **other == name).count() - 1
-                    };
-                    match answer(&name, before) {
-                        Some(ip) => {
-                            reply[7] = 1;
-                            // The question's name, an address, for no time at all.
-                            reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4]);
-                            reply.extend(ip.octets());
+                // The question's name, an address, for no time at all.
+                let mut add = |kind, address: &[u8]| {
+                    reply[7] = 1;
+                    reply.extend([0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 0, 0, address.len() as u8]);
+                    reply.extend(address);
+                };
+                match (kind, six) {
+                    (A, _) => {
+                        let before = {
+                            let mut asked = own.lock().unwrap();
+                            asked.push(name.clone());
+                            asked.iter().filter(|other| **other == name).count() - 1
+                        };
+                        match answer(&name, before) {
+                            _ if six.is_some() => {}
+                            Some(ip) => add(A, &ip.octets()),
+                            None => reply[3] |= 3,
                         }
-                        None => reply[3] |= 3,
                     }
+                    (AAAA, Some(ip)) => add(AAAA, &ip.octets()),
+                    _ => {}
                 }
                 let _ = socket.send_to(&reply, from);
             }
@@ -120,6 +138,28 @@ fn a_name_that_leads_into_the_hosts_own_network_does_not() {
     assert!(told["message"].as_str().unwrap().contains("net = [\"169.254.169.254:80\"]"), "{told}");
 }
 
+/// IPv6 addresses of names that lead inside.
+fn inside(name: &str) -> Option<Ipv6Addr> {
+    match name {
+        "mapped.example" => Some(Ipv4Addr::LOCALHOST.to_ipv6_mapped()),
+        "six.example" => Some(Ipv6Addr::LOCALHOST),
+        "ula.example" => Some(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1)),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_name_that_leads_inside_by_its_ipv6_address_does_not_either() {
+    let names = NameServer::with_six(|_, _| None, inside);
+    let (_folder, nexus) = serve(&names, "\"*\"");
+    for (name, address) in [("mapped", "127.0.0.1"), ("six", "::1"), ("ula", "fd00::1")] {
+        let told = nexus.client("app").get(&format!("/?u=http://{name}.example/")).json();
+        assert_eq!(told, json!(["EPERM"]), "{name}");
+        // So it is the address that was found, and was refused.
+        nexus.message(&format!("its address {address} is not a public one"));
+    }
+}
+
 #[test]
 fn a_name_server_that_changes_its_answer_is_held_to_the_one_that_was_checked() {
     let upstream = Upstream::new(|asked| {
@@ -188,6 +228,8 @@ const ESCAPES: &[&str] = &[
     "http://loopback.example:TRAP/",
     "http://any.example:TRAP/",
     "http://mapped.example:TRAP/",
+    "http://six.example:TRAP/",
+    "http://ula.example:TRAP/",
     // What looks as if it led elsewhere.
     "http://UP@127.0.0.1:TRAP/",
     "http://UP\\@127.0.0.1:TRAP/x",
@@ -221,13 +263,16 @@ fn no_way_leads_to_an_address_that_is_not_granted() {
         let to = to[..to.len() - 1].join("?");
         asked.reply("302 Found", &[&format!("location: {to}")], "");
     });
-    let names = NameServer::new(|name, _| {
-        Some(match name {
-            "metadata.example" => Ipv4Addr::new(169, 254, 169, 254),
-            "any.example" => Ipv4Addr::UNSPECIFIED,
-            _ => Ipv4Addr::LOCALHOST,
-        })
-    });
+    let names = NameServer::with_six(
+        |name, _| {
+            Some(match name {
+                "metadata.example" => Ipv4Addr::new(169, 254, 169, 254),
+                "any.example" => Ipv4Addr::UNSPECIFIED,
+                _ => Ipv4Addr::LOCALHOST,
+            })
+        },
+        inside,
+    );
     let ways: Vec<String> = ESCAPES
         .iter()
         .map(|way| way.replace("UP", &upstream.address().to_string()).replace("TRAP", &port.to_string()))
