@@ -8,12 +8,14 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::time::Duration;
 
 use common::*;
 use nexus_core::{Limit, OutboundSection};
 use nexus_guest::{Body, HttpError};
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::task::spawn_local;
+use tokio::time::timeout;
 
 const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
 
@@ -191,6 +193,34 @@ fn of_many_addresses_the_first_are_tried() {
         let error = client.get(&format!("http://many.example:{free}/")).await.unwrap_err();
         let HttpError::Connect(text) = error else { panic!("{error:?}") };
         assert!(text.ends_with("and 4 more"), "{text}");
+    });
+}
+
+#[test]
+fn an_address_that_hangs_does_not_keep_the_next_one_waiting() {
+    run(async {
+        let peer = answering(HELLO).await;
+        // Its queue is full: whoever comes next hears nothing.
+        let full = SocketAddr::new(ip("127.0.0.3"), peer.port);
+        let listener = TcpSocket::new_v4().unwrap();
+        listener.bind(full).unwrap();
+        let _listener = listener.listen(0).unwrap();
+        let mut queued = Vec::new();
+        while let Ok(stream) = timeout(Duration::from_secs(1), TcpStream::connect(full)).await {
+            queued.push(stream.unwrap());
+        }
+        let grants = ["hanging.example", "127.0.0.0/8"];
+        // In either order, whichever the look-up makes of it.
+        for order in [["127.0.0.3", "127.0.0.1"], ["127.0.0.1", "127.0.0.3"]] {
+            let (server, _) = name_server(move |_| order.map(ip).to_vec()).await;
+            // The limit is beyond the test's deadline.
+            let client = client_with(&asking(server), &grants, &[(Limit::Connect, 600_000)]);
+            assert_eq!(client.text(&format!("http://hanging.example:{}/", peer.port)).await, "hello");
+        }
+        // By itself it never answers.
+        let client = client_with(&OutboundSection::default(), &grants, &[(Limit::Connect, 300)]);
+        let error = client.get(&format!("http://{full}/")).await.unwrap_err();
+        assert_eq!(error, HttpError::Limit(Limit::Connect, 300));
     });
 }
 
