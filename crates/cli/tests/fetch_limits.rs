@@ -183,6 +183,51 @@ fn a_request_sends_so_many_requests_and_no_more() {
 }
 
 #[test]
+fn by_default_a_request_sends_50_requests_at_once_by_6_connections() {
+    let upstream = Upstream::new(|asked| asked.reply("200 OK", &[], "x"));
+    let (_folder, nexus) = serve(
+        &upstream,
+        "async () => {
+            const all = await Promise.allSettled(Array.from({ length: 51 }, async () => (await fetch(U)).text()));
+            const { name, cause } = all[50].reason ?? {};
+            return [all.filter(({ value }) => value === 'x').length, name, cause?.code, cause?.message];
+        }",
+    );
+    // The next one has as many.
+    for asked in [50, 100] {
+        let beyond = "too many requests (limit: subrequests 50)";
+        assert_eq!(nexus.client("app").get("/").json(), json!([50, "TypeError", "ELIMIT", beyond]));
+        assert_eq!(upstream.asked().len(), asked);
+    }
+    assert!(upstream.accepted() <= 6, "{} connections", upstream.accepted());
+}
+
+#[test]
+fn apps_share_no_connections() {
+    let upstream = Upstream::new(|asked| {
+        let port = asked.from();
+        asked.reply("200 OK", &[], port.to_string());
+    });
+    let source = app(&upstream, "async () => (await fetch(U)).json()");
+    let manifest = format!("[permissions]\nnet = [\"{}\"]\n", upstream.address());
+    let folder = Folder::new(&[
+        ("one/index.js", &source),
+        ("one/nexus.toml", &manifest),
+        ("other/index.js", &source),
+        ("other/nexus.toml", &manifest),
+    ]);
+    let nexus = Start::in_folder(folder.path()).start();
+    let from = |app| nexus.client(app).get("/").json();
+    let (one, other) = (from("one"), from("other"));
+    assert_ne!(one, other);
+    // Each has kept its own.
+    for _ in 0..3 {
+        assert_eq!((from("one"), from("other")), (one.clone(), other.clone()));
+    }
+    assert_eq!(upstream.accepted(), 2);
+}
+
+#[test]
 fn what_the_host_holds_of_requests_and_responses_is_the_guests_memory() {
     let upstream = Upstream::new(|asked| match asked.path() {
         "/never" => asked.await_close(),

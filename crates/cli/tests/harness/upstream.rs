@@ -111,6 +111,11 @@ impl Asked {
         self.fields.get(name).map_or("", String::as_str)
     }
 
+    /// The port at the other end of the connection.
+    pub(crate) fn from(&self) -> u16 {
+        self.stream.get_ref().peer_addr().unwrap().port()
+    }
+
     /// The next piece of the body: of a chunked one a chunk, none at the end.
     pub(crate) fn chunk(&mut self) -> Option<Vec<u8>> {
         let mut size = String::new();
