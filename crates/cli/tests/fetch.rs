@@ -313,3 +313,59 @@ fn what_an_app_fetches_while_it_is_loaded_is_there_for_its_requests() {
     let nexus = Nexus::serve(folder.path());
     assert_eq!(nexus.client("app").get("/").text(), "configured");
 }
+
+#[test]
+fn what_requests_share_ends_with_the_one_that_began_it_unless_it_is_kept() {
+    let (go, wait) = std::sync::mpsc::channel();
+    let wait = std::sync::Mutex::new(wait);
+    let upstream = Upstream::new(move |asked| match asked.path() {
+        "/forgotten" => asked.await_close(),
+        "/kept" => {
+            wait.lock().unwrap().recv().unwrap();
+            asked.reply("200 OK", &[], "\"kept\"");
+        }
+        _ => {
+            wait.lock().unwrap().recv().unwrap();
+            asked.reply("200 OK", &[], "no JSON");
+        }
+    });
+    // By path: what is shared under way.
+    let (_folder, nexus) = serve(
+        &upstream,
+        "async (request, ctx) => {
+            const { pathname } = new URL(request.url);
+            globalThis.all ??= {};
+            request.signal.addEventListener('abort', () => console.log('gone from', pathname));
+            if (!all[pathname]) {
+                const shared = (async () => (await fetch(U + pathname, { signal: AbortSignal.timeout(20_000) })).json())();
+                all[pathname] = shared;
+                shared.catch(() => { all[pathname] = undefined; console.log('dropped', pathname); });
+                if (pathname !== '/forgotten') ctx.waitUntil(shared);
+            }
+            console.log('shared', pathname);
+            return all[pathname];
+        }",
+    );
+    let leave = |path: &str| {
+        let mut first = nexus.client("app");
+        first.send_request("GET", path, &[], b"");
+        nexus.message(&format!("shared {path}"));
+        drop(first);
+        nexus.message(&format!("gone from {path}"));
+    };
+    leave("/forgotten");
+    assert_eq!(nexus.client("app").get("/forgotten").status, 500);
+    nexus.message("can never settle");
+    leave("/kept");
+    let mut second = nexus.client("app");
+    second.send_request("GET", "/kept", &[], b"");
+    go.send(()).unwrap();
+    assert_eq!(second.response().json(), "kept");
+    // One that fails is begun anew.
+    leave("/failing");
+    go.send(()).unwrap();
+    nexus.message("dropped /failing");
+    go.send(()).unwrap();
+    assert_eq!(nexus.client("app").get("/failing").json()["threw"], "SyntaxError");
+    assert_eq!(upstream.asked().iter().filter(|line| line.contains("/failing")).count(), 2);
+}
