@@ -122,6 +122,8 @@ fn cache_modes_are_fields_for_caches_on_the_way() {
                 modes, await told({ cache: 'reload', headers }), await told({ cache: 'no-cache', headers }),
                 await told({ cache: 'no-store', headers: { pragma: 'own' } }), await told({}, new Request(U, { cache: 'reload' })),
                 await told({ cache: 'default' }, new Request(U, { cache: 'reload' })),
+                // There is nothing to have it from.
+                await told({ cache: 'only-if-cached', mode: 'same-origin' }).catch((error) => error.name),
             ];
         }",
     );
@@ -140,6 +142,7 @@ fn cache_modes_are_fields_for_caches_on_the_way() {
             ["no-cache", "own"],
             ["no-cache", "no-cache"],
             [null, null],
+            "TypeError",
         ])
     );
 }

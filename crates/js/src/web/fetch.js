@@ -315,6 +315,7 @@
   const httpFetch = async (made, keep) => {
     const { options } = made;
     const redirect = options === null ? "follow" : options.redirect;
+    if (options !== null && options.cache === "only-if-cached") throw failure("there is no cache that could have it");
     let { method, url, body } = made;
     if (body !== null && body.kind === PARTS) body = nexus.flattenBody(body);
     let fields = made.list;

@@ -68,7 +68,7 @@ interface RequestInit {
 /**
  * A request.
  * @standard https://fetch.spec.whatwg.org/#request-class
- * @differs URLs are absolute: there is no page that they could be relative to. `mode`, `credentials`, `cache` and what else is for browsers is checked and kept, and means nothing beyond that.
+ * @differs URLs are absolute: there is no page that they could be relative to. `mode`, `credentials`, `cache` and what else is for browsers is checked and kept. Of `cache` the modes `no-store`, `reload` and `no-cache` send `cache-control` (the first two also `pragma`), unless the request has the field; with the mode `no-cors` a request has the method GET, HEAD or POST, the few fields that the standard lets pass, and no stream as body. `referrer` and `referrerPolicy` make the field `referer`. Beyond that they mean nothing.
  */
 interface Request extends Body {
   readonly method: string;

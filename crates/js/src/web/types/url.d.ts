@@ -4,7 +4,7 @@
 /**
  * A URL.
  * @standard https://url.spec.whatwg.org/#url-class
- * @differs There is no `URL.createObjectURL()`: nothing could load such a URL.
+ * @differs `URL.createObjectURL()` takes blobs only, and `fetch()` alone loads such a URL.
  */
 interface URL {
   href: string;
