@@ -27,7 +27,9 @@ use crate::outgoing::{Outgoing, Post};
 use crate::output::{Console, Output};
 use crate::room::{self, Accounts, Room, Rooms};
 use crate::sockets::{Granted, Purse, Reach};
-use crate::state::{Bounds, FILES, FILES_OF_ALL, HANDLES, Limiter, Net, RESOURCES, State};
+use crate::state::{
+    Bounds, FILES, FILES_OF_ALL, HANDLES, Limiter, Net, PASSED, PASSED_TO_FILES, RESOURCES, State,
+};
 use crate::tasks::{Task, Tasks};
 
 /// What all requests of a guest share.
@@ -204,6 +206,8 @@ impl Shared {
         let mut store = Store::new(self.app.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.set_max_component_handles(HANDLES * requests);
+        let has_folders = self.manifest.manifest.permissions.folders().next().is_some();
+        store.set_hostcall_fuel(if has_folders { PASSED_TO_FILES } else { PASSED });
         if let Some(table) = store.concurrent_resource_table() {
             // For each of a socket's two streams there is a future beside it that its guest has not made.
             let ends = if self.has_sockets() { 6 * descriptors(requests) } else { 0 };

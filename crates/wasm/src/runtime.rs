@@ -64,8 +64,9 @@ impl Runtime {
             Err(error) => (Engine::new(&config).map_err(|error| one_line(&error))?, Some(one_line(&error))),
         };
         let mut linker = linker(&engine, wasi).map_err(|error| one_line(&error))?;
-        hooks::link(&mut linker)
-            .and_then(|()| sockets::link(&mut linker, wasi == WasiVersion::V0_3))
+        let with_0_3 = wasi == WasiVersion::V0_3;
+        hooks::link(&mut linker, with_0_3)
+            .and_then(|()| sockets::link(&mut linker, with_0_3))
             .map_err(|error| one_line(&error))?;
         Ok(Self { engine, linker, wasi, without_pool })
     }

@@ -25,9 +25,15 @@ pub(crate) const FILES: usize = 128;
 pub(crate) const FILES_OF_ALL: usize = 2048;
 /// The most handles in a component's own tables, for a request: some bytes each that nothing else counts.
 pub(crate) const HANDLES: usize = 10_000;
-/// The most that header fields which the guest makes may take, in bytes. Nothing counts them as memory, so with the
-/// number of handles this bounds what an instance has the host hold.
+/// The most that header fields which the guest makes may take, in bytes. Nothing counts them as memory: with the number
+/// of handles, and with what [`crate::hooks`] says of a request's other parts, this bounds what an instance has the host
+/// hold.
 const FIELDS: usize = 32 * 1024;
+/// The most that a guest may pass in one call of the host's functions, in bytes. What goes through streams is passed in
+/// pieces of 1 MB at the most, a call's datagrams are as much together. Where folders are granted, a file may be written
+/// at once.
+pub(crate) const PASSED: usize = 4 << 20;
+pub(crate) const PASSED_TO_FILES: usize = 64 << 20;
 
 /// What an instance may have of what only Wasmtime counts.
 #[derive(Debug, Clone, Copy)]

@@ -321,8 +321,9 @@ fn a_request_that_is_aborted_leaves_nothing_behind_wherever_it_is() {
     }
 }
 
-/// A service that holds so many header fields of 100 KB, and then waits.
-fn hoard(count: u32) -> Vec<u8> {
+/// A service that holds so many header fields of so many bytes, and then waits.
+fn hoard(count: u32, length: u32) -> Vec<u8> {
+    let pages = length / 65_536 + 2;
     let service = Service {
         before: r#"(core func $fields (canon lower (func $types "[constructor]fields")))
             (core func $append (canon lower (func $types "[method]fields.append")
@@ -332,11 +333,11 @@ fn hoard(count: u32) -> Vec<u8> {
             (import "x" "append" (func $append (param i32 i32 i32 i32 i32 i32)))"#,
         attack: &format!(
             "(local $count i32)
-            (drop (memory.grow $libc (i32.const 3)))
-            (memory.fill $libc (i32.const 65536) (i32.const 120) (i32.const 100000))
+            (drop (memory.grow $libc (i32.const {pages})))
+            (memory.fill $libc (i32.const 65536) (i32.const 120) (i32.const {length}))
             (loop
               (call $append (call $fields) (i32.const 65536) (i32.const 1)
-                (i32.const 65536) (i32.const 100000) (i32.const 64))
+                (i32.const 65536) (i32.const {length}) (i32.const 64))
               (local.set $count (i32.add (local.get $count) (i32.const 1)))
               (br_if 0 (i32.lt_u (local.get $count) (i32.const {count}))))
             (call $wait)"
@@ -349,11 +350,19 @@ fn hoard(count: u32) -> Vec<u8> {
 #[test]
 fn what_the_host_holds_for_a_guest_is_bounded_too() {
     on_worker(async || {
-        let guest = guest(hoard(9_000), &returned()).await;
+        let guest = guest(hoard(9_000, 100_000), &returned()).await;
         let (before, peak) = (memory("VmRSS"), memory("VmHWM"));
         let outcome = guest.get(1, "/attack").await;
         let more = memory("VmHWM").saturating_sub(before.max(peak));
         assert!(more < 256 << 20, "{outcome:?} with {} MB more resident at once", more >> 20);
         guest.assert_all_is_given_back().await;
     });
+}
+
+#[test]
+fn what_a_guest_passes_in_one_call_is_bounded() {
+    for (length, told) in [(4_000_000, "size of fields"), (5_000_000, "fuel")] {
+        let messages = ends(hoard(1, length), "/attack", ("/wait", returned()), threw());
+        assert!(messages.iter().any(|line| line.contains(told)), "{messages:?}");
+    }
 }

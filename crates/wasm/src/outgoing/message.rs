@@ -33,8 +33,14 @@ const BODY: u64 = 64 * 1024;
 pub(super) fn size(request: &http::Request<WasiBody>) -> u64 {
     let fields = request.headers().iter().map(|(name, value)| field(name.as_str(), value.as_bytes()));
     let length = request.body().size_hint().exact().or(length(request.headers()));
-    let uri = request.uri().path_and_query().map_or(0, |target| target.as_str().len() as u64);
-    FIXED + uri + fields.sum::<u64>() + length.map_or(BODY, |length| length.min(BODY))
+    let (method, uri) = (request.method().as_str(), request.uri());
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let target = uri.path_and_query().map_or("", |target| target.as_str());
+    let line = (method.len() + authority.len() + target.len()) as u64;
+    FIXED
+        + line
+        + fields.sum::<u64>()
+        + length.map_or(BODY, |length| length.min(BODY))
 }
 
 fn field(name: impl AsRef<[u8]>, value: &[u8]) -> u64 {
@@ -290,6 +296,13 @@ mod tests {
         ] {
             assert_eq!(placed(uri), None, "{uri}");
         }
+    }
+
+    #[test]
+    fn a_request_counts_with_all_that_a_guest_gives_it() {
+        let request = http::Request::builder().method("SOMETHING").uri("http://example.com:80/a?b");
+        let request = request.header("a", "one").body(whole(Bytes::new())).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(size(&request), FIXED + 9 + 14 + 4 + FIELD + 4);
     }
 
     fn memory(limit: u64) -> Arc<WorkerMemory> {
