@@ -19,7 +19,7 @@ use crate::account::Held;
 use crate::exchange::Piece;
 
 /// So many bytes of a request's body are gathered at the most before it is sent.
-const GATHERED: usize = 64 * 1024;
+pub(super) const GATHERED: usize = 64 * 1024;
 
 /// What a guest's body failed with, for whoever learns only that it did.
 pub(super) type Fault = Rc<RefCell<Option<HttpError>>>;

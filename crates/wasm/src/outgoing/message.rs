@@ -26,8 +26,10 @@ use crate::hooks::Sending;
 const FIXED: u64 = 4 * 1024;
 /// The same for a field beside its name and its value.
 const FIELD: u64 = 128;
-/// The most that is counted for a body: more of it is never held at once.
+/// The most that is counted for a response's body: more of it is never held at once.
 const BODY: u64 = 64 * 1024;
+/// The same for a request's, of which so much is gathered, and then either another chunk, or all of it in one piece.
+const GATHERED: u64 = 2 * body::GATHERED as u64;
 
 /// What the host holds of a request that a guest sends, in bytes.
 pub(super) fn size(request: &http::Request<WasiBody>) -> u64 {
@@ -40,7 +42,7 @@ pub(super) fn size(request: &http::Request<WasiBody>) -> u64 {
     FIXED
         + line
         + fields.sum::<u64>()
-        + length.map_or(BODY, |length| length.min(BODY))
+        + length.map_or(GATHERED, |length| length.saturating_mul(2).min(GATHERED))
 }
 
 fn field(name: impl AsRef<[u8]>, value: &[u8]) -> u64 {
@@ -258,6 +260,8 @@ fn http_error(error: Failed) -> HttpError {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::stream::pending;
+    use http_body_util::StreamBody;
     use nexus_core::{Limits, NetDenied};
     use nexus_guest::Watch;
     use proptest::prelude::*;
@@ -303,6 +307,18 @@ mod tests {
         let request = http::Request::builder().method("SOMETHING").uri("http://example.com:80/a?b");
         let request = request.header("a", "one").body(whole(Bytes::new())).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(size(&request), FIXED + 9 + 14 + 4 + FIELD + 4);
+    }
+
+    #[test]
+    fn a_request_counts_with_as_much_of_its_body_as_is_held_of_it() {
+        for (length, counted) in [(1000, 2000), (1 << 16, 2 << 16), (1 << 30, 2 << 16)] {
+            let request = http::Request::builder().header(CONTENT_LENGTH, length);
+            // Of a length that only the field says.
+            let body = StreamBody::new(pending::<Result<Frame<Bytes>, HttpError>>()).boxed_unsync();
+            let held = size(&request.body(body).unwrap_or_else(|error| panic!("{error}")));
+            let line = 1 + 3 + field("content-length", length.to_string().as_bytes());
+            assert_eq!(held, FIXED + line + counted, "{length}");
+        }
     }
 
     fn memory(limit: u64) -> Arc<WorkerMemory> {
