@@ -15,7 +15,7 @@ use wasmtime_wasi::p3::bindings::sockets::types as p3;
 use wasmtime_wasi::sockets::{TcpSocket, UdpSocket, WasiSockets, WasiSocketsCtxView, WasiSocketsView};
 use wasmtime_wasi::{ResourceTableError, TrappableError};
 
-use super::open::{NoSocket, Socket};
+use super::open::{BUFFER, BUFFERS, NoSocket, Socket};
 use super::{Sockets, View, names};
 use crate::state::State;
 
@@ -40,9 +40,9 @@ pub(crate) fn link(linker: &mut Linker<State>, with_0_3: bool) -> wasmtime::Resu
 }
 
 impl View<'_> {
-    /// Counts a socket that is about to be made. Tells the author if there is none.
-    fn open(&self) -> Result<Arc<Socket>, NoSocket> {
-        let opened = Socket::open(&self.reach);
+    /// Counts a socket that is about to be made, with so many bytes. Tells the author if there is none.
+    fn open(&self, bytes: u64) -> Result<Arc<Socket>, NoSocket> {
+        let opened = Socket::open(&self.reach, bytes);
         if let Err(why) = &opened {
             self.reach.tell_of(why);
         }
@@ -103,7 +103,7 @@ impl p2::tcp_create_socket::Host for View<'_> {
         &mut self,
         family: p2::network::IpAddressFamily,
     ) -> SocketResult<Resource<p2::tcp::TcpSocket>> {
-        let mut context = self.open()?.context();
+        let mut context = self.open(BUFFER)?.context();
         let mut own = WasiSocketsCtxView { ctx: &mut context, table: &mut *self.sockets.table };
         let made = p2::tcp_create_socket::Host::create_tcp_socket(&mut own, family);
         made.map_err(|error| full_as(error, p2::network::ErrorCode::NewSocketLimit))
@@ -115,7 +115,7 @@ impl p2::udp_create_socket::Host for View<'_> {
         &mut self,
         family: p2::network::IpAddressFamily,
     ) -> SocketResult<Resource<p2::udp::UdpSocket>> {
-        let mut context = self.open()?.context();
+        let mut context = self.open(BUFFERS)?.context();
         let mut own = WasiSocketsCtxView { ctx: &mut context, table: &mut *self.sockets.table };
         let made = p2::udp_create_socket::Host::create_udp_socket(&mut own, family).await;
         made.map_err(|error| full_as(error, p2::network::ErrorCode::NewSocketLimit))
@@ -148,7 +148,7 @@ fn link_tcp(linker: &mut Linker<State>) -> wasmtime::Result<()> {
          (family,): (p3::IpAddressFamily,)|
          -> wasmtime::Result<Made<TcpSocket>> {
             let view = store.data_mut().sockets_view();
-            let socket = match view.open() {
+            let socket = match view.open(BUFFER) {
                 Ok(socket) => socket,
                 Err(why) => return Ok((Err(why.into()),)),
             };
@@ -199,7 +199,7 @@ fn link_udp(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         |mut store: StoreContextMut<'_, State>, (family,): (p3::IpAddressFamily,)| {
             Box::new(async move {
                 let view = store.data_mut().sockets_view();
-                let mut context = match view.open() {
+                let mut context = match view.open(BUFFER) {
                     Ok(socket) => socket.context(),
                     Err(why) => return Ok((Err(why.into()),)),
                 };

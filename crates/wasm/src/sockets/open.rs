@@ -4,10 +4,12 @@
 //! writes for them, too. So a check of its own counts a socket exactly, wherever it is dropped.
 
 use std::collections::VecDeque;
-use std::future::ready;
+use std::future::poll_fn;
+use std::mem::replace;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
 use nexus_guest::CountedSocket;
 use wasmtime_wasi::WasiCtx;
@@ -19,9 +21,10 @@ use crate::account::Held;
 /// So many of the addresses to which a socket has sent last are heard.
 const HEARD: usize = 64;
 
-/// What a socket is counted as of its worker's memory, in bytes: a datagram that is being read, or bytes that wait to be
-/// written.
-const BUFFER: u64 = 64 * 1024;
+/// What a socket is counted as of its worker's memory, in bytes: what waits to be written. One of 0.2 for datagrams may
+/// have as much at once that was read.
+pub(super) const BUFFER: u64 = 64 * 1024;
+pub(super) const BUFFERS: u64 = 2 * BUFFER;
 
 /// Why there is no socket.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,8 +47,8 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Counts one more, which is about to be made.
-    pub(super) fn open(reach: &Arc<Reach>) -> Result<Arc<Self>, NoSocket> {
+    /// Counts one more, which is about to be made, with so many bytes.
+    pub(super) fn open(reach: &Arc<Reach>, bytes: u64) -> Result<Arc<Self>, NoSocket> {
         if reach.granted.is_empty() {
             return Err(NoSocket::Denied);
         }
@@ -54,7 +57,7 @@ impl Socket {
             let why = format!("this instance has {} sockets, the most that it may have", reach.most);
             return Err(NoSocket::Limit(why));
         }
-        let held = reach.memory.hold(BUFFER, "another socket").map_err(NoSocket::Memory)?;
+        let held = reach.memory.hold(bytes, "another socket").map_err(NoSocket::Memory)?;
         let counted = CountedSocket::open(&reach.budget).ok_or_else(|| {
             NoSocket::Limit("the host has no file descriptor to spare for another socket".into())
         })?;
@@ -66,11 +69,28 @@ impl Socket {
     pub(super) fn context(self: &Arc<Self>) -> WasiSocketsCtx {
         let own = self.clone();
         let mut wasi = WasiCtx::builder();
-        wasi.allow_tcp(true).allow_udp(true).socket_addr_check(move |address, purpose| {
-            let may = own.may(address, purpose);
-            Box::pin(ready(may))
-        });
+        wasi.allow_tcp(true)
+            .allow_udp(true)
+            .socket_addr_check(move |address, purpose| Box::pin(own.check(address, purpose)));
         wasi.build().sockets().clone()
+    }
+
+    /// Whether the socket may be used so; for whom it does not hear, after others went on: Wasmtime reads the next datagram
+    /// at once, and strangers may send them without an end.
+    pub(super) fn check(
+        &self,
+        address: SocketAddr,
+        purpose: SocketAddrUse,
+    ) -> impl Future<Output = bool> + Send + Sync + use<> {
+        let may = self.may(address, purpose);
+        let mut waits = !may && matches!(purpose, SocketAddrUse::UdpReceive);
+        poll_fn(move |cx| {
+            if replace(&mut waits, false) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Poll::Ready(may)
+        })
     }
 
     fn heard(&self) -> MutexGuard<'_, VecDeque<SocketAddr>> {

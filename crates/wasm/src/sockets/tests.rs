@@ -1,4 +1,6 @@
+use std::pin::pin;
 use std::sync::atomic::AtomicBool;
+use std::task::{Context, Poll, Waker};
 
 use nexus_core::{Limit, Limits};
 use nexus_guest::{NoHttp, Watch};
@@ -6,6 +8,7 @@ use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::p2::bindings::sockets as p2;
 use wasmtime_wasi::p3::bindings::sockets::types as p3;
 
+use super::open::BUFFER;
 use super::*;
 use crate::outgoing::Post;
 use crate::output::Output;
@@ -78,7 +81,7 @@ fn reach(asked: &[&str]) -> (Arc<Reach>, Arc<Output>) {
 
 impl Test {
     fn open(&self) -> Result<Arc<Socket>, String> {
-        Socket::open(&self.reach).map_err(|why| format!("{why:?}"))
+        Socket::open(&self.reach, BUFFER).map_err(|why| format!("{why:?}"))
     }
 }
 
@@ -192,6 +195,38 @@ fn a_socket_hears_those_to_whom_it_has_sent_and_nobody_else() {
 }
 
 #[test]
+fn who_gets_datagrams_of_strangers_lets_others_go_on() {
+    let test = test(&["*"], 10);
+    let socket = test.open().unwrap();
+    let (known, stranger) =
+        (SocketAddr::from(([93, 184, 215, 14], 53)), SocketAddr::from(([10, 0, 0, 1], 53)));
+    let mut cx = Context::from_waker(Waker::noop());
+    assert_eq!(pin!(socket.check(known, SocketAddrUse::UdpSend)).poll(&mut cx), Poll::Ready(true));
+    assert_eq!(pin!(socket.check(known, SocketAddrUse::UdpReceive)).poll(&mut cx), Poll::Ready(true));
+    let mut unheard = pin!(socket.check(stranger, SocketAddrUse::UdpReceive));
+    assert_eq!(unheard.as_mut().poll(&mut cx), Poll::Pending);
+    assert_eq!(unheard.as_mut().poll(&mut cx), Poll::Ready(false));
+}
+
+#[test]
+fn a_socket_counts_with_what_waits_in_it() {
+    let test = test(&["127.0.0.1"], 10);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (mut context, mut table) = (test.open().unwrap().context(), ResourceTable::new());
+        let before = test.memory.total();
+        let sockets = WasiSocketsCtxView { ctx: &mut context, table: &mut table };
+        let mut view = View { sockets, reach: test.reach.clone() };
+        let family = p2::network::IpAddressFamily::Ipv4;
+        p2::tcp_create_socket::Host::create_tcp_socket(&mut view, family).unwrap();
+        assert_eq!(test.memory.total(), before + (64 << 10));
+        // What was read, and what is to be sent.
+        p2::udp_create_socket::Host::create_udp_socket(&mut view, family).await.unwrap();
+        assert_eq!(test.memory.total(), before + (192 << 10));
+    });
+}
+
+#[test]
 fn sockets_are_counted_and_bounded_until_they_are_dropped() {
     let test = test(&["*"], 3);
     let mut all: Vec<_> = (0..3).map(|_| test.open().unwrap()).collect();
@@ -256,7 +291,7 @@ fn denials_are_counted() {
     assert!(test.reach.may_look_up("a.example").is_err() && denied() == 2);
     assert!(test.reach.may("10.0.0.1:53".parse().unwrap(), SocketAddrUse::TcpConnect) && denied() == 2);
     let nothing = self::test(&[], 10);
-    let why = Socket::open(&nothing.reach).map(drop).unwrap_err();
+    let why = Socket::open(&nothing.reach, BUFFER).map(drop).unwrap_err();
     nothing.reach.tell_of(&why);
     assert_eq!((why, nothing.budget.denied.load(Ordering::Relaxed)), (NoSocket::Denied, 1));
 }
