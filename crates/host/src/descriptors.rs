@@ -135,15 +135,18 @@ impl Drop for Connector {
 
 /// Whether one of `sharers`, who has `own` of the `open` connections, may open another where there are `most` for all.
 fn may_open(own: usize, open: usize, most: usize, sharers: usize) -> bool {
-    own < most / sharers.max(1) || open < most / PLENTY_PART
+    // Where there are more who share than connections, who has none may have one as long as there is any.
+    let plenty = if own == 0 { most } else { most / PLENTY_PART };
+    own < most / sharers.max(1) || open < plenty
 }
 
 /// Whether one of `connectors`, who has `own` of the `outgoing` connections, may open another where `open` of the `most`
-/// for all are there. Beyond its share only while there is plenty for the others who connect, and for those who come in.
+/// for all are there. Its share is one at least, however many they are. Beyond it only while there is plenty for the
+/// others who connect, and for those who come in.
 fn may_connect(own: usize, outgoing: usize, open: usize, most: usize, connectors: usize) -> bool {
     let part = most / OUTGOING_PART;
     let has_plenty = outgoing < part / PLENTY_PART && open < most / PLENTY_PART;
-    open < most && (own < part / connectors.max(1) || has_plenty)
+    open < most && (own < (part / connectors.max(1)).max(1) || has_plenty)
 }
 
 /// Raises the process's limit of open descriptors to what the system allows it, up to [`MOST`]. Gives the limit.
@@ -282,6 +285,14 @@ mod tests {
         drop(one);
         let counts = [&SHARED.connectors, &SHARED.outgoing].map(|count| count.load(Ordering::Relaxed));
         assert_eq!((counts, SHARED.open.load(Ordering::Relaxed)), ([0, 0], 8));
+    }
+
+    #[test]
+    fn however_many_share_each_may_have_one() {
+        // A thousand share ten.
+        assert!(may_open(0, 9, 10, 1000) && !may_open(1, 9, 10, 1000));
+        assert!(may_connect(0, 5, 9, 10, 1000) && !may_connect(1, 5, 9, 10, 1000));
+        assert!(!may_open(0, 10, 10, 1000) && !may_connect(0, 5, 10, 10, 1000), "nothing is left");
     }
 
     #[test]
