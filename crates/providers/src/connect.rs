@@ -45,8 +45,8 @@ impl Sockets {
         self.starved.get()
     }
 
-    /// Connects to one address, when there is a descriptor for it.
-    async fn connect(&self, address: SocketAddr) -> io::Result<(TcpStream, CountedSocket)> {
+    /// Counts a socket that is about to be opened, when there is a descriptor for it.
+    async fn count(&self) -> CountedSocket {
         let counted = loop {
             if let Some(counted) = CountedSocket::open(&self.budget) {
                 break counted;
@@ -55,6 +55,20 @@ impl Sockets {
             sleep(POLL).await;
         };
         self.starved.set(false);
+        counted
+    }
+
+    /// Counts up to so many that are about to be opened: one when there is a descriptor for it, the others where there are
+    /// some now. Who waited for each while others do could wait for ever.
+    pub(crate) async fn count_some(&self, most: usize) -> Vec<CountedSocket> {
+        let mut counted = vec![self.count().await];
+        counted.extend((1..most).map_while(|_| CountedSocket::open(&self.budget)));
+        counted
+    }
+
+    /// Connects to one address, when there is a descriptor for it.
+    async fn connect(&self, address: SocketAddr) -> io::Result<(TcpStream, CountedSocket)> {
+        let counted = self.count().await;
         Ok((TcpStream::connect(address).await?, counted))
     }
 }

@@ -16,7 +16,7 @@ use crate::connect::Sockets;
 use crate::h1::H1;
 use crate::h2::{H2, H2Stream};
 use crate::place::Opening;
-use crate::resolve::Resolver;
+use crate::resolve::{Resolver, SOCKETS};
 use crate::stream::Stream;
 use crate::{connect, fault, tls};
 
@@ -44,19 +44,21 @@ impl Patience {
     }
 }
 
+/// Why there is neither a connection nor an address in time.
+fn too_late(patience: &Patience, sockets: &Sockets) -> HttpError {
+    match sockets.are_denied() {
+        true => HttpError::Connect("the host has no file descriptors left".to_owned()),
+        false => patience.error(),
+    }
+}
+
 impl Inner {
     /// Looks the host up and connects to it.
     pub(crate) async fn open(&self, request: &OutboundRequest, opening: Opening) -> Result<Held, HttpError> {
         let patience = Patience::new(&self.limits, Limit::Connect, request.deadlines.connect, "connect");
         let sockets = Sockets::new(self.sink.sockets());
         let opened = timeout(patience.time, self.open_at_leisure(request, opening, &sockets)).await;
-        opened.unwrap_or_else(|_| {
-            Err(if sockets.are_denied() {
-                HttpError::Connect("the host has no file descriptors left".to_owned())
-            } else {
-                patience.error()
-            })
-        })
+        opened.unwrap_or_else(|_| Err(too_late(&patience, &sockets)))
     }
 
     async fn open_at_leisure(
@@ -65,7 +67,7 @@ impl Inner {
         mut opening: Opening,
         sockets: &Sockets,
     ) -> Result<Held, HttpError> {
-        let addresses = self.addresses(request).await?;
+        let addresses = self.addresses(request, sockets).await?;
         let (tcp, counted) = connect::connect(&addresses, sockets).await.map_err(HttpError::Connect)?;
         let stream = if request.secure {
             let config = self.tls().map_err(HttpError::Tls)?;
@@ -90,11 +92,15 @@ impl Inner {
     }
 
     /// The addresses to connect to, each of them decided on.
-    async fn addresses(&self, request: &OutboundRequest) -> Result<Vec<SocketAddr>, HttpError> {
+    async fn addresses(
+        &self,
+        request: &OutboundRequest,
+        sockets: &Sockets,
+    ) -> Result<Vec<SocketAddr>, HttpError> {
         let (host, port) = (&request.host, request.port);
         let found: Vec<IpAddr> = match host {
             NetHost::Ip(ip) => vec![*ip],
-            NetHost::Name(name) => self.look_up(name).await.map_err(HttpError::Name)?,
+            NetHost::Name(name) => self.look_up(name, sockets).await.map_err(HttpError::Name)?,
         };
         let mut denied = None;
         let mut allowed = Vec::with_capacity(found.len());
@@ -114,7 +120,9 @@ impl Inner {
     /// The addresses of a name, for who connects to one of them by itself.
     pub(crate) async fn find(&self, name: &str) -> Result<Vec<IpAddr>, HttpError> {
         let patience = Patience::new(&self.limits, Limit::Connect, None, "connect");
-        let found = timeout(patience.time, self.look_up(name)).await.map_err(|_| patience.error())?;
+        let sockets = Sockets::new(self.sink.sockets());
+        let found = timeout(patience.time, self.look_up(name, &sockets)).await;
+        let found = found.map_err(|_| too_late(&patience, &sockets))?;
         match found {
             Ok(addresses) if addresses.is_empty() => {
                 Err(HttpError::Name(format!("{name}: it has no address")))
@@ -124,11 +132,13 @@ impl Inner {
     }
 
     /// The addresses of a name. Nobody is asked for those that stand for this machine (RFC 6761, section 6.3).
-    async fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, String> {
+    async fn look_up(&self, name: &str, sockets: &Sockets) -> Result<Vec<IpAddr>, String> {
         if is_localhost(name) {
             return Ok(vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()]);
         }
         let _place = self.lookups.acquire().await.map_err(|error| error.to_string())?;
+        // What is known already takes none, but only the resolver can tell.
+        let _counted = sockets.count_some(SOCKETS).await;
         let known = self.resolver.borrow().clone();
         let resolver = match known {
             Some(resolver) => resolver,

@@ -19,6 +19,10 @@ const KEPT: u64 = 64;
 /// The most names that a client looks up at once; others wait.
 pub(crate) const AT_ONCE: usize = 16;
 
+/// The sockets that a look-up may have open: its two questions go to one server at a time, each is repeated twice while
+/// there is no answer, and each time has a socket of its own.
+pub(crate) const SOCKETS: usize = 6;
+
 /// The most addresses of each family that are tried of a name.
 const ADDRESSES: usize = 8;
 
@@ -51,6 +55,7 @@ impl Resolver {
         let mut builder = builder.map_err(|error| format!("the system's resolv.conf: {error}"))?;
         let options = builder.options_mut();
         options.cache_size = KEPT;
+        options.num_concurrent_reqs = 1;
         options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
         options.use_hosts_file = if servers.is_empty() { ResolveHosts::Always } else { ResolveHosts::Never };
         let resolver = builder.build().map_err(|error| error.to_string())?;

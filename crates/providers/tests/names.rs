@@ -292,3 +292,25 @@ fn sixteen_names_are_looked_up_at_once() {
         assert_eq!(slow.len(), 16);
     });
 }
+
+#[test]
+fn a_look_up_counts_with_the_sockets_that_it_may_have() {
+    run(async {
+        let (server, _) = moody().await;
+        let client = client_with(&asking(server), &["*"], &[(Limit::Connect, 400)]);
+        client.told.starve(true);
+        let none = HttpError::Connect("the host has no file descriptors left".to_owned());
+        assert_eq!(client.http.look_up("a.example").await.unwrap_err(), none);
+        let waiting = spawn_local(client.http.look_up("b.example"));
+        settle().await;
+        client.told.starve(false);
+        assert_eq!(waiting.await.unwrap().unwrap(), [ip("127.0.0.1")]);
+        assert_eq!(client.told.open(), 0);
+        // Two questions, each of them asked three times.
+        let waiting = spawn_local(client.http.look_up("slow.example"));
+        settle().await;
+        assert_eq!(client.told.open(), 6);
+        assert_eq!(waiting.await.unwrap().unwrap_err(), HttpError::Limit(Limit::Connect, 400));
+        assert_eq!(client.told.open(), 0);
+    });
+}
