@@ -126,8 +126,11 @@ unsafe extern "C" fn free(this: *mut Allocator, data: *mut c_void, length: usize
     give_back(data);
 }
 
-/// What a class of sizes is a multiple of.
-const STEP: usize = 16 << 10;
+/// What a class of sizes is a multiple of: a page. A buffer is counted with its own length, and this is all that it may be
+/// larger.
+const STEP: usize = 4 << 10;
+/// The smallest class's size, of which that is no more than a quarter.
+const SMALLEST: usize = 16 << 10;
 /// The largest class's size. Bodies are read in pieces of up to this size.
 const LARGEST: usize = 512 << 10;
 /// The most that is kept, in bytes: more than what is left from one collection of young garbage to the next.
@@ -140,7 +143,7 @@ struct Class(usize);
 impl Class {
     /// The class of a buffer of this length. V8's allocator is good at smaller ones, and larger ones are rare.
     fn of(length: usize) -> Option<Self> {
-        (STEP..=LARGEST).contains(&length).then(|| Self(length.div_ceil(STEP)))
+        (SMALLEST..=LARGEST).contains(&length).then(|| Self(length.div_ceil(STEP)))
     }
 
     fn size(self) -> usize {
@@ -201,17 +204,20 @@ mod tests {
 
     #[test]
     fn a_class_holds_its_lengths() {
-        assert_eq!((Class::of(0), Class::of(STEP - 1), Class::of(LARGEST + 1)), (None, None, None));
-        for length in [STEP, STEP + 1, 65_535, 65_536, 65_537, LARGEST - 1, LARGEST] {
+        assert_eq!((Class::of(0), Class::of(SMALLEST - 1), Class::of(LARGEST + 1)), (None, None, None));
+        for length in [SMALLEST, SMALLEST + 1, 65_535, 65_536, 65_537, LARGEST - 1, LARGEST] {
             let size = Class::of(length).unwrap().size();
-            assert!(size >= length && size < length + STEP, "{length}");
+            assert!(
+                size >= length && size - length < length.div_ceil(4),
+                "{length} bytes are made as {size}"
+            );
         }
     }
 
     #[test]
     fn so_much_is_kept_and_no_more() {
         let mut kept = Kept::new();
-        let (large, small) = (Class::of(LARGEST).unwrap(), Class::of(STEP).unwrap());
+        let (large, small) = (Class::of(LARGEST).unwrap(), Class::of(SMALLEST).unwrap());
         assert_eq!(kept.take(large), None);
         let mut count = 0;
         while kept.put(large, count + 1) {
@@ -227,7 +233,7 @@ mod tests {
     #[test]
     fn a_class_gives_way_to_another_up_to_half() {
         let mut kept = Kept::new();
-        let (large, small) = (Class::of(LARGEST).unwrap(), Class::of(STEP).unwrap());
+        let (large, small) = (Class::of(LARGEST).unwrap(), Class::of(SMALLEST).unwrap());
         while kept.put(large, 1) {}
         assert_eq!(kept.give_way(large), None);
         let mut count = 0;
@@ -239,6 +245,6 @@ mod tests {
             }
             assert!(kept.bytes <= MOST);
         }
-        assert_eq!((count, kept.blocks[large.0].len()), (MOST / 2 / STEP, MOST / 2 / LARGEST));
+        assert_eq!((count, kept.blocks[large.0].len()), (MOST / 2 / SMALLEST, MOST / 2 / LARGEST));
     }
 }
