@@ -84,8 +84,9 @@ def burn(target, seconds):
     finally:
         end(process)
     rates = [line.split()[1] for line in told.splitlines() if line.startswith("Requests/sec:")]
-    if not rates or float(rates[0]) == 0:
-        raise Problem("the burning tenant answered nothing")
+    if not rates:
+        raise Problem("wrk says nothing of the burning tenant")
+    # On a machine under load it may be none at all.
     result["requests_s"] = float(rates[0])
 
 
