@@ -14,8 +14,8 @@ use crate::failure::Failure;
 
 /// Hosts many isolated JavaScript and WebAssembly apps in one process.
 ///
-/// An app is a folder with an `app.wasm`, a component that exports `wasi:http/incoming-handler`, or with
-/// an `index.js` whose default export handles requests:
+/// An app is a folder with an `app.wasm`, a component that exports `wasi:http/incoming-handler`, or
+/// with an `index.js` whose default export handles requests:
 ///
 ///   export default {
 ///     fetch(request, env, ctx) {
