@@ -100,7 +100,7 @@ pub(crate) fn link<T: WasiHttpView + 'static>(
 ) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     link_errors(linker)?;
-    link_requests(linker)?;
+    link_requests_0_2(linker)?;
     if with_0_3 {
         link_requests_0_3(linker)?;
     }
@@ -121,74 +121,49 @@ fn link_errors<T: WasiHttpView + 'static>(linker: &mut Linker<T>) -> wasmtime::R
     )
 }
 
-/// Requests whose parts are no longer than what is sent could be.
-fn link_requests<T: WasiHttpView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    use p2::HostOutgoingRequest as Plain;
-
-    type Request = Resource<p2::OutgoingRequest>;
-    let mut types = linker.instance(TYPES)?;
-    types.func_wrap(
-        "[method]outgoing-request.set-method",
-        |mut store: StoreContextMut<'_, T>, (request, method): (Request, p2::Method)| -> Told {
-            match &method {
-                p2::Method::Other(name) if name.len() > METHOD => Ok((Err(()),)),
-                _ => Ok((Plain::set_method(&mut store.data_mut().http(), request, method)?,)),
-            }
-        },
-    )?;
-    types.func_wrap(
-        "[method]outgoing-request.set-authority",
-        |mut store: StoreContextMut<'_, T>, (request, authority): (Request, Option<String>)| -> Told {
-            if is_long(authority.as_ref(), AUTHORITY) {
-                return Ok((Err(()),));
-            }
-            Ok((Plain::set_authority(&mut store.data_mut().http(), request, authority)?,))
-        },
-    )?;
-    types.func_wrap(
-        "[method]outgoing-request.set-path-with-query",
-        |mut store: StoreContextMut<'_, T>, (request, path): (Request, Option<String>)| -> Told {
-            if is_long(path.as_ref(), PATH) {
-                return Ok((Err(()),));
-            }
-            Ok((Plain::set_path_with_query(&mut store.data_mut().http(), request, path)?,))
-        },
-    )
+/// Requests whose parts are no longer than what is sent could be: the setters of one version's resource, by its name and by
+/// what Wasmtime makes of it.
+macro_rules! link_requests {
+    ($types:expr, $name:literal, $version:ident::$plain:ident, $request:ident) => {{
+        type Handle = Resource<$version::$request>;
+        type Text = Option<String>;
+        let types = $types;
+        types.func_wrap(
+            concat!("[method]", $name, ".set-method"),
+            |mut store: StoreContextMut<'_, T>, (request, method): (Handle, $version::Method)| -> Told {
+                match &method {
+                    $version::Method::Other(name) if name.len() > METHOD => Ok((Err(()),)),
+                    _ => Ok(($version::$plain::set_method(&mut store.data_mut().http(), request, method)?,)),
+                }
+            },
+        )?;
+        types.func_wrap(
+            concat!("[method]", $name, ".set-authority"),
+            |mut store: StoreContextMut<'_, T>, (request, text): (Handle, Text)| -> Told {
+                if is_long(text.as_ref(), AUTHORITY) {
+                    return Ok((Err(()),));
+                }
+                Ok(($version::$plain::set_authority(&mut store.data_mut().http(), request, text)?,))
+            },
+        )?;
+        types.func_wrap(
+            concat!("[method]", $name, ".set-path-with-query"),
+            |mut store: StoreContextMut<'_, T>, (request, text): (Handle, Text)| -> Told {
+                if is_long(text.as_ref(), PATH) {
+                    return Ok((Err(()),));
+                }
+                Ok(($version::$plain::set_path_with_query(&mut store.data_mut().http(), request, text)?,))
+            },
+        )
+    }};
 }
 
-/// The same of 0.3.
-fn link_requests_0_3<T: WasiHttpView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    use p3::HostRequest as Plain;
+fn link_requests_0_2<T: WasiHttpView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    link_requests!(&mut linker.instance(TYPES)?, "outgoing-request", p2::HostOutgoingRequest, OutgoingRequest)
+}
 
-    type Request = Resource<p3::Request>;
-    let mut types = linker.instance(TYPES_0_3)?;
-    types.func_wrap(
-        "[method]request.set-method",
-        |mut store: StoreContextMut<'_, T>, (request, method): (Request, p3::Method)| -> Told {
-            match &method {
-                p3::Method::Other(name) if name.len() > METHOD => Ok((Err(()),)),
-                _ => Ok((Plain::set_method(&mut store.data_mut().http(), request, method)?,)),
-            }
-        },
-    )?;
-    types.func_wrap(
-        "[method]request.set-authority",
-        |mut store: StoreContextMut<'_, T>, (request, authority): (Request, Option<String>)| -> Told {
-            if is_long(authority.as_ref(), AUTHORITY) {
-                return Ok((Err(()),));
-            }
-            Ok((Plain::set_authority(&mut store.data_mut().http(), request, authority)?,))
-        },
-    )?;
-    types.func_wrap(
-        "[method]request.set-path-with-query",
-        |mut store: StoreContextMut<'_, T>, (request, path): (Request, Option<String>)| -> Told {
-            if is_long(path.as_ref(), PATH) {
-                return Ok((Err(()),));
-            }
-            Ok((Plain::set_path_with_query(&mut store.data_mut().http(), request, path)?,))
-        },
-    )
+fn link_requests_0_3<T: WasiHttpView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    link_requests!(&mut linker.instance(TYPES_0_3)?, "request", p3::HostRequest, Request)
 }
 
 fn is_long(text: Option<&String>, most: usize) -> bool {
