@@ -1,7 +1,7 @@
 // Bodies of requests and responses. Fetch Standard, sections 2.2.4, 5.2 and 5.3. https://fetch.spec.whatwg.org/#bodies
 //
 // A body stays what it was made from (a string, bytes, a blob's parts, the request that the host holds) until somebody
-// asks for its stream: most never do. What few need is in body_reading.js, what fetched ones need in fetch.js.
+// asks for its stream: most never do. What few need is in body_reading.js, what fetched ones need in fetched.js.
 (function (nexus) {
   "use strict";
   const { ops } = nexus;
@@ -41,7 +41,7 @@
       this.source = source;
       this.stream = kind === STREAM ? source : null;
       this.used = false;
-      // Of a fetched response's: what it is held by. See fetch.js.
+      // Of a fetched response's: what it is held by. See fetched.js.
       this.keep = null;
     }
   }

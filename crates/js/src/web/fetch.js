@@ -7,200 +7,25 @@
   "use strict";
   const { ops } = nexus;
   const { required, usvString } = nexus.webidl;
-  const { headerFind, headerGet, copyHeaders } = nexus;
-  const { STRING, BYTES, STREAM, INCOMING, PARTS, BYTE_ARRAY, Body, streamOf, keepOf, seal, untouched, byteStream, convert, incoming, consume } =
-    nexus.body;
-  const { capability, deref, then, setPrototypeOf, typedLength, WeakRef: Weak } = nexus.builtins;
-  const { parse } = JSON;
-  const { Bytes } = nexus.builtins;
-  const { typedBuffer, typedOffset } = nexus.builtins.clonable;
-  const { exec } = nexus.builtins.regexp;
+  const { headerFind, copyHeaders } = nexus;
+  const { failure, withoutFragment, More, Exchange, finish, stopUpload, end, forwarded, abort } = nexus.fetched;
+  const { STRING, BYTES, STREAM, INCOMING, PARTS, Body, streamOf, seal, untouched, incoming } = nexus.body;
+  const { capability, deref, then, Bytes, WeakRef: Weak } = nexus.builtins;
   const { slice, indexOf, startsWith, includes, charCodeAt } = nexus.builtins.string;
 
   const MAX_REDIRECTS = 20;
-
-  /** An error as of `ops.fetchSend`: what failed is its cause. */
-  const failure = (message, cause = undefined) =>
-    new TypeError(`fetch: ${message}`, cause === undefined ? undefined : { __proto__: null, cause });
 
   const isRedirect = (status) => (status >= 301 && status <= 303) || status === 307 || status === 308;
   const isNullBody = (status) => status === 204 || status === 205 || status === 304;
   const isHttp = (url) => startsWith(url, "http://") || startsWith(url, "https://");
   /** The origin of a serialised http or https URL. */
   const originOf = (url) => slice(url, 0, indexOf(url, "/", 8));
-  const withoutFragment = (url) => {
-    const hash = indexOf(url, "#");
-    return hash < 0 ? url : slice(url, 0, hash);
-  };
 
   /** A serialised http or https URL without user name and password. */
   const withoutCredentials = (url) => {
     if (!nexus.hasCredentials(url)) return url;
     const start = indexOf(url, "//") + 2;
     return slice(url, 0, start) + slice(url, indexOf(url, "@", start) + 1);
-  };
-
-  // --- what a response's body is held by ---
-
-  /** One exchange, from the request on until its response's body is read. The host drops it with this object. */
-  class Exchange {
-    constructor(signal) {
-      this.id = 0;
-      // Whether the body is decoded on the way to JavaScript.
-      this.encoded = false;
-      this.aborted = false;
-      this.reason = undefined;
-      this.signal = signal;
-      this.onAbort = null;
-      this.reject = null;
-      // Stops the sending of the request's body, while a stream's is under way.
-      this.stop = null;
-      // Of the stream over the body, if there is one: its controller, and a piece that nobody has asked for so far.
-      this.controller = null;
-      this.ahead = null;
-    }
-  }
-  setPrototypeOf(Exchange.prototype, null);
-
-  /** Nothing of it can be aborted any more. */
-  const finish = (keep) => {
-    keep.controller = null;
-    if (keep.onAbort !== null) nexus.removeAbortAlgorithm(keep.signal, keep.onAbort);
-    keep.onAbort = null;
-  };
-
-  const stopUpload = (keep) => {
-    const { stop } = keep;
-    keep.stop = null;
-    if (stop !== null) stop();
-  };
-
-  /** Nothing more is wanted of it: what is left of it, in either direction, ends. */
-  const end = (keep) => {
-    finish(keep);
-    ops.bodyCancel(keep.id);
-    stopUpload(keep);
-  };
-
-  /** A fetched body goes somewhere else as it comes: from here on no signal ends it. */
-  const forwarded = (body) => {
-    const keep = keepOf(body);
-    if (keep !== undefined) finish(keep);
-  };
-
-  // What of a response's fields would be wrong of a body that is encoded in a way that they do not say.
-  const OF_ENCODINGS = ["content-encoding", "content-length", "content-range", "content-digest", "repr-digest", "digest"];
-  /** Whether a fetched body may go to the client of the request `id` as it came, beside these fields. */
-  nexus.canForward = (id, body, source, list) => {
-    if (ops.isEncoded(source)) {
-      for (let i = 0; i < OF_ENCODINGS.length; i++) if (headerFind(list, OF_ENCODINGS[i]) >= 0) return false;
-      if (!ops.takesEncoding(id, source)) return false;
-    }
-    forwarded(body);
-    return true;
-  };
-
-  const abort = (keep, reason) => {
-    keep.aborted = true;
-    keep.reason = reason;
-    ops.fetchAbort(keep.id);
-    stopUpload(keep);
-    const { controller } = keep;
-    finish(keep);
-    if (controller !== null) controller.error(reason);
-  };
-
-  /** A piece of a fetched body, null at its end: a record, so that promises do not look for a `then`. */
-  class Piece {
-    constructor(chunk) {
-      this.chunk = chunk;
-    }
-  }
-  setPrototypeOf(Piece.prototype, null);
-
-  /** The next piece of a fetched body. */
-  const nextPiece = async (keep) => {
-    for (;;) {
-      if (keep.aborted) throw keep.reason;
-      let chunk;
-      try {
-        chunk = await ops.bodyRead(keep.id);
-      } catch (error) {
-        end(keep);
-        throw keep.aborted ? keep.reason : error;
-      }
-      // An encoded body has to be asked until it gives something.
-      if (chunk !== true) return new Piece(chunk);
-    }
-  };
-
-  /** Reads a piece ahead of who reads: so the end, or a failure, is known before somebody asks once more. */
-  const readAhead = (keep, controller) => {
-    const ahead = (keep.ahead = nextPiece(keep));
-    const isUnasked = () => keep.ahead === ahead && !keep.aborted;
-    then(
-      ahead,
-      ({ chunk }) => {
-        if (!isUnasked() || chunk !== null) return;
-        end(keep);
-        controller.close();
-      },
-      (error) => {
-        if (isUnasked()) controller.error(error);
-      },
-    );
-  };
-
-  /** The stream over a fetched response's body. */
-  nexus.fetchedStream = (keep) =>
-    byteStream(
-      async (controller) => {
-        const next = keep.ahead ?? nextPiece(keep);
-        keep.ahead = null;
-        const { chunk } = await next;
-        // The stream has its error already.
-        if (keep.aborted) return;
-        if (chunk !== null) {
-          controller.enqueue(chunk);
-          readAhead(keep, controller);
-          return;
-        }
-        end(keep);
-        controller.close();
-      },
-      () => {
-        keep.ahead = null;
-        end(keep);
-      },
-      (controller) => {
-        keep.controller = controller;
-      },
-    );
-
-  /** Reads a fetched response's body to its end, as the methods of the Body mixin do. */
-  nexus.consumeFetched = (body, how, list) => {
-    const { keep } = body;
-    if (keep.encoded || body.stream !== null) {
-      const reading = nexus.readStream(streamOf(body));
-      body.used = true;
-      return then(reading, (read) => convert(read.bytes, how, list));
-    }
-    body.used = true;
-    return consumeWhole(keep, how, list);
-  };
-  const consumeWhole = async (keep, how, list) => {
-    const TEXT = 0, JSON_VALUE = 1;
-    if (keep.aborted) throw keep.reason;
-    let whole;
-    try {
-      whole = await ops.bodyReadAll(keep.id, how <= JSON_VALUE);
-    } catch (error) {
-      throw keep.aborted ? keep.reason : error;
-    } finally {
-      end(keep);
-    }
-    if (how === TEXT) return whole;
-    return how === JSON_VALUE ? parse(whole) : convert(whole, how, list);
   };
 
   // --- requests ---
@@ -400,18 +225,6 @@
     return fragment < 0 || includes(next, "#") ? next : next + slice(url, fragment);
   };
 
-  /** What a response has that was fetched. An object literal without a prototype would be a slow one. */
-  class More {
-    constructor(statusText, url, redirected) {
-      this.statusText = statusText;
-      this.immutable = true;
-      this.type = "basic";
-      this.url = url;
-      this.redirected = redirected;
-    }
-  }
-  setPrototypeOf(More.prototype, null);
-
   const respond = (made, method, url, redirected, answer, keep) => {
     const { 0: status, 1: statusText, 2: kind, 3: list } = answer;
     let body = null;
@@ -425,71 +238,8 @@
     const more = new More(statusText, withoutFragment(url), redirected);
     const { options } = made;
     if (options === null || options.integrity === "") return nexus.fetchedResponse(status, list, body, more);
-    return checked(options.integrity, status, list, body, more);
+    return nexus.withIntegrity(options.integrity, status, list, body, more);
   };
-
-  /** Whether bytes are what an `integrity` says. A piece a call, so that a guest can be stopped in between. */
-  const matches = (bytes, integrity) => {
-    const holder = { __proto__: null };
-    const id = ops.integrityOpen(holder, integrity);
-    for (let at = 0; at < typedLength(bytes); at += PIECE) digest(id, bytes, at);
-    // The holder is to live until here.
-    return ops.integrityClose(id, holder);
-  };
-  const digest = (id, bytes, at) => ops.integrityUpdate(id, bytes, at, PIECE);
-  const PIECE = 256 * 1024;
-
-  /** The response, if its body is what `integrity` says. */
-  const checked = async (integrity, status, list, body, more) => {
-    const bytes = await consume(body, BYTE_ARRAY, "fetch", list);
-    if (!matches(bytes, integrity)) throw failure("the response's body is not what integrity says");
-    return nexus.fetchedResponse(status, list, body === null ? null : new Body(BYTES, bytes), more);
-  };
-
-  /** "Scheme fetch" for all but http and https. */
-  const schemeFetch = async (made) => {
-    const { url, method } = made;
-    if (startsWith(url, "data:")) {
-      const data = ops.dataUrl(withoutFragment(url));
-      if (data === null) throw failure("the data: URL is invalid");
-      const type = nexus.parseMimeType(data[0]);
-      const more = new More("OK", withoutFragment(url), false);
-      const body = method === "HEAD" ? null : new Body(BYTES, data[1]);
-      const list = ["content-type", type === null ? "text/plain;charset=US-ASCII" : nexus.serializeMimeType(type)];
-      const { options } = made;
-      if (options === null || options.integrity === "") return nexus.fetchedResponse(200, list, body, more);
-      return checked(options.integrity, 200, list, body, more);
-    }
-    if (startsWith(url, "blob:")) return blobFetch(made);
-    throw failure(`there is no fetching of ${slice(url, 0, indexOf(url, ":") + 1)} URLs`);
-  };
-
-  /** "Scheme fetch" of blob: URLs. */
-  const blobFetch = (made) => {
-    const { method } = made;
-    const url = withoutFragment(made.url);
-    const blob = method === "GET" ? nexus.blobUrls.resolve(url) : undefined;
-    if (blob === undefined) throw failure(method === "GET" ? "there is no such blob: URL" : "a blob: URL takes GET only");
-    const size = nexus.blobSize(blob);
-    const more = new More("OK", url, false);
-    const list = ["content-length", `${size}`, "content-type", nexus.blobType(blob)];
-    const range = headerGet(made.list, "range");
-    if (range === null) return nexus.fetchedResponse(200, list, new Body(PARTS, nexus.blobParts(blob)), more);
-    // "Parse a single range header value".
-    const found = exec(SINGLE_RANGE, range);
-    if (found === null || (found[1] === "" && found[2] === "")) throw failure("the range is no single range of bytes");
-    const from = found[1] === "" ? (+found[2] > size ? 0 : size - found[2]) : +found[1];
-    const to = found[1] === "" || found[2] === "" || +found[2] >= size ? size - 1 : +found[2];
-    if (from > to) throw failure("the range has no bytes of the blob");
-    const bytes = nexus.joinParts(nexus.blobParts(blob));
-    const part = new Bytes(typedBuffer(bytes), typedOffset(bytes) + from, to - from + 1);
-    list[1] = `${to - from + 1}`;
-    list[4] = "content-range";
-    list[5] = `bytes ${from}-${to}/${size}`;
-    more.statusText = "Partial Content";
-    return nexus.fetchedResponse(206, list, new Body(PARTS, [part]), more);
-  };
-  const SINGLE_RANGE = /^bytes[\t ]*=[\t ]*(\d*)[\t ]*-[\t ]*(\d*)$/;
 
   /** What a signal does to an exchange, as long as somebody has that: a signal may live for as long as the app. */
   const abortOf = (exchange) => () => {
@@ -526,7 +276,7 @@
       }
       throw nexus.abortReason(signal);
     }
-    if (!isHttp(made.url)) return schemeFetch(made);
+    if (!isHttp(made.url)) return nexus.schemeFetch(made);
     const keep = new Exchange(signal);
     if (signal === null) return httpFetch(made, keep);
     const { promise, resolve, reject } = capability();
