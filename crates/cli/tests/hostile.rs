@@ -190,7 +190,7 @@ struct Stage {
 
 impl Stage {
     fn start(attacks: &[Attack]) -> Self {
-        let folder = Folder::new(&[("quiet/index.js", watch::QUIET)]);
+        let folder = Folder::new(&[("quiet/index.js", watch::QUIET), ("quiet/nexus.toml", watch::ONE)]);
         for attack in attacks {
             attack.write(&folder);
         }

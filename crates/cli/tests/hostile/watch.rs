@@ -11,6 +11,8 @@ use super::client::{End, attempt};
 /// The neighbour: it counts, so that a fresh guest would be noticed.
 pub(crate) const QUIET: &str = "let count = 0;\n\
     export default { fetch() { return new Response(`quiet ${++count}`); } };\n";
+/// Its manifest: a second worker, which a busy machine may call for, would count by itself.
+pub(crate) const ONE: &str = "[scale]\nworkers = 1\n";
 
 #[derive(Default)]
 struct Seen {
