@@ -320,7 +320,7 @@ fn what_requests_share_ends_with_the_one_that_began_it_unless_it_is_kept() {
     let wait = std::sync::Mutex::new(wait);
     let upstream = Upstream::new(move |asked| match asked.path() {
         "/forgotten" => asked.await_close(),
-        "/kept" => {
+        "/kept" | "/awaited" => {
             wait.lock().unwrap().recv().unwrap();
             asked.reply("200 OK", &[], "\"kept\"");
         }
@@ -340,7 +340,8 @@ fn what_requests_share_ends_with_the_one_that_began_it_unless_it_is_kept() {
                 const shared = (async () => (await fetch(U + pathname, { signal: AbortSignal.timeout(20_000) })).json())();
                 all[pathname] = shared;
                 shared.catch(() => { all[pathname] = undefined; console.log('dropped', pathname); });
-                if (pathname !== '/forgotten') ctx.waitUntil(shared);
+                if (pathname === '/forgotten') return 'begun';
+                if (pathname !== '/awaited') ctx.waitUntil(shared);
             }
             console.log('shared', pathname);
             return all[pathname];
@@ -353,14 +354,16 @@ fn what_requests_share_ends_with_the_one_that_began_it_unless_it_is_kept() {
         drop(first);
         nexus.message(&format!("gone from {path}"));
     };
-    leave("/forgotten");
+    assert_eq!(nexus.client("app").get("/forgotten").json(), "begun");
     assert_eq!(nexus.client("app").get("/forgotten").status, 500);
     nexus.message("can never settle");
-    leave("/kept");
-    let mut second = nexus.client("app");
-    second.send_request("GET", "/kept", &[], b"");
-    go.send(()).unwrap();
-    assert_eq!(second.response().json(), "kept");
+    for path in ["/kept", "/awaited"] {
+        leave(path);
+        let mut second = nexus.client("app");
+        second.send_request("GET", path, &[], b"");
+        go.send(()).unwrap();
+        assert_eq!(second.response().json(), "kept");
+    }
     // One that fails is begun anew.
     leave("/failing");
     go.send(()).unwrap();

@@ -11,8 +11,11 @@ const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const never = () => new Promise(() => {});
 // Pending for ever, and something might still happen: the host cannot know better.
 const pending = async () => { for (;;) await sleep(5); };
+const watching = async (request) => { for (;;) { await sleep(5); request.signal.throwIfAborted(); } };
 let opened = false;
 const opening = async () => { while (!opened) await sleep(5); };
+let config;
+const load = async () => { console.log("loading"); await opening(); return "loaded"; };
 
 export default {
   async fetch(request, env, ctx) {
@@ -68,6 +71,7 @@ const handlers = {
     console.log("saw the abort");
     return new Response(new ReadableStream({ pull(c) { c.enqueue(new Uint8Array(10)); }, cancel() { console.log("stream cancelled"); } }));
   },
+  watches: (request) => watching(request),
   streams: (request) => {
     let n = 0;
     request.signal.addEventListener("abort", () => console.log("signal after", n > 0));
@@ -89,8 +93,9 @@ const handlers = {
   },
   kept: async (request, env, ctx) => {
     ctx.waitUntil((async () => { console.log("waiting"); await opening(); console.log("ran to its end", request.signal.aborted); })());
-    return pending();
+    return watching(request);
   },
+  shared: async () => new Response(await (config ??= load())),
   open: () => { opened = true; return new Response("open"); },
 };
 "#;
@@ -262,15 +267,13 @@ fn what_a_guest_sends_to_a_client_that_has_gone_goes_nowhere() {
 
 #[test]
 fn an_upload_that_breaks_off_is_an_error_for_its_reader_and_leaves_nothing_behind() {
-    for (path, is_kept) in [("/uploads?kept", true), ("/uploads", false)] {
+    for path in ["/uploads?kept", "/uploads"] {
         let (_folder, nexus) = serve();
         let mut client = nexus.client("app");
         client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\npart"));
         nexus.message("a part");
         drop(client);
-        if is_kept {
-            nexus.message("upload broke:");
-        }
+        nexus.message("upload broke:");
         nexus.await_nothing_held("app");
     }
 }
@@ -290,11 +293,28 @@ fn wait_until_keeps_a_request_whose_client_has_gone() {
 }
 
 #[test]
+fn what_a_request_has_begun_for_all_comes_although_its_client_has_gone() {
+    let (_folder, nexus) = serve();
+    let mut first = nexus.client("app");
+    first.send_request("GET", "/shared", &[], b"");
+    nexus.message("loading");
+    drop(first);
+    nexus.await_metric("nexus_connections{app=\"app\"}", 0.0);
+    let mut second = nexus.client("app");
+    second.send_request("GET", "/shared", &[], b"");
+    nexus.await_metric("nexus_request_scopes{app=\"app\"}", 2.0);
+    assert_eq!(nexus.get("app", "/open").text(), "open");
+    assert_eq!(second.response().text(), "loaded");
+    assert_eq!(nexus.messages("loading").len(), 1);
+    nexus.await_nothing_held("app");
+}
+
+#[test]
 fn hundreds_of_clients_that_go_away_leave_nothing_behind() {
     let (_folder, nexus) = serve();
     for round in 0..100 {
         let mut clients: Vec<_> = (0..4).map(|_| nexus.client("app")).collect();
-        for (client, path) in clients.iter_mut().zip(["/aborts", "/streams", "/aborted", "/pending"]) {
+        for (client, path) in clients.iter_mut().zip(["/aborts", "/streams", "/aborted", "/watches"]) {
             client.send_request("GET", path, &[], b"");
         }
         if round % 2 == 0 {

@@ -29,7 +29,7 @@ export default {
       case "/echo": return new Response(request.body, { headers: { connection: "close", "x-own": "1" } });
       case "/endless": return new Response(new ReadableStream({ pull(c) { made += 65536; c.enqueue(new Uint8Array(65536)); } }));
       case "/made": return new Response(String(made));
-      case "/wait": console.log("waiting"); for (;;) await new Promise((resolve) => setTimeout(resolve, 10));
+      case "/wait": console.log("waiting"); while (!request.signal.aborted) await new Promise((resolve) => setTimeout(resolve, 10));
       case "/throw": throw new Error("on purpose");
     }
     return new Response("hello");

@@ -20,7 +20,7 @@ fn app(name: &str) -> String {
            if (url.pathname.endsWith('/spin')) for (;;);
            if (url.pathname.endsWith('/stream')) return new Response(new ReadableStream({{
              async pull(c) {{ await new Promise((r) => setTimeout(r, 5)); c.enqueue(new TextEncoder().encode('part ')); if (++n % 5 === 0) c.close(); }} }}));
-           if (url.pathname.endsWith('/never')) {{ request.signal.onabort = () => console.log('aborted'); await new Promise(() => setInterval(() => {{}}, 1000)); }}
+           if (url.pathname.endsWith('/never')) {{ await new Promise((r) => {{ request.signal.onabort = r; setInterval(() => {{}}, 1000); }}); console.log('aborted'); }}
            return new Response('{name} ' + url.pathname);
          }} }};"
     )

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use nexus_core::{App, Limit};
+use nexus_core::{App, Isolation, Limit};
 use nexus_guest::{
     Guest, Level, LoadError, ModulePath, Request, Responder, Stop, StopReason, Stopper, Ticket,
     USUAL_METHODS, Usage,
@@ -42,6 +42,8 @@ pub(crate) struct JsGuest {
     /// When to look after V8's background work again, and whether there was any at the last look.
     background_sleep: RefCell<Option<Pin<Box<Sleep>>>>,
     busy: Cell<bool>,
+    /// Whether requests share it, so that one may wait for what another one has begun.
+    is_shared: bool,
     /// When V8's tasks for this thread were last run.
     pumped: Cell<Instant>,
 }
@@ -84,6 +86,7 @@ impl JsGuest {
             sleep: RefCell::new(None),
             background_sleep: RefCell::new(None),
             busy: Cell::new(false),
+            is_shared: app.manifest.isolation != Isolation::Request,
             pumped: Cell::new(Instant::now()),
         };
         let (module, routed) = guest.evaluate_all(&main).await?;

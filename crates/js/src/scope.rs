@@ -1,7 +1,7 @@
 //! Request scopes: everything that the host holds for one request, released at once and whole.
 //!
-//! A scope lives from the request's first turn until its response is complete and its `waitUntil`
-//! promises have settled, or until its client has gone. Whatever it owns then goes with it: bodies, timers,
+//! A scope lives from the request's first turn until its response is complete, or its client has gone and its handler
+//! has come to its end, and its `waitUntil` promises have settled. Whatever it owns then goes with it: bodies, timers,
 //! operations, the signal, scratch bytes. So nothing that a handler forgets outlives its request.
 
 use std::cell::RefCell;
@@ -52,6 +52,9 @@ pub(crate) struct RequestScope {
     pub(crate) answered: bool,
     /// The client has gone, or the time was up.
     pub(crate) aborted: bool,
+    /// The client went while the handler was at work, which is waited for as by `waitUntil`: other requests may wait for
+    /// what it has begun.
+    pub(crate) orphan: bool,
     /// Only `waitUntil` keeps it, and the time for that runs.
     pub(crate) tail: bool,
     /// The CPU time that was charged when the tail began, in nanoseconds: it has an account of its own.
@@ -165,6 +168,7 @@ impl Scopes {
                 waits: 0,
                 answered: false,
                 aborted: false,
+                orphan: false,
                 tail: false,
                 before_tail: 0,
                 signal: None,
@@ -207,6 +211,7 @@ impl Scopes {
         scope.waits = 0;
         scope.answered = false;
         scope.aborted = false;
+        scope.orphan = false;
         scope.tail = false;
         scope.before_tail = 0;
         scope.logged = 0;

@@ -64,6 +64,8 @@ pub(crate) struct State {
     pub(crate) kept_headers: RefCell<KeptHeaders>,
     /// Requests without an answer.
     pub(crate) unanswered: Cell<usize>,
+    /// How many requests are kept whose client went while the handler was at work.
+    orphans: Cell<usize>,
     /// The origin of `performance.now()`.
     pub(crate) origin: Instant,
     pub(crate) origin_wall: Duration,
@@ -98,6 +100,7 @@ impl State {
             touched: RefCell::default(),
             kept_headers: RefCell::default(),
             unanswered: Cell::new(0),
+            orphans: Cell::new(0),
             origin: Instant::now(),
             origin_wall: std::time::SystemTime::now()
                 .duration_since(std::time::UNIX_EPOCH)
@@ -371,6 +374,7 @@ impl State {
     pub(crate) fn answer(&self, key: ScopeKey, reply: Result<Reply, Failure>) -> bool {
         let wanted = self.with_scope(key, |scope| {
             if std::mem::replace(&mut scope.answered, true) {
+                self.orphan_ended(scope);
                 return false;
             }
             self.unanswered.set(self.unanswered.get().saturating_sub(1));
@@ -385,6 +389,32 @@ impl State {
         });
         self.touch(key);
         wanted.unwrap_or(false)
+    }
+
+    /// Keeps a request whose client has gone until its handler comes to its end, unless as many of them are kept already
+    /// as may be in flight.
+    pub(crate) fn keep_orphan(&self, key: ScopeKey) {
+        if self.orphans.get() >= self.services.limits.size(Limit::Requests) {
+            return;
+        }
+        self.with_scope(key, |scope| {
+            scope.orphan = true;
+            scope.waits += 1;
+            self.orphans.set(self.orphans.get() + 1);
+        });
+    }
+
+    /// Whether the handler of this request is at work, and its client has gone.
+    pub(crate) fn is_orphan(&self, key: ScopeKey) -> bool {
+        self.with_scope(key, |scope| scope.orphan) == Some(true)
+    }
+
+    /// The handler of a request whose client had gone has come to its end.
+    fn orphan_ended(&self, scope: &mut RequestScope) {
+        if std::mem::take(&mut scope.orphan) {
+            scope.waits -= 1;
+            self.orphans.set(self.orphans.get() - 1);
+        }
     }
 
     /// Whether the guest owes an answer, wanted or not.
@@ -410,6 +440,7 @@ impl State {
         if !scope.answered {
             self.unanswered.set(self.unanswered.get().saturating_sub(1));
         }
+        self.orphan_ended(&mut scope);
         if !scope.timers.is_empty() {
             let mut timers = self.timers.borrow_mut();
             for id in scope.timers.drain() {

@@ -144,39 +144,6 @@ async fn a_full_pipe_holds_the_guests_stream_back() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_aborts_the_signal_and_takes_everything_along() {
-    let guest = main_file(
-        "let seen = 'nothing';
-         export default { async fetch(request) {
-            if (request.url.endsWith('/seen')) return new Response(seen);
-            request.signal.addEventListener('abort', () => { seen = request.signal.reason.name; });
-            if (request.url.endsWith('/stream')) return new Response(new ReadableStream({
-                pull() { return new Promise((resolve) => setTimeout(resolve, 100000)); },
-                cancel(reason) { seen += ' cancelled'; } }));
-            await new Promise((resolve) => setTimeout(resolve, 100000));
-            seen = 'went on'; } }",
-    )
-    .await;
-    let (ticket, pending) = guest.start("/wait", Body::Empty);
-    guest.turns(2).await;
-    assert_eq!(guest.guest.usage().timers, 1);
-    drop(pending);
-    guest.guest.abort(ticket);
-    guest.turns(3).await;
-    guest.assert_nothing_is_held();
-    assert_eq!(guest.text("/seen").await, "AbortError");
-
-    let (ticket, pending) = guest.start("/stream", Body::Empty);
-    let reply = guest.drive(pending).await.unwrap();
-    guest.turns(2).await;
-    drop(reply);
-    guest.guest.abort(ticket);
-    guest.turns(3).await;
-    guest.assert_nothing_is_held();
-    assert_eq!(guest.text("/seen").await, "AbortError cancelled");
-}
-
-#[tokio::test]
 async fn wait_until_keeps_a_request_after_its_response_and_nothing_else_does() {
     let guest = main_file(
         "let done = [];

@@ -36,7 +36,7 @@ impl JsGuest {
         turns
     }
 
-    /// A client has gone: the request's signal aborts, and unless `waitUntil` keeps it, the request is over.
+    /// A client has gone: the request's signal aborts, and unless `waitUntil` or its handler keeps it, the request is over.
     pub(super) fn abort_turn(&self) -> bool {
         let Some(ticket) = self.state.aborts.borrow_mut().pop() else { return false };
         let key = ScopeKey(ticket.0 as u32);
@@ -51,7 +51,11 @@ impl JsGuest {
         }) else {
             return true;
         };
+        let is_at_work = self.state.owes_answer(key);
         self.state.answer(key, Err(FailureKind::Stopped.into()));
+        if is_at_work && self.is_shared {
+            self.state.keep_orphan(key);
+        }
         self.turn(key, |scope| {
             let undefined: v8::Local<'_, v8::Value> = v8::undefined(scope).into();
             let signal = match signal {
@@ -99,9 +103,12 @@ impl JsGuest {
         let Some((_, key)) = due.filter(|(due, _)| *due <= Instant::now()) else { return false };
         self.state.tails.borrow_mut().pop_front();
         if self.state.with_scope(key, |scope| scope.is_tail()) == Some(true) {
-            let message =
-                format!("a promise given to waitUntil() did not settle within {} s", TAIL.as_secs());
-            self.state.log(key, Level::Warn, message, None);
+            let (level, what) = match self.state.is_orphan(key) {
+                true => (Level::Debug, "the client has gone, and fetch()"),
+                false => (Level::Warn, "a promise given to waitUntil()"),
+            };
+            let message = format!("{what} did not settle within {} s", TAIL.as_secs());
+            self.state.log(key, level, message, None);
             self.state.release(key);
         }
         true
@@ -145,6 +152,9 @@ impl JsGuest {
             let told = if self.state.wants_answer(key) {
                 "the promise that fetch() returned can never settle: nothing is pending that could do it, \
                  and a request cannot wait for another one"
+            } else if self.state.is_orphan(key) {
+                // Nobody waits for it.
+                ""
             } else if self.state.with_scope(key, |scope| scope.is_tail()) == Some(true) {
                 "a promise given to waitUntil() can never settle: nothing is pending that could do it"
             } else if self.state.owes_answer(key) {

@@ -185,6 +185,7 @@ fn op_respond<'s>(
         let length = v8::Local::<v8::Number>::try_from(value).map(|length| length.value() as u64).ok();
         let (writer, body) = pipe(PIPE, length);
         if !state.wants_answer(key) {
+            state.answer(key, Err(FailureKind::Stopped.into()));
             rv.set_bool(false);
             return;
         }
@@ -276,7 +277,9 @@ fn op_fail(
         };
         (FailureKind::NotAResponse, message, None)
     };
-    state.log(key, Level::Error, message, stack);
+    // A handler may well fail when its client has gone.
+    let level = if state.is_orphan(key) { Level::Debug } else { Level::Error };
+    state.log(key, level, message, stack);
     state.answer(key, Err(kind.into()));
 }
 

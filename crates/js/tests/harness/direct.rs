@@ -37,11 +37,21 @@ pub(crate) struct TestGuest {
 }
 
 pub(crate) async fn load(files: &[(&str, &str)]) -> Result<TestGuest, LoadError> {
+    load_with(files, |_, _| {}).await
+}
+
+/// A guest of an app whose manifest and limits are not the usual ones.
+pub(crate) async fn load_with(
+    files: &[(&str, &str)],
+    change: impl FnOnce(&mut Manifest, &mut Limits),
+) -> Result<TestGuest, LoadError> {
     nexus_js::initialize_for_tests(&std::env::current_exe().unwrap()).unwrap();
     let log = Rc::new(Log::default());
     let mut limits = Limits::default();
     limits.set(Limit::Memory, 64 << 20);
     limits.set(Limit::Cpu, 60_000);
+    let mut manifest = Manifest::default_for("test").unwrap();
+    change(&mut manifest, &mut limits);
     let files = files.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect();
     let services = Services {
         log: log.clone(),
@@ -53,11 +63,7 @@ pub(crate) async fn load(files: &[(&str, &str)]) -> Result<TestGuest, LoadError>
         stops: Rc::new(Nobody),
         http: Rc::new(nexus_guest::NoHttp),
     };
-    let app = App {
-        folder: "/nowhere".into(),
-        manifest: Manifest::default_for("test").unwrap(),
-        main: Some("index.js".into()),
-    };
+    let app = App { folder: "/nowhere".into(), manifest, main: Some("index.js".into()) };
     let guest = JsEngine::new().load(Arc::new(app), services).await?;
     Ok(TestGuest { guest, log })
 }
