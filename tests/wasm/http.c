@@ -293,6 +293,11 @@ static void sleeping(ask_t ask, outparam_t out) {
   respondf(out, 200, "slept");
 }
 
+static void wait_after(ask_t ask, outparam_t out) {
+  respondf(out, 200, "answered\n");
+  sleep_ms(3600 * 1000);
+}
+
 // ------------------------------------------- what wasi:http/proxy leaves out
 
 #ifndef PROXY
@@ -409,6 +414,7 @@ static const struct {
     {"/sleep", true, sleeping},
     {"/spin", true, spin},
     {"/spin-after", false, spin_after},
+    {"/wait-after", false, wait_after},
     {"/grow", true, grow},
     {"/recurse", false, recurse},
     {"/trap", false, trap},

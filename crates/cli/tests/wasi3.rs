@@ -21,9 +21,13 @@ fn file(name: &str) -> Vec<u8> {
 
 /// An app of the guest with these lines in its manifest, beside a quiet neighbour.
 fn serve(manifest: &str) -> (Folder, Nexus) {
+    serve_guest("p3-service.wasm", manifest)
+}
+
+fn serve_guest(guest: &str, manifest: &str) -> (Folder, Nexus) {
     let folder =
         Folder::new(&[("apps/quiet/index.js", "export default { fetch: () => new Response('quiet') };")]);
-    folder.write("apps/app/app.wasm", file("p3-service.wasm"));
+    folder.write("apps/app/app.wasm", file(guest));
     folder.write("apps/app/nexus.toml", manifest);
     let cache = folder.path().join("cache").to_str().unwrap().to_owned();
     let nexus = Start::in_folder(folder.path()).path("apps").env("NEXUS_CACHE", &cache).start();
@@ -122,6 +126,28 @@ fn what_a_guest_does_after_its_response_goes_on_and_is_limited() {
         nexus.message("afterwards");
         assert_eq!(nexus.get("app", "/tail").text(), "before\n");
         nexus.await_metric("nexus_guest_stops_total{app=\"app\",reason=\"cpu\"}", 1.0);
+        nexus.await_nothing_held("app");
+        assert_eq!(nexus.get("app", "/hello").status, 200);
+    }
+}
+
+#[test]
+fn what_a_guest_waits_for_after_its_response_is_given_up_in_time() {
+    const GIVEN_UP: &str = "what the guest did after its response did not end within 30 s";
+    let served: Vec<_> = [("http.wasm", ""), ("p3-service.wasm", OPTED_IN), ("p3-service.wasm", ROOMS)]
+        .into_iter()
+        .map(|(guest, manifest)| serve_guest(guest, manifest))
+        .collect();
+    for (_, nexus) in &served {
+        assert!(nexus.get("app", "/wait-after").text().ends_with('\n'));
+    }
+    for (_, nexus) in &served {
+        assert_eq!(nexus.get("app", "/hello").status, 200);
+        nexus.await_metric("nexus_requests_in_flight{app=\"app\"}", 1.0);
+        assert!(nexus.messages(GIVEN_UP).is_empty());
+    }
+    for (_, nexus) in &served {
+        nexus.message(GIVEN_UP);
         nexus.await_nothing_held("app");
         assert_eq!(nexus.get("app", "/hello").status, 200);
     }

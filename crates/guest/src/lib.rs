@@ -44,6 +44,6 @@ pub use http::{
 pub use meter::Meter;
 pub use request::{ClientAddress, Method, Request, RequestId, USUAL_METHODS, method};
 pub use services::{
-    Abandon, Level, LogRecord, LogSink, ModuleError, ModulePath, ModuleSource, Services, StopSink,
+    Abandon, Level, LogRecord, LogSink, ModuleError, ModulePath, ModuleSource, Services, StopSink, TAIL,
 };
 pub use watch::{TurnGuard, Watch};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nexus_core::Limits;
 
@@ -97,6 +98,9 @@ pub struct LogRecord {
     /// The stack of an exception.
     pub stack: Option<String>,
 }
+
+/// How long a guest may go on with a request after its response is complete, or after its client has left.
+pub const TAIL: Duration = Duration::from_secs(30);
 
 /// Takes a guest's log lines. Never blocks; what cannot be written is counted and dropped.
 pub trait LogSink {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use nexus_core::{App, Isolation, Limit};
 use nexus_guest::{
-    Guest, Level, LoadError, ModulePath, Request, Responder, Stop, StopReason, Stopper, Ticket, Usage,
+    Guest, Level, LoadError, ModulePath, Request, Responder, Stop, StopReason, Stopper, TAIL, Ticket, Usage,
 };
 use tokio::time::Sleep;
 
@@ -26,9 +26,6 @@ use crate::routes::RouteTable;
 use crate::scope::ScopeKey;
 use crate::state::State;
 use crate::web::url_canonical::Layouts;
-
-/// How long `waitUntil` keeps a request after its response.
-const TAIL: Duration = Duration::from_secs(30);
 
 pub(crate) struct JsGuest {
     isolate: RefCell<v8::OwnedIsolate>,

@@ -1,11 +1,12 @@
 //! What a request and a worker use: CPU time and memory.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use nexus_core::{Limit, Limits};
 use nexus_guest::{Meter, StopReason, Watch};
+use tokio::time::Instant;
 
 thread_local! {
     /// The meter of this thread's turns: a worker's thread runs one turn at a time.
@@ -22,15 +23,14 @@ pub(crate) struct Account {
     /// What of it was charged by a room, and its request was not told so far.
     unreported: AtomicU64,
     limit: u64,
-    /// Set once what runs is the request's tail, whose response is complete.
-    is_tail: AtomicBool,
+    /// Since when what runs is the request's tail: its response is complete.
+    tail_since: OnceLock<Instant>,
 }
 
 impl Account {
     pub(crate) fn new(limits: &Limits) -> Self {
         let limit = u64::try_from(limits.time(Limit::Cpu).as_nanos()).unwrap_or(u64::MAX);
-        let (spent, unreported, is_tail) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
-        Self { spent, unreported, limit, is_tail }
+        Self { spent: AtomicU64::new(0), unreported: AtomicU64::new(0), limit, tail_since: OnceLock::new() }
     }
 
     /// A turn took so many nanoseconds.
@@ -61,12 +61,17 @@ impl Account {
 
     /// Whether the response is complete.
     pub(crate) fn is_tail(&self) -> bool {
-        self.is_tail.load(Ordering::Relaxed)
+        self.tail_since.get().is_some()
+    }
+
+    /// Since when it is.
+    pub(crate) fn tail_since(&self) -> Option<Instant> {
+        self.tail_since.get().copied()
     }
 
     /// The response is complete: what comes now has as much again.
     pub(crate) fn begin_tail(&self) {
-        if !self.is_tail.swap(true, Ordering::Relaxed) {
+        if self.tail_since.set(Instant::now()).is_ok() {
             self.renew();
         }
     }

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
@@ -16,6 +17,7 @@ use nexus_guest::{Body, BodyError, BodySource, Failure, FailureKind, HeaderList,
 use tokio::sync::oneshot;
 use wasmtime_wasi_http::WasiBody;
 
+use crate::account::Account;
 use crate::error::Ended;
 use crate::exchange::Exchange;
 
@@ -110,7 +112,13 @@ impl<'a> Answer<'a> {
     pub(crate) fn send_what_is_there(&mut self) {
         let Some(Gathered { head, body, chunks, .. }) = self.gathered.take() else { return };
         let length = length(&head.headers);
-        let body = GuestBody { body, chunks, remaining: length, broken: self.exchange.broken.clone() };
+        let body = GuestBody {
+            body,
+            chunks,
+            remaining: length,
+            broken: self.exchange.broken.clone(),
+            account: self.exchange.account.clone(),
+        };
         self.reply(head, Body::Stream(Box::new(body)));
     }
 
@@ -180,6 +188,7 @@ struct GuestBody {
     chunks: VecDeque<Bytes>,
     remaining: Option<u64>,
     broken: Rc<Cell<bool>>,
+    account: Arc<Account>,
 }
 
 impl BodySource for GuestBody {
@@ -192,7 +201,10 @@ impl BodySource for GuestBody {
                 Poll::Pending => return Poll::Pending,
                 // What a guest leaves behind that was stopped looks complete.
                 Poll::Ready(None) if self.broken.take() => return Poll::Ready(Some(Err(BodyError::Aborted))),
-                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(None) => {
+                    self.account.begin_tail();
+                    return Poll::Ready(None);
+                }
                 Poll::Ready(Some(Err(_))) => return Poll::Ready(Some(Err(BodyError::Aborted))),
                 // Trailers are not passed on.
                 Poll::Ready(Some(Ok(frame))) => self.chunks.extend(frame.into_data().ok()),

@@ -35,6 +35,7 @@ use crate::guest::{Lease, Shared};
 use crate::output::Output;
 use crate::service;
 use crate::state::State;
+use crate::tail::Tail;
 
 /// How often it is tried again to get a place for an instance, where the process has none left.
 const RETRY: std::time::Duration = std::time::Duration::from_millis(2);
@@ -65,6 +66,7 @@ pub(crate) async fn handle(
     let (give, given) = oneshot::channel();
     let mut call = Box::pin(call(&shared, &mut lease, request, give));
     let mut answer = Answer::new(given, is_head, &exchange);
+    let mut tail = Tail::default();
     let ended = poll_fn(|cx| {
         if let Some(pump) = &mut upload
             && pump.as_mut().poll(cx).is_ready()
@@ -79,7 +81,8 @@ pub(crate) async fn handle(
                 Poll::Pending if has_moved => {}
                 Poll::Pending => {
                     answer.send_what_is_there();
-                    return Poll::Pending;
+                    let is_over = answer.is_sent() && tail.poll(exchange.account.tail_since(), cx).is_ready();
+                    return if is_over { Poll::Ready(Err(End::Late)) } else { Poll::Pending };
                 }
             }
         }
@@ -92,6 +95,10 @@ pub(crate) async fn handle(
             answer.finish()
         }
         Err(End::Ended(ended)) => Err(ended),
+        Err(End::Late) => {
+            exchange.output.note(Tail::over());
+            Ok(())
+        }
         Err(End::Error(error)) => {
             // A command's way to end well is an exit with 0.
             if answer.is_sent()
@@ -108,6 +115,8 @@ pub(crate) async fn handle(
 pub(crate) enum End {
     Ended(Ended),
     Error(wasmtime::Error),
+    /// It has answered, and did not return in time.
+    Late,
 }
 
 impl From<wasmtime::Error> for End {

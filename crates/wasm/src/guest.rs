@@ -30,6 +30,7 @@ use crate::sockets::{Granted, Purse, Reach};
 use crate::state::{
     Bounds, FILES, FILES_OF_ALL, HANDLES, Limiter, Net, PASSED, PASSED_TO_FILES, RESOURCES, State,
 };
+use crate::tail::Tail;
 use crate::tasks::{Task, Tasks};
 
 /// What all requests of a guest share.
@@ -328,6 +329,10 @@ impl WasmGuest {
             }
             Ok(None) => None,
             Ok(Some(Ok(()))) => Some(None),
+            Ok(Some(Err(End::Late))) => {
+                room.output.note(Tail::over());
+                Some(None)
+            }
             Ok(Some(Err(End::Ended(ended)))) => Some(Some(ended)),
             Ok(Some(Err(End::Error(error)))) => {
                 Some(Some(Ended::from(&error, false, &self.shared.services.limits)))

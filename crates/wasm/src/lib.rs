@@ -44,6 +44,7 @@ mod runtime;
 mod service;
 mod sockets;
 mod state;
+mod tail;
 mod tasks;
 
 pub use command::{

@@ -24,6 +24,7 @@ use futures_util::stream::FuturesUnordered;
 use nexus_core::Limit;
 use nexus_guest::{FailureKind, Request, RequestId, StopReason};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use wasmtime::component::{Accessor, GuestTaskId};
 use wasmtime::{Store, StoreContextMut};
 use wasmtime_wasi_http::WasiBody;
@@ -39,6 +40,7 @@ use crate::outgoing::{Open, Scope};
 use crate::output::Output;
 use crate::service;
 use crate::state::State;
+use crate::tail::Tail;
 use crate::tasks::Tasks;
 
 /// So many calls whose requests are over are remembered: what they still do is on their accounts.
@@ -429,20 +431,25 @@ impl Room {
                 "a service of WASI 0.2 serves one at a time",
             )));
         };
-        let done = self.converse(&mut store, &service, door, shared.concurrency()).await;
-        done.map_err(|error| ended(End::Error(error)))
+        match self.converse(&mut store, &service, door, shared.concurrency()).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(End::Late),
+            Err(error) => Err(ended(End::Error(error))),
+        }
     }
 
+    /// Serves who comes. False if what goes on afterwards did not end in time.
     async fn converse(
         &self,
         store: &mut Store<State>,
         service: &Service,
         mut door: Door,
         concurrency: usize,
-    ) -> wasmtime::Result<()> {
+    ) -> wasmtime::Result<bool> {
         let calls = async |store: &Accessor<State>| {
             let mut calls = FuturesUnordered::new();
             let mut is_open = true;
+            let (mut alone, mut tail) = (None, Tail::default());
             poll_fn(|cx| {
                 loop {
                     match calls.poll_next_unpin(cx) {
@@ -469,7 +476,12 @@ impl Room {
                     }
                     let is_empty = is_quiet || self.is_left.get() && calls.is_empty();
                     if is_empty && !is_open {
-                        return Poll::Ready(Ok(()));
+                        return Poll::Ready(Ok(true));
+                    }
+                    let is_alone = self.has_tail();
+                    alone = if is_alone { alone.or_else(|| Some(Instant::now())) } else { None };
+                    if is_alone && tail.poll(alone, cx).is_ready() {
+                        return Poll::Ready(Ok(false));
                     }
                     return Poll::Pending;
                 }

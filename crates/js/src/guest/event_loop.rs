@@ -4,9 +4,9 @@ use std::future::Future;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
-use nexus_guest::{FailureKind, Level, Responder};
+use nexus_guest::{FailureKind, Level, Responder, TAIL};
 
-use super::{JsGuest, TAIL, call_reported};
+use super::{JsGuest, call_reported};
 use crate::scope::ScopeKey;
 
 /// How many turns one poll takes at most, before connections get their share of the thread.

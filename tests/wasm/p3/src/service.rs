@@ -95,6 +95,10 @@ impl Handler for Guest {
                 });
                 text("before\n")
             }
+            "/wait-after" => {
+                spawn_local(wait(3_600_000));
+                text("before\n")
+            }
             "/tail" => {
                 spawn_local(async {
                     wait(20).await;
