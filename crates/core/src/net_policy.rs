@@ -370,20 +370,31 @@ impl NetDenied {
         };
         NetGrant { hosts, port: Some(self.port) }
     }
+
+    /// What is not granted, and why: for those whose grants are not in a manifest.
+    ///
+    /// ```
+    /// let denied = nexus_core::NetPolicy::default().decide(&"a.example".parse().unwrap(), 80, None).unwrap_err();
+    /// assert_eq!(denied.reason(), "a connection to a.example:80 is not granted");
+    /// ```
+    pub fn reason(&self) -> String {
+        let what = format!("a connection to {}:{} is not granted", self.host, self.port);
+        match (&self.host, self.address) {
+            (NetHost::Name(name), Some(ip)) if is_localhost(name) && !ip.is_loopback() => {
+                format!("{what}: its address {ip} is not this machine's")
+            }
+            (NetHost::Name(_), Some(ip)) => {
+                format!("{what}: its address {ip} is not a public one, which takes a grant of its own")
+            }
+            _ => what,
+        }
+    }
 }
 
 impl fmt::Display for NetDenied {
+    /// What is not granted, why, and what to add to the manifest.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a connection to {}:{} is not granted", self.host, self.port)?;
-        match (&self.host, self.address) {
-            (NetHost::Name(name), Some(ip)) if is_localhost(name) && !ip.is_loopback() => {
-                write!(f, ": its address {ip} is not this machine's")?;
-            }
-            (NetHost::Name(_), Some(ip)) => {
-                write!(f, ": its address {ip} is not a public one, which takes a grant of its own")?;
-            }
-            _ => {}
-        }
+        f.write_str(&self.reason())?;
         let grant = self.grant();
         if self.by_host {
             write!(f, "; the host would have to allow it: `net = [\"{grant}\"]` under [ceilings.permissions]")
