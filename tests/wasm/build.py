@@ -136,8 +136,8 @@ def number(module, at):
             return value, at
 
 
-def without_debugging(module):
-    """A core module without its DWARF sections. The names stay: a trap's stack shows them."""
+def without(titles, module):
+    """A file without its own sections whose titles begin so. The names of functions stay: a trap's stack shows them."""
     kept, at = [module[:8]], 8
     while at < len(module):
         length, content = number(module, at + 1)
@@ -145,7 +145,7 @@ def without_debugging(module):
         if module[at] == 0:
             size, begins = number(module, content)
             title = module[begins:begins + size]
-        if not title.startswith(b".debug_"):
+        if not title.startswith(titles):
             kept.append(module[at:content + length])
         at = content + length
     return b"".join(kept)
@@ -160,20 +160,20 @@ def compile_c(name, *arguments):
     # instance has from the start.
     run(*zig(), "-Os", "-g", "-Wall", "-Werror", "-Wl,-z,stack-size=131072", *arguments, "-o", core,
         env={**os.environ, **caches})
-    core.write_bytes(without_debugging(core.read_bytes()))
+    core.write_bytes(without(b".debug_", core.read_bytes()))
     return core
 
 
-def c_component(name, source, world, output, *flags):
-    """A service in C: its world is `world` of the wit/world.wit beside it."""
+def c_component(name, source, world, output, *flags, model="reactor"):
+    """A service in C, or a command: its world is `world` of the wit/world.wit beside it."""
     folder = TOOLS / "build" / name
     generated = folder / "gen"
     packages = wit(name, source.parent / "wit" / "world.wit")
     run(wit_bindgen(), "c", "--world", world, "--rename-world", "guest", "--out-dir", generated, packages)
     core = compile_c(
-        name, "-mexec-model=reactor", f"-I{generated}", *flags,
+        name, f"-mexec-model={model}", f"-I{generated}", *flags,
         source, generated / "guest.c", generated / "guest_component_type.o")
-    jco("new", core, "--wasi-reactor", "-o", output)
+    jco("new", core, f"--wasi-{model}", "-o", output)
 
 
 def service(name, world=None, source=None, *flags):
@@ -185,6 +185,13 @@ def command():
     core = compile_c("command", HERE / "command.c")
     shutil.copyfile(core, HERE / "command.wasm")
     jco("new", core, "--wasi-command", "-o", HERE / "command.component.wasm")
+
+
+def net():
+    """The command that asks others. It has no names, or it would be too large."""
+    output = HERE / "net.wasm"
+    c_component("net", HERE / "net.c", "net", output, "-s", model="command")
+    output.write_bytes(without(b"component-name", output.read_bytes()))
 
 
 def wasi():
@@ -226,6 +233,7 @@ GUESTS = {
     "outbound": lambda: service("outbound"),
     "sockets": lambda: service("sockets"),
     "command": command,
+    "net": net,
     "wasi": wasi,
     # plain.wat is checked in as text alone; that it parses is all there is to see.
     "plain": lambda: jco("parse", HERE / "plain.wat", "-o", TOOLS / "build" / "plain.wasm"),
