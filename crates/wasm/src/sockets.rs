@@ -36,6 +36,8 @@ use crate::output::Console;
 const NAMES: usize = 64;
 const ADDRESSES: usize = 64;
 const AGE: Duration = Duration::from_secs(600);
+/// What is counted for a look-up under way, in bytes.
+const LOOK_UP: u64 = 1024;
 
 /// What an app's guests may reach, with what is needed to tell whether a name is among it.
 pub(crate) struct Granted {
@@ -256,8 +258,8 @@ impl Reach {
     /// Looks a name up that may be. It ends with the request.
     fn look_up(&self, name: &str) -> oneshot::Receiver<Result<Vec<IpAddr>, Failed>> {
         let outgoing = self.inner().outgoing.clone();
-        match outgoing {
-            Some(outgoing) => outgoing.look_up(name),
+        match outgoing.zip(self.hold(LOOK_UP, "a look-up")) {
+            Some((outgoing, held)) => outgoing.look_up(name, held),
             // Its sender is gone: nobody answers.
             None => oneshot::channel().1,
         }

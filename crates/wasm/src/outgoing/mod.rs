@@ -87,7 +87,8 @@ pub(crate) struct Outgoing {
     memory: Arc<WorkerMemory>,
 }
 
-/// What is to be done in a scope. There are no more of them than the limit of subrequests lets.
+/// What is to be done in a scope. There are no more of them than the limit of subrequests lets, or memory: each is on its
+/// account.
 struct Order {
     what: What,
     scope: Arc<Scope>,
@@ -99,6 +100,7 @@ enum What {
     LookUp {
         name: String,
         answer: oneshot::Sender<Result<Vec<IpAddr>, Failed>>,
+        held: Held,
     },
 }
 
@@ -126,10 +128,10 @@ impl Outgoing {
         self.scope.take()
     }
 
-    /// Looks a name up. Whoever drops the receiver gives the look-up up.
-    pub(crate) fn look_up(&self, name: &str) -> oneshot::Receiver<Result<Vec<IpAddr>, Failed>> {
+    /// Looks a name up, for which this is held. Whoever drops the receiver gives the look-up up.
+    pub(crate) fn look_up(&self, name: &str, held: Held) -> oneshot::Receiver<Result<Vec<IpAddr>, Failed>> {
         let (answer, answered) = oneshot::channel();
-        self.order(What::LookUp { name: name.to_owned(), answer });
+        self.order(What::LookUp { name: name.to_owned(), answer, held });
         answered
     }
 
@@ -198,7 +200,7 @@ impl Post {
             let http = self.http.clone();
             let work: Pin<Box<dyn Future<Output = ()>>> = match what {
                 What::Send(message) => Box::pin(deliver(http, message, scope.sender(), self.memory.clone())),
-                What::LookUp { name, answer } => Box::pin(look_up(http, name, answer)),
+                What::LookUp { name, answer, held } => Box::pin(look_up(http, name, answer, held)),
             };
             self.tasks.start(number, self.tasks.make(number, work, scope));
         }
@@ -277,6 +279,7 @@ async fn look_up(
     http: Rc<dyn HttpClient>,
     name: String,
     mut answer: oneshot::Sender<Result<Vec<IpAddr>, Failed>>,
+    _held: Held,
 ) {
     let looking = http.look_up(&name);
     let found = match select(looking, pin!(answer.closed())).await {
@@ -469,8 +472,12 @@ mod tests {
     fn look_ups_end_with_their_scope_or_when_nobody_waits() {
         let (post, silent) = post(10);
         let open = post.open(None);
-        let mut known = open.outgoing().look_up("known");
-        let (mut unknown, dropped) = (open.outgoing().look_up("unknown"), open.outgoing().look_up("unknown"));
+        let look_up = |name: &str| {
+            let held = post.memory.hold(1, "it").unwrap_or_else(|why| panic!("{why}"));
+            open.outgoing().look_up(name, held)
+        };
+        let mut known = look_up("known");
+        let (mut unknown, dropped) = (look_up("unknown"), look_up("unknown"));
         run(&post);
         assert_eq!(known.try_recv(), Ok(Ok(vec![[10, 0, 0, 1].into()])));
         assert_eq!(silent.waiting.get(), 2);
