@@ -26,7 +26,7 @@ use crate::exchange::{self, End, Exchange};
 use crate::outgoing::{Outgoing, Post};
 use crate::output::{Console, Output};
 use crate::room::{self, Accounts, Room, Rooms};
-use crate::sockets::{Granted, Purse, Reach};
+use crate::sockets::{Granted, HasReach, Purse, Reach};
 use crate::state::{
     Bounds, FILES, FILES_OF_ALL, HANDLES, Limiter, Net, PASSED, PASSED_TO_FILES, RESOURCES, State,
 };

@@ -39,6 +39,7 @@ use crate::guest::Shared;
 use crate::outgoing::{Open, Scope};
 use crate::output::Output;
 use crate::service;
+use crate::sockets::HasReach;
 use crate::state::State;
 use crate::tail::Tail;
 use crate::tasks::Tasks;

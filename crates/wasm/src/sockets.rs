@@ -23,8 +23,8 @@ use nexus_core::{NetDenied, NetHost, NetPolicy};
 use nexus_guest::{HttpError as Failed, SocketBudget};
 use tokio::sync::oneshot;
 use wasmtime::component::HasData;
-use wasmtime_wasi::WasiCtxBuilder;
-use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsCtxView};
+use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsCtxView, WasiSocketsView};
+use wasmtime_wasi::{WasiCtxBuilder, WasiView};
 
 pub(crate) use self::link::link;
 use self::open::{NoSocket, Socket};
@@ -282,6 +282,21 @@ impl Reach {
 enum Refused {
     Invalid,
     Denied,
+}
+
+/// A store's data whose sockets lead where this says.
+pub(crate) trait HasReach: WasiView {
+    /// Where they may lead.
+    fn reach(&self) -> &Arc<Reach>;
+
+    /// Its sockets, and where they may lead.
+    fn sockets_view(&mut self) -> View<'_>
+    where
+        Self: Sized,
+    {
+        let reach = self.reach().clone();
+        View { sockets: self.sockets(), reach }
+    }
 }
 
 /// Stands for [`View`] in the linker.

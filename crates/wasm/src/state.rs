@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nexus_core::WasmSection;
 use wasmtime::ResourceLimiter;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::sockets::WasiSocketsView;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -14,7 +13,7 @@ use crate::account::{Account, WorkerMemory};
 use crate::hooks::Hooks;
 use crate::outgoing::Outgoing;
 use crate::output::{Console, Output};
-use crate::sockets::{Reach, View};
+use crate::sockets::{HasReach, Reach};
 
 /// The most handles of resources that an instance may hold for a request: streams, fields, pollables; and as many
 /// tasks, streams and futures of WASI 0.3.
@@ -101,16 +100,11 @@ impl State {
         self.hooks.0 = outgoing;
         self.account = account;
     }
+}
 
-    /// Where its sockets may lead.
-    pub(crate) fn reach(&self) -> &Reach {
+impl HasReach for State {
+    fn reach(&self) -> &Arc<Reach> {
         &self.reach
-    }
-
-    /// Its sockets, and where they may lead.
-    pub(crate) fn sockets_view(&mut self) -> View<'_> {
-        let reach = self.reach.clone();
-        View { sockets: self.sockets(), reach }
     }
 }
 

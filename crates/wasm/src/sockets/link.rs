@@ -16,8 +16,7 @@ use wasmtime_wasi::sockets::{TcpSocket, UdpSocket, WasiSockets, WasiSocketsCtxVi
 use wasmtime_wasi::{ResourceTableError, TrappableError};
 
 use super::open::{BUFFER, BUFFERS, NoSocket, Socket};
-use super::{Sockets, View, names};
-use crate::state::State;
+use super::{HasReach, Sockets, View, names};
 
 /// The interface of 0.3, as Wasmtime links it.
 const TYPES_0_3: &str = "wasi:sockets/types@0.3.0";
@@ -26,10 +25,10 @@ const TYPES_0_3: &str = "wasi:sockets/types@0.3.0";
 const DATAGRAM: u64 = 64 * 1024;
 
 /// Puts what is decided and counted here in the place of what Wasmtime links.
-pub(crate) fn link(linker: &mut Linker<State>, with_0_3: bool) -> wasmtime::Result<()> {
+pub(crate) fn link<T: HasReach + 'static>(linker: &mut Linker<T>, with_0_3: bool) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
-    p2::tcp_create_socket::add_to_linker::<State, Sockets>(linker, State::sockets_view)?;
-    p2::udp_create_socket::add_to_linker::<State, Sockets>(linker, State::sockets_view)?;
+    p2::tcp_create_socket::add_to_linker::<T, Sockets>(linker, T::sockets_view)?;
+    p2::udp_create_socket::add_to_linker::<T, Sockets>(linker, T::sockets_view)?;
     if with_0_3 {
         link_tcp(linker)?;
         link_udp(linker)?;
@@ -138,13 +137,13 @@ type Made<T> = (Result<Resource<T>, p3::ErrorCode>,);
 type End = Result<(), p3::ErrorCode>;
 type Received = ((StreamReader<u8>, FutureReader<End>),);
 
-fn link_tcp(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+fn link_tcp<T: HasReach + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     use p3::HostTcpSocketWithStore as Plain;
 
     let mut types = linker.instance(TYPES_0_3)?;
     types.func_wrap(
         "[static]tcp-socket.create",
-        |mut store: StoreContextMut<'_, State>,
+        |mut store: StoreContextMut<'_, T>,
          (family,): (p3::IpAddressFamily,)|
          -> wasmtime::Result<Made<TcpSocket>> {
             let view = store.data_mut().sockets_view();
@@ -165,38 +164,38 @@ fn link_tcp(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     )?;
     types.func_wrap(
         "[method]tcp-socket.send",
-        |mut store: StoreContextMut<'_, State>,
+        |mut store: StoreContextMut<'_, T>,
          (socket, data): (Resource<TcpSocket>, StreamReader<u8>)|
          -> wasmtime::Result<(FutureReader<End>,)> {
             let kept = store.data().reach().tcp(socket.rep());
             let access =
-                Access::<_, WasiSockets>::new(store.as_context_mut(), <State as WasiSocketsView>::sockets);
-            let end = <WasiSockets as Plain<State>>::send(access, socket, data)?;
+                Access::<_, WasiSockets>::new(store.as_context_mut(), <T as WasiSocketsView>::sockets);
+            let end = <WasiSockets as Plain<T>>::send(access, socket, data)?;
             Ok((with_end(store, end, kept)?,))
         },
     )?;
     types.func_wrap(
         "[method]tcp-socket.receive",
-        |mut store: StoreContextMut<'_, State>,
+        |mut store: StoreContextMut<'_, T>,
          (socket,): (Resource<TcpSocket>,)|
          -> wasmtime::Result<Received> {
             let kept = store.data().reach().tcp(socket.rep());
             let access =
-                Access::<_, WasiSockets>::new(store.as_context_mut(), <State as WasiSocketsView>::sockets);
-            let (data, end) = <WasiSockets as Plain<State>>::receive(access, socket)?;
+                Access::<_, WasiSockets>::new(store.as_context_mut(), <T as WasiSocketsView>::sockets);
+            let (data, end) = <WasiSockets as Plain<T>>::receive(access, socket)?;
             Ok(((data, with_end(store, end, kept)?),))
         },
     )?;
     Ok(())
 }
 
-fn link_udp(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+fn link_udp<T: HasReach + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     use p3::HostUdpSocketWithStore as Plain;
 
     let mut types = linker.instance(TYPES_0_3)?;
     types.func_wrap_async(
         "[static]udp-socket.create",
-        |mut store: StoreContextMut<'_, State>, (family,): (p3::IpAddressFamily,)| {
+        |mut store: StoreContextMut<'_, T>, (family,): (p3::IpAddressFamily,)| {
             Box::new(async move {
                 let view = store.data_mut().sockets_view();
                 let mut context = match view.open(BUFFER) {
@@ -215,7 +214,7 @@ fn link_udp(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     // As many as a guest likes may be under way at once, each with its bytes.
     types.func_wrap_concurrent(
         "[method]udp-socket.send",
-        |store: &Accessor<State>,
+        |store: &Accessor<T>,
          (socket, data, to): (Resource<UdpSocket>, Vec<u8>, Option<p3::IpSocketAddress>)| {
             Box::pin(async move {
                 // A longer one fails at once.
@@ -224,8 +223,8 @@ fn link_udp(linker: &mut Linker<State>) -> wasmtime::Result<()> {
                 else {
                     return Ok((Err(p3::ErrorCode::OutOfMemory),));
                 };
-                let plain = store.with_getter::<WasiSockets>(<State as WasiSocketsView>::sockets);
-                let sent: (End,) = match <WasiSockets as Plain<State>>::send(&plain, socket, data, to).await {
+                let plain = store.with_getter::<WasiSockets>(<T as WasiSocketsView>::sockets);
+                let sent: (End,) = match <WasiSockets as Plain<T>>::send(&plain, socket, data, to).await {
                     Ok(()) => (Ok(()),),
                     Err(error) => (Err(error.downcast()?),),
                 };
@@ -235,16 +234,16 @@ fn link_udp(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     )?;
     types.func_wrap_concurrent(
         "[method]udp-socket.receive",
-        |store: &Accessor<State>, (socket,): (Resource<UdpSocket>,)| {
+        |store: &Accessor<T>, (socket,): (Resource<UdpSocket>,)| {
             Box::pin(async move {
                 let Some(_held) =
                     store.with(|mut access| access.data_mut().reach().hold(DATAGRAM, "a datagram"))
                 else {
                     return Ok((Err(p3::ErrorCode::OutOfMemory),));
                 };
-                let plain = store.with_getter::<WasiSockets>(<State as WasiSocketsView>::sockets);
+                let plain = store.with_getter::<WasiSockets>(<T as WasiSocketsView>::sockets);
                 let received: (Result<(Vec<u8>, p3::IpSocketAddress), p3::ErrorCode>,) =
-                    match <WasiSockets as Plain<State>>::receive(&plain, socket).await {
+                    match <WasiSockets as Plain<T>>::receive(&plain, socket).await {
                         Ok(received) => (Ok(received),),
                         Err(error) => (Err(error.downcast()?),),
                     };
@@ -256,8 +255,8 @@ fn link_udp(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 }
 
 /// The end of a stream of a TCP socket, which outlives the socket's handle: the socket is counted until then.
-fn with_end(
-    mut store: StoreContextMut<'_, State>,
+fn with_end<T: 'static>(
+    mut store: StoreContextMut<'_, T>,
     end: FutureReader<End>,
     kept: Option<Arc<Socket>>,
 ) -> wasmtime::Result<FutureReader<End>> {

@@ -14,8 +14,7 @@ use wasmtime_wasi::p2::bindings::sockets as p2;
 use wasmtime_wasi::p2::{DynPollable, Network, Pollable, subscribe};
 use wasmtime_wasi::p3::bindings::sockets as p3;
 
-use super::{Reach, Refused, Sockets, View};
-use crate::state::State;
+use super::{HasReach, Reach, Refused, Sockets, View};
 
 /// The interface of 0.2, as Wasmtime links it.
 const NAMES_0_2: &str = "wasi:sockets/ip-name-lookup@0.2.12";
@@ -91,16 +90,16 @@ impl Pollable for LookUp {
 }
 
 /// Puts these look-ups in the place of what Wasmtime links, which asks the system's resolver on the threads for files.
-pub(super) fn link(linker: &mut Linker<State>, with_0_3: bool) -> wasmtime::Result<()> {
+pub(super) fn link<T: HasReach + 'static>(linker: &mut Linker<T>, with_0_3: bool) -> wasmtime::Result<()> {
     let mut names = linker.instance(NAMES_0_2)?;
     let ty = ResourceType::host::<LookUp>();
-    names.resource("resolve-address-stream", ty, |mut store: StoreContextMut<'_, State>, rep| {
+    names.resource("resolve-address-stream", ty, |mut store: StoreContextMut<'_, T>, rep| {
         store.data_mut().sockets_view().sockets.table.delete(Resource::<LookUp>::new_own(rep))?;
         Ok(())
     })?;
     names.func_wrap(
         "resolve-addresses",
-        |mut store: StoreContextMut<'_, State>, (network, name): (Resource<Network>, String)| {
+        |mut store: StoreContextMut<'_, T>, (network, name): (Resource<Network>, String)| {
             let View { sockets, reach } = store.data_mut().sockets_view();
             // A guest that has none may not ask.
             sockets.table.get(&network)?;
@@ -113,30 +112,30 @@ pub(super) fn link(linker: &mut Linker<State>, with_0_3: bool) -> wasmtime::Resu
     )?;
     names.func_wrap(
         "[method]resolve-address-stream.resolve-next-address",
-        |mut store: StoreContextMut<'_, State>, (stream,): (Resource<LookUp>,)| {
+        |mut store: StoreContextMut<'_, T>, (stream,): (Resource<LookUp>,)| {
             let next = store.data_mut().sockets_view().sockets.table.get_mut(&stream)?.next();
             Ok((next.map(|next| next.map(p2::network::IpAddress::from)),))
         },
     )?;
     names.func_wrap(
         "[method]resolve-address-stream.subscribe",
-        |mut store: StoreContextMut<'_, State>, (stream,): (Resource<LookUp>,)| {
+        |mut store: StoreContextMut<'_, T>, (stream,): (Resource<LookUp>,)| {
             let pollable: Resource<DynPollable> =
                 subscribe(store.data_mut().sockets_view().sockets.table, stream)?;
             Ok((pollable,))
         },
     )?;
     if with_0_3 {
-        p3::ip_name_lookup::add_to_linker::<State, Sockets>(linker, State::sockets_view)?;
+        p3::ip_name_lookup::add_to_linker::<T, Sockets>(linker, T::sockets_view)?;
     }
     Ok(())
 }
 
 impl p3::ip_name_lookup::Host for View<'_> {}
 
-impl p3::ip_name_lookup::HostWithStore<State> for Sockets {
+impl<T: HasReach + 'static> p3::ip_name_lookup::HostWithStore<T> for Sockets {
     async fn resolve_addresses(
-        store: &Accessor<State, Self>,
+        store: &Accessor<T, Self>,
         name: String,
     ) -> wasmtime::Result<Result<Vec<p3::types::IpAddress>, p3::ip_name_lookup::ErrorCode>> {
         use p3::ip_name_lookup::ErrorCode;
