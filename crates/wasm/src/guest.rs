@@ -20,6 +20,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx};
 use wasmtime_wasi_http::handler::{Proxy, ProxyPre};
 
 use crate::account::{Account, Ending, METER, WorkerMemory};
+use crate::author::Author;
 use crate::compile::LoadedApp;
 use crate::error::{Ended, Interrupt};
 use crate::exchange::{self, End, Exchange};
@@ -200,15 +201,15 @@ impl Shared {
         let console = Console::new(output.clone());
         let purse =
             Purse { budget: self.sockets.clone(), memory: self.memory.clone(), most: descriptors(requests) };
-        let reach = Arc::new(Reach::new(self.granted.clone(), console.clone(), outgoing.clone(), purse));
+        let author = Author::App(console.clone());
+        let reach = Arc::new(Reach::new(self.granted.clone(), author, outgoing.clone(), purse));
         let wasi = self.wasi(&console)?;
         let net = Net { console, outgoing, reach };
         let state = State::new(wasi, net, account, limiter, self.resources(requests));
         let mut store = Store::new(self.app.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.set_max_component_handles(HANDLES * requests);
-        let has_folders = self.manifest.manifest.permissions.folders().next().is_some();
-        store.set_hostcall_fuel(if has_folders { PASSED_TO_FILES } else { PASSED });
+        store.set_hostcall_fuel(if self.has_folders() { PASSED_TO_FILES } else { PASSED });
         if let Some(table) = store.concurrent_resource_table() {
             // For each of a socket's two streams there is a future beside it that its guest has not made.
             let ends = if self.has_sockets() { 6 * descriptors(requests) } else { 0 };

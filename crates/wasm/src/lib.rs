@@ -19,6 +19,7 @@
 //! state      what an instance's store holds: WASI, resources, limits
 //! account    CPU time and memory
 //! output     standard output and error as lines of the log
+//! author     who is told of what is denied, and in which words
 //! command    programs that run once: `nexus run`, and the same from Rust
 //! ```
 //!
@@ -28,6 +29,7 @@
 
 mod account;
 mod answer;
+mod author;
 mod cache;
 mod command;
 mod compile;

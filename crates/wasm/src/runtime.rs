@@ -7,10 +7,10 @@ use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy,
     WasmBacktraceDetails,
 };
-use wasmtime_wasi::WasiView;
 use wasmtime_wasi_http::WasiHttpView;
 
 use crate::error::one_line;
+use crate::sockets::HasReach;
 use crate::state::State;
 use crate::{hooks, sockets};
 
@@ -63,11 +63,7 @@ impl Runtime {
             // The pool reserves terabytes of addresses, which not every process may.
             Err(error) => (Engine::new(&config).map_err(|error| one_line(&error))?, Some(one_line(&error))),
         };
-        let mut linker = linker(&engine, wasi).map_err(|error| one_line(&error))?;
-        let with_0_3 = wasi == WasiVersion::V0_3;
-        hooks::link(&mut linker, with_0_3)
-            .and_then(|()| sockets::link(&mut linker, with_0_3))
-            .map_err(|error| one_line(&error))?;
+        let linker = linker(&engine, wasi).map_err(|error| one_line(&error))?;
         Ok(Self { engine, linker, wasi, without_pool })
     }
 }
@@ -129,18 +125,21 @@ fn with_pool(config: &Config) -> Config {
 }
 
 /// All of WASI up to a version: who speaks 0.3 may have parts that speak 0.2. What is linked is not granted: without
-/// folders and sockets the calls find none.
+/// folders and grants of the network the calls find none.
 pub(crate) fn linker<T>(engine: &Engine, wasi: WasiVersion) -> wasmtime::Result<Linker<T>>
 where
-    T: WasiView + WasiHttpView + 'static,
+    T: WasiHttpView + HasReach + 'static,
 {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-    if wasi == WasiVersion::V0_3 {
+    let with_0_3 = wasi == WasiVersion::V0_3;
+    if with_0_3 {
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
         wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
     }
+    hooks::link(&mut linker, with_0_3)?;
+    sockets::link(&mut linker, with_0_3)?;
     Ok(linker)
 }
 

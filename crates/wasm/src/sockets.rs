@@ -1,4 +1,4 @@
-//! Sockets and name look-ups of guests: what of them the app's `net` grants.
+//! Sockets and name look-ups of guests: what of them the app's `net` grants, or a program's policy.
 //!
 //! ```text
 //! create-socket ─► is anything granted? ─► is there a descriptor, memory? ─► counted as long as it is open
@@ -29,8 +29,8 @@ use wasmtime_wasi::{WasiCtxBuilder, WasiView};
 pub(crate) use self::link::link;
 use self::open::{NoSocket, Socket};
 use crate::account::{Held, WorkerMemory};
+use crate::author::Author;
 use crate::outgoing::Outgoing;
-use crate::output::Console;
 
 /// So many look-ups are remembered with the addresses that they gave, so many addresses of each, and for so long.
 const NAMES: usize = 64;
@@ -39,7 +39,7 @@ const AGE: Duration = Duration::from_secs(600);
 /// What is counted for a look-up under way, in bytes.
 const LOOK_UP: u64 = 1024;
 
-/// What an app's guests may reach, with what is needed to tell whether a name is among it.
+/// What a guest may reach, with what is needed to tell whether a name is among it.
 pub(crate) struct Granted {
     policy: NetPolicy,
     /// Ports such that a name which is granted for any port is granted for one of these.
@@ -82,7 +82,7 @@ impl Granted {
 /// Where the sockets of one instance may lead, and how many it has.
 pub(crate) struct Reach {
     granted: Arc<Granted>,
-    console: Console,
+    author: Author,
     budget: Arc<dyn SocketBudget>,
     memory: Arc<WorkerMemory>,
     /// How many sockets there may be at once, and are.
@@ -111,10 +111,10 @@ struct Inner {
 }
 
 impl Reach {
-    pub(crate) fn new(granted: Arc<Granted>, console: Console, outgoing: Outgoing, purse: Purse) -> Self {
+    pub(crate) fn new(granted: Arc<Granted>, author: Author, outgoing: Outgoing, purse: Purse) -> Self {
         let inner = Inner { outgoing: Some(outgoing), ..Inner::default() };
         let Purse { budget, memory, most } = purse;
-        Self { granted, console, budget, memory, most, open: AtomicUsize::new(0), inner: Mutex::new(inner) }
+        Self { granted, author, budget, memory, most, open: AtomicUsize::new(0), inner: Mutex::new(inner) }
     }
 
     /// The instance serves another request from here on. What it knows of names stays.
@@ -143,7 +143,7 @@ impl Reach {
     fn tell(&self, line: String) {
         let mut inner = self.inner();
         if inner.told != line {
-            self.console.output().note(line.clone());
+            self.author.tell(&line);
             inner.told = line;
         }
     }
@@ -157,11 +157,10 @@ impl Reach {
     /// There is no socket.
     fn tell_of(&self, why: &NoSocket) {
         match why {
-            NoSocket::Denied => self.deny(
-                "denied: a socket: this app may connect nowhere; to ask for it, add `net = [\"HOST:PORT\"]` under \
-                 [permissions] in nexus.toml"
-                    .into(),
-            ),
+            NoSocket::Denied => {
+                let (guest, hint) = (self.author.guest(), self.author.hint("HOST:PORT"));
+                self.deny(format!("denied: a socket: this {guest} may connect nowhere; {hint}"));
+            }
             NoSocket::Limit(why) | NoSocket::Memory(why) => self.tell(format!("a socket was refused: {why}")),
         }
     }
@@ -205,7 +204,7 @@ impl Reach {
             SocketAddrUse::TcpListen | SocketAddrUse::TcpAccept | SocketAddrUse::UdpReceive => false,
             SocketAddrUse::TcpConnect | SocketAddrUse::UdpSend => {
                 if let Err(denied) = self.decide(address) {
-                    self.deny(format!("denied: {denied}"));
+                    self.deny(self.author.denial(&denied));
                     return false;
                 }
                 matches!(purpose, SocketAddrUse::UdpSend) || self.count()
@@ -238,9 +237,7 @@ impl Reach {
         if let NetHost::Name(_) = host {
             if let Err(denied) = self.granted.names(&host) {
                 let what = match denied.by_host {
-                    false => {
-                        format!("to ask for it, add `net = [\"{host}\"]` under [permissions] in nexus.toml")
-                    }
+                    false => self.author.hint(&host),
                     true => format!(
                         "the host would have to allow it: `net = [\"{host}\"]` under [ceilings.permissions]"
                     ),

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use nexus_core::{parse_byte_size, parse_duration};
+use nexus_core::{NetGrant, OutboundSection, parse_byte_size, parse_duration};
+use nexus_providers::Outbound;
 use nexus_wasm::{FileKind, Folder, Policy, RunError, Runner, WasmConfig};
 
 use super::engines::wasm;
@@ -16,12 +17,13 @@ use crate::progress::Progress;
 /// Run a WebAssembly program.
 ///
 /// A program is a component that exports wasi:cli/run (WASI 0.2, or 0.3, which is experimental), or a
-/// core module of WASI preview 1. It has nexus's standard input, output and error; files and
-/// variables only as granted; no network. Options come before FILE: what follows it is the program's.
-/// Its exit code is nexus's; 1 if it trapped or came to a limit, 2 if it cannot be run.
+/// core module of WASI preview 1. It has nexus's standard input, output and error; files, variables
+/// and, for components, the network only as granted. Options come before FILE: what follows it is the
+/// program's. Its exit code is nexus's; 1 if it trapped or came to a limit, 2 if it cannot be run.
 ///
 ///   nexus run tool.wasm --verbose in.txt
 ///   nexus run --allow-read data --allow-write out=/out --env LANG tool.wasm
+///   nexus run --allow-net api.example.com:443 --allow-net 127.0.0.1:5432 tool.wasm
 ///   nexus run --cpu 2s --memory 64MB tool.wasm
 ///   nexus run --invoke add math.wasm 2 3
 #[derive(Debug, Args)]
@@ -42,6 +44,10 @@ pub(crate) struct Run {
     /// A folder that the program may read and change
     #[arg(long, value_name = "DIR[=GUEST]", value_parser = parse_folder)]
     allow_write: Vec<Folder>,
+
+    /// Where a component may connect to: a name, *.NAME, an address, a range, or *
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = parse_grant)]
+    allow_net: Vec<NetGrant>,
 
     /// The most memory of the program
     #[arg(long, value_name = "SIZE", default_value = "1GB", value_parser = parse_size)]
@@ -100,6 +106,10 @@ fn parse_folder(text: &str) -> Result<Folder, String> {
         true => Err("a folder is DIR or DIR=GUEST".into()),
         false => Ok(Folder { host: host.into(), guest: guest.to_owned(), writes: false }),
     }
+}
+
+fn parse_grant(text: &str) -> Result<NetGrant, String> {
+    text.parse().map_err(|error: nexus_core::NetGrantError| error.to_string())
 }
 
 fn parse_size(text: &str) -> Result<u64, String> {
@@ -166,6 +176,7 @@ impl Run {
             tables: self.tables,
             instances: self.instances,
             folders: write.chain(self.allow_read.iter().cloned()).collect(),
+            net: self.allow_net.clone(),
             env,
             args: argv,
             inherit_stdio: true,
@@ -175,7 +186,8 @@ impl Run {
     }
 
     fn runner(&self) -> Result<Runner, RunError> {
-        Runner::new(&WasmConfig { stack: Some(self.stack), ..wasm() })
+        let outbound = Outbound::new(&OutboundSection::default()).map_err(RunError::Refused)?;
+        Runner::with_capabilities(&WasmConfig { stack: Some(self.stack), ..wasm() }, outbound)
     }
 
     fn command(&self, file: &Path, policy: &Policy) -> Result<u8, RunError> {

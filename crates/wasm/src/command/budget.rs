@@ -8,10 +8,13 @@ use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use nexus_guest::{Meter, StopReason};
+use nexus_guest::{Meter, StopReason, Watch};
+use tokio::task::LocalSet;
 use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
 
 use super::Policy;
+use super::net::limits;
+use crate::account::WorkerMemory;
 use crate::error::Interrupt;
 
 /// How often a program's limits are looked at.
@@ -30,6 +33,8 @@ thread_local! {
 pub(super) struct Budget {
     cpu: Option<u64>,
     wall: Option<Duration>,
+    /// Whether a program that computes lets its network go on meanwhile.
+    gives_way: bool,
     /// Nanoseconds of the polls that are over.
     spent: AtomicU64,
     /// When the call began.
@@ -39,12 +44,13 @@ pub(super) struct Budget {
 impl Budget {
     pub(super) fn new(policy: &Policy) -> Arc<Self> {
         let cpu = policy.cpu.map(|cpu| u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX));
-        Arc::new(Self { cpu, wall: policy.wall, spent: AtomicU64::new(0), begun: Mutex::new(Instant::now()) })
+        let (wall, gives_way) = (policy.wall, !policy.net.is_empty());
+        Arc::new(Self { cpu, wall, gives_way, spent: AtomicU64::new(0), begun: Mutex::new(Instant::now()) })
     }
 
     /// Whether there is nothing to look at.
     pub(super) fn is_endless(&self) -> bool {
-        self.cpu.is_none() && self.wall.is_none()
+        self.cpu.is_none() && self.wall.is_none() && !self.gives_way
     }
 
     /// Has a store look at its limits at each tick.
@@ -56,6 +62,7 @@ impl Budget {
         let budget = self.clone();
         store.epoch_deadline_callback(move |_| match budget.beyond(METER.with(Meter::so_far)) {
             Some(reason) => Err(Interrupt(reason).into()),
+            None if budget.gives_way => Ok(UpdateDeadline::Yield(1)),
             None => Ok(UpdateDeadline::Continue(1)),
         });
         store.set_epoch_deadline(1);
@@ -94,7 +101,11 @@ impl Budget {
         let events = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         self.begin();
         let result = {
-            let mut call = pin!(call);
+            // What is dropped here may have to do with the event loop.
+            let _entered = events.enter();
+            // The connections of requests are tasks of this thread. Their time is the program's.
+            let tasks = LocalSet::new();
+            let mut call = pin!(tasks.run_until(call));
             let metered = poll_fn(|cx| {
                 METER.with(Meter::begin);
                 let polled = call.as_mut().poll(cx);
@@ -180,11 +191,11 @@ impl Drop for Ticking {
 
 /// Holds a store to its policy's memory, tables and instances.
 pub(super) struct RunLimiter {
-    memory: u64,
+    /// What the host holds of the network is on it, too.
+    memory: Arc<WorkerMemory>,
     table_elements: usize,
     /// Core instances, tables, memories: of each so many.
     items: usize,
-    taken: u64,
     elements: usize,
     /// Whether memory was refused. The program may go on, but if it traps, this is why.
     pub(super) has_refused: bool,
@@ -193,24 +204,24 @@ pub(super) struct RunLimiter {
 impl RunLimiter {
     pub(super) fn new(policy: &Policy) -> Self {
         Self {
-            memory: policy.memory,
+            memory: Arc::new(WorkerMemory::new(&limits(policy), Arc::new(Watch::new()))),
             table_elements: policy.tables,
             items: policy.instances,
-            taken: 0,
             elements: 0,
             has_refused: false,
         }
+    }
+
+    /// The account of its memory.
+    pub(super) fn memory(&self) -> &Arc<WorkerMemory> {
+        &self.memory
     }
 }
 
 impl ResourceLimiter for RunLimiter {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let taken = self.taken.saturating_add(desired.saturating_sub(current) as u64);
-        let fits = taken <= self.memory;
-        match fits {
-            true => self.taken = taken,
-            false => self.has_refused = true,
-        }
+        let fits = self.memory.take(desired.saturating_sub(current) as u64);
+        self.has_refused |= !fits;
         Ok(fits)
     }
 

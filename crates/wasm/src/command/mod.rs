@@ -7,6 +7,7 @@
 //! invoke     a component's functions, with arguments and results as WAVE
 //! module     Module and Instance: core modules, their functions and memories
 //! policy     what a program may have
+//! net        whom it may connect to, and what carries that out
 //! budget     limits: time, memory, tables
 //! preview1   from a module that imports more than preview 1 to a component
 //! ```
@@ -18,6 +19,7 @@ mod direct;
 mod error;
 mod invoke;
 mod module;
+mod net;
 mod policy;
 mod preview1;
 mod program;
@@ -30,6 +32,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use nexus_core::{WasiVersion, WasmCompiler};
+use nexus_guest::{Capabilities, NoHttp};
 use wasmtime::{Engine, Store};
 
 pub use self::error::RunError;
@@ -68,6 +71,7 @@ pub struct Runner(Arc<Engines>);
 /// An engine for each WASI: stores for 0.3 cost more, and what compiles for one does not run on the other.
 struct Engines {
     config: WasmConfig,
+    capabilities: Arc<dyn Capabilities>,
     v0_2: Arc<Inner>,
     /// Made when a program asks for it.
     v0_3: OnceLock<Result<Arc<Inner>, RunError>>,
@@ -78,6 +82,8 @@ struct Inner {
     engine: Engine,
     /// The latest WASI that it links.
     wasi: WasiVersion,
+    /// What makes the client of a program's requests.
+    capabilities: Arc<dyn Capabilities>,
     components: wasmtime::component::Linker<ProgramState>,
     modules: wasmtime::Linker<ModuleState>,
     /// As `modules`, for those that are run and wait.
@@ -131,11 +137,25 @@ impl FileKind {
 }
 
 impl Runner {
+    /// A runner whose programs send no requests and look no names up, whatever [`Policy::net`] grants.
+    ///
     /// # Errors
     /// When Wasmtime does not run here. A cache that cannot be used is none: see [`Runner::cache_problem`].
     pub fn new(config: &WasmConfig) -> Result<Self, RunError> {
-        let v0_2 = Arc::new(Inner::new(config, WasiVersion::V0_2)?);
-        Ok(Self(Arc::new(Engines { config: config.clone(), v0_2, v0_3: OnceLock::new() })))
+        Self::with_capabilities(config, Arc::new(NoHttp))
+    }
+
+    /// A runner whose programs send requests and look names up as far as [`Policy::net`] grants it, by these.
+    ///
+    /// # Errors
+    /// As [`Runner::new`].
+    pub fn with_capabilities(
+        config: &WasmConfig,
+        capabilities: Arc<dyn Capabilities>,
+    ) -> Result<Self, RunError> {
+        let v0_2 = Arc::new(Inner::new(config, WasiVersion::V0_2, capabilities.clone())?);
+        let (config, v0_3) = (config.clone(), OnceLock::new());
+        Ok(Self(Arc::new(Engines { config, capabilities, v0_2, v0_3 })))
     }
 
     /// Why the folder for compiled code is not used, in one line, if it is not.
@@ -149,7 +169,8 @@ impl Runner {
         if kind == FileKind::Module || inspect::wasi(bytes) == WasiVersion::V0_2 {
             return Ok(engines.v0_2.clone());
         }
-        let make = || Inner::new(&engines.config, WasiVersion::V0_3).map(Arc::new);
+        let capabilities = || engines.capabilities.clone();
+        let make = || Inner::new(&engines.config, WasiVersion::V0_3, capabilities()).map(Arc::new);
         engines.v0_3.get_or_init(make).clone()
     }
 
@@ -266,7 +287,11 @@ fn check(name: &str, bytes: &[u8]) -> Result<FileKind, RunError> {
 }
 
 impl Inner {
-    fn new(config: &WasmConfig, wasi: WasiVersion) -> Result<Self, RunError> {
+    fn new(
+        config: &WasmConfig,
+        wasi: WasiVersion,
+        capabilities: Arc<dyn Capabilities>,
+    ) -> Result<Self, RunError> {
         let fails = |error: wasmtime::Error| {
             RunError::Refused(format!("Wasmtime cannot run here: {}", one_line(&error)))
         };
@@ -283,7 +308,7 @@ impl Inner {
             Some(Err(problem)) => (None, Some(problem)),
         };
         let ticker = OnceLock::new();
-        Ok(Self { engine, wasi, components, modules, commands, cache, cache_problem, ticker })
+        Ok(Self { engine, wasi, capabilities, components, modules, commands, cache, cache_problem, ticker })
     }
 
     fn key(&self, bytes: &[u8], made_by: &str) -> Key {

@@ -143,6 +143,7 @@ impl Module {
     /// runs an event loop.
     pub fn instantiate(&self, policy: &Policy) -> Result<Instance, RunError> {
         refuse_event_loop()?;
+        policy.for_module(&self.name)?;
         let mut store = Store::new(&self.inner.engine, ModuleState::new(policy)?);
         store.limiter(|state| &mut state.limiter);
         let budget = Budget::new(policy);

@@ -3,18 +3,21 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nexus_core::NetGrant;
 use sha2::{Digest, Sha256};
 use wasmtime_wasi::random::Deterministic;
 use wasmtime_wasi::{FsPerms, HostMonotonicClock, HostWallClock, WasiCtxBuilder};
 
 use super::RunError;
 use crate::error::one_line;
+use crate::sockets::Reach;
 
 /// What a program may use and reach. The default grants nothing but 1 GB of memory: no folders, variables, arguments
-/// or standard streams, and never a network; but the system's clocks and random numbers.
+/// or standard streams, no network; but the system's clocks and random numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// All linear memories of the program together, in bytes. Growing beyond it is refused to the program.
+    /// All linear memories of the program together, in bytes, and what the host holds of the network for it. Growing
+    /// beyond it is refused to the program.
     pub memory: u64,
     /// CPU time by the thread's clock, for each call from outside. It is looked at every 2 ms.
     pub cpu: Option<Duration>,
@@ -27,6 +30,9 @@ pub struct Policy {
     pub instances: usize,
     /// Folders. Under each name the first one counts.
     pub folders: Vec<Folder>,
+    /// Where it may connect to, as an app by `[permissions] net`: by requests, if its [`Runner`](super::Runner) has
+    /// what sends them, and by sockets. For components: a core module is refused with it.
+    pub net: Vec<NetGrant>,
     /// Environment variables.
     pub env: Vec<(String, String)>,
     /// Arguments, from `argv[0]` on: the program's name comes first.
@@ -50,6 +56,7 @@ impl Default for Policy {
             tables: 100_000,
             instances: 100,
             folders: Vec::new(),
+            net: Vec::new(),
             env: Vec::new(),
             args: Vec::new(),
             inherit_stdio: false,
@@ -71,6 +78,18 @@ pub struct Folder {
 }
 
 impl Policy {
+    /// # Errors
+    /// When a core module is granted what WASI preview 1 does not have.
+    pub(super) fn for_module(&self, name: &str) -> Result<(), RunError> {
+        match self.net.is_empty() {
+            true => Ok(()),
+            false => Err(RunError::Refused(format!(
+                "{name} is a core module: WASI preview 1 cannot connect to others, so --allow-net is for components \
+                 only"
+            ))),
+        }
+    }
+
     /// The WASI side of it, for a builder that is new.
     pub(super) fn wasi(&self) -> Result<WasiCtxBuilder, RunError> {
         let mut wasi = WasiCtxBuilder::new();
@@ -87,7 +106,7 @@ impl Policy {
         }
         // Files are read on the program's own thread, unless something has to come to an end in the middle of it.
         wasi.allow_blocking_current_thread(self.wall.is_none());
-        wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+        Reach::grant(&mut wasi);
         let mut names: Vec<&str> = Vec::new();
         for folder in &self.folders {
             if names.contains(&folder.guest.as_str()) {

@@ -8,18 +8,19 @@ use wasmtime::component::{Component, InstancePre, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p3};
-use wasmtime_wasi_http::{
-    Error as HttpError, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpView,
-};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::budget::RunLimiter;
 use super::invoke::function_type;
 use super::module::ModuleState;
+use super::net::{Ends, Net};
 use super::{FileKind, Inner, Item, Limited, Policy, RunError, direct, linked, preview1};
 use crate::cache::Cache;
 use crate::error::one_line;
-use crate::hooks::{Hooks, Sends, Sent};
+use crate::hooks::Hooks;
 use crate::inspect::unknown_imports;
+use crate::outgoing::Outgoing;
+use crate::sockets::{HasReach, Reach};
 
 /// What a command exports.
 const RUN: &str = "wasi:cli/run";
@@ -98,7 +99,10 @@ impl Command {
     pub fn run(&self, policy: &Policy) -> Result<u8, RunError> {
         let result = match &self.code {
             Code::Component(pre) => self.run_component(pre, policy),
-            Code::Module(pre) => direct::run(&self.inner, pre, policy).map(Ok),
+            Code::Module(pre) => {
+                policy.for_module(&self.name)?;
+                direct::run(&self.inner, pre, policy).map(Ok)
+            }
         };
         match result {
             Ok(Ok(())) => Ok(0),
@@ -135,7 +139,10 @@ impl Command {
         policy: &Policy,
         call: impl AsyncFnOnce(&mut Store<ProgramState>) -> wasmtime::Result<T>,
     ) -> Result<T, RunError> {
-        self.inner.within(policy, ProgramState::new(policy)?, call)
+        let limiter = RunLimiter::new(policy);
+        let (net, ends) = Net::new(&*self.inner.capabilities, policy, limiter.memory())?;
+        let state = ProgramState::new(policy, ends, limiter)?;
+        self.inner.within(policy, state, async move |store| net.beside(call(store)).await)
     }
 
     /// That it is no command, and what it is instead.
@@ -247,19 +254,25 @@ fn type_text(item: &ComponentItem) -> String {
 pub(super) struct ProgramState {
     wasi: WasiCtx,
     http: WasiHttpCtx,
-    hooks: Hooks<Stderr>,
+    hooks: Hooks<Outgoing>,
+    reach: Arc<Reach>,
     table: ResourceTable,
     pub(super) limiter: RunLimiter,
 }
 
 impl ProgramState {
-    fn new(policy: &Policy) -> Result<Self, RunError> {
+    fn new(policy: &Policy, ends: Ends, limiter: RunLimiter) -> Result<Self, RunError> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
         let wasi = policy.wasi()?.build();
-        let limiter = RunLimiter::new(policy);
-        let hooks = Hooks(Stderr(policy.inherit_stdio));
-        Ok(Self { wasi, http: WasiHttpCtx::new(), hooks, table, limiter })
+        let Ends { outgoing, reach } = ends;
+        Ok(Self { wasi, http: WasiHttpCtx::new(), hooks: Hooks(outgoing), reach, table, limiter })
+    }
+}
+
+impl HasReach for ProgramState {
+    fn reach(&self) -> &Arc<Reach> {
+        &self.reach
     }
 }
 
@@ -278,27 +291,5 @@ impl WasiView for ProgramState {
 impl WasiHttpView for ProgramState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
-    }
-}
-
-/// Sends nothing, and says so on standard error, if the program has nexus's own.
-struct Stderr(bool);
-
-impl Sends for Stderr {
-    fn send(
-        &mut self,
-        request: http::Request<WasiBody>,
-        _options: Option<RequestOptions>,
-    ) -> Box<dyn Future<Output = Sent> + Send> {
-        if self.0 {
-            use std::io::Write;
-            let host = request.uri().authority().map_or("?", |authority| authority.as_str());
-            // It may be gone.
-            let _ = writeln!(
-                std::io::stderr(),
-                "nexus: denied: a request to {host}: programs cannot send requests so far"
-            );
-        }
-        Box::new(async { Err(HttpError::HttpRequestDenied) })
     }
 }

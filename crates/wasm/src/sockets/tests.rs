@@ -11,7 +11,7 @@ use wasmtime_wasi::p3::bindings::sockets::types as p3;
 use super::open::BUFFER;
 use super::*;
 use crate::outgoing::Post;
-use crate::output::Output;
+use crate::output::{Console, Output};
 
 fn granted(asked: &[&str], ceiling: Option<&[&str]>) -> Granted {
     let list = |grants: &[&str]| grants.iter().map(|grant| grant.parse().unwrap()).collect();
@@ -68,8 +68,8 @@ fn test(asked: &[&str], most: usize) -> Test {
     let outgoing = post.open(None);
     let budget = Arc::<Budget>::default();
     let purse = Purse { budget: budget.clone(), memory: memory.clone(), most };
-    let console = Console::new(output.clone());
-    let reach = Reach::new(Arc::new(granted(asked, None)), console, outgoing.outgoing(), purse);
+    let author = Author::App(Console::new(output.clone()));
+    let reach = Reach::new(Arc::new(granted(asked, None)), author, outgoing.outgoing(), purse);
     std::mem::forget(outgoing);
     Test { reach: Arc::new(reach), output, budget, memory }
 }
