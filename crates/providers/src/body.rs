@@ -204,9 +204,13 @@ impl State {
     /// Takes one chunk from the connection, or the end.
     fn pull(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(incoming) = &mut self.incoming else { return Poll::Ready(()) };
-        match Pin::new(incoming).poll_frame(cx) {
+        match Pin::new(&mut *incoming).poll_frame(cx) {
             Poll::Pending => return self.time_out(cx),
-            Poll::Ready(None) => drop(self.end(Ok(()))),
+            // A stream that is reset without an error ends here as well, but is at its end only if the peer said so.
+            Poll::Ready(None) => {
+                let is_whole = incoming.is_end_stream() || !matches!(self.held, Some(Held::H2(_)));
+                drop(self.end(if is_whole { Ok(()) } else { Err(BodyError::Disconnected) }));
+            }
             Poll::Ready(Some(Err(error))) => {
                 let error = match self.upload.failed() {
                     Some(_) => BodyError::Aborted,

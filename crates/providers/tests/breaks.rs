@@ -334,3 +334,90 @@ fn http2_that_breaks_off_anywhere_ends() {
         }
     }
 }
+
+/// RST_STREAM, with this code.
+fn reset(code: u8) -> Vec<u8> {
+    vec![0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, code]
+}
+
+/// GOAWAY, with this code: no stream after `last` was looked at.
+fn go_away(last: u8, code: u8) -> Vec<u8> {
+    vec![0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, last, 0, 0, 0, code]
+}
+
+/// What came of a request in whose answer this frame comes after `at` others, with the rest of them or without; and how
+/// many connections there were for it and the next.
+async fn interrupted(authority: &Authority, at: usize, frame: Vec<u8>, goes_on: bool) -> (Came, usize) {
+    let peer = h2_frames(authority, End::Told, move |mut frames| {
+        frames.insert(at, frame.clone());
+        frames.truncate(if goes_on { frames.len() } else { at + 1 });
+        (frames.concat(), true)
+    })
+    .await;
+    (ask_twice(authority, &peer).await, peer.connections.get())
+}
+
+/// The code that says that nothing was done about a request: it is sent again.
+const REFUSED: u8 = 7;
+
+/// What comes where there are no more than so many frames of an answer, and this code.
+fn after(at: usize, code: u8) -> Came {
+    match at {
+        0..=2 if code == REFUSED => after(5, code),
+        0..=2 => Err(HttpError::Closed),
+        3 => Ok((String::new(), Err(BodyError::Disconnected))),
+        4 => Ok(("hel".to_owned(), Err(BodyError::Disconnected))),
+        _ => Ok(("hello".to_owned(), Ok(()))),
+    }
+}
+
+#[test]
+fn an_http2_stream_that_is_reset_at_any_frame_ends_alone() {
+    // Each code of RFC 9113, and one that nobody knows.
+    let authority = authority("h2-reset");
+    for (at, code) in (0..=5).flat_map(|at| (0..=14).map(move |code| (at, code))) {
+        run(async {
+            let (came, connections) = interrupted(&authority, at, reset(code), false).await;
+            assert_eq!((came, connections), (after(at, code), 1), "{at} {code}");
+        });
+    }
+}
+
+#[test]
+fn an_http2_connection_that_goes_away_at_any_frame_ends_with_what_it_has() {
+    let authority = authority("h2-away");
+    for (at, code) in (0..=5).flat_map(|at| [0, 1, 2, REFUSED, 11, 14].map(move |code| (at, code))) {
+        run(async {
+            for (last, goes_on, expected) in
+                [(1, true, after(5, code)), (0, true, after(at, code)), (0, false, after(at, code))]
+            {
+                let (came, connections) = interrupted(&authority, at, go_away(last, code), goes_on).await;
+                assert_eq!((came, connections), (expected, 2), "{at} {code} {last} {goes_on}");
+            }
+        });
+    }
+}
+
+#[test]
+fn an_http2_connection_that_goes_away_and_closes_breaks_its_streams_off() {
+    let authority = authority("h2-gone");
+    for (at, code) in (0..=5).flat_map(|at| [0, 1, 11].map(move |code| (at, code))) {
+        for end in [End::Told, End::Closed, End::Reset] {
+            run(async {
+                let peer = h2_frames(&authority, end, move |mut frames| {
+                    frames.insert(at, go_away(1, code));
+                    frames.truncate(at + 1);
+                    (frames.concat(), false)
+                })
+                .await;
+                let came = ask_twice(&authority, &peer).await;
+                // A reset may overtake what was read last.
+                if end != End::Reset {
+                    assert_eq!(came, after(at, code), "{at} {code}");
+                }
+                assert!(at == 5 || !matches!(came, Ok((_, Ok(())))), "{at} {code}: {came:?}");
+                assert_eq!(peer.connections.get(), 2, "{at} {code}");
+            });
+        }
+    }
+}
