@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -47,6 +47,11 @@ pub(crate) fn authority(name: &str) -> Authority {
 }
 
 impl Authority {
+    /// Where its certificate is.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
     pub(crate) fn config(&self) -> OutboundSection {
         OutboundSection { ca: vec![self.file.clone()], ..OutboundSection::default() }
     }
