@@ -10,6 +10,7 @@ mod folder;
 mod load;
 mod managed;
 mod nexus;
+pub(crate) mod outgoing;
 mod upstream;
 
 use std::time::{Duration, Instant};
