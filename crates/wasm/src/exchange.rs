@@ -31,9 +31,9 @@ use wasmtime_wasi_http::{Error as HttpError, WasiBody, WasiHttpView};
 use crate::account::Account;
 use crate::answer::{Answer, Given};
 use crate::error::Ended;
-use crate::guest::{Lease, Shared};
 use crate::output::Output;
 use crate::service;
+use crate::shared::{Lease, Shared};
 use crate::state::State;
 use crate::tail::Tail;
 

@@ -44,6 +44,7 @@ mod output;
 mod room;
 mod runtime;
 mod service;
+mod shared;
 mod sockets;
 mod state;
 mod tail;

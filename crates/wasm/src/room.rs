@@ -10,154 +10,43 @@
 //! whenever the guest is looked at; what is left of a turn is shared out evenly. A request that comes to its limit, or
 //! traps, ends its room, and with it those that sit beside it: they share one memory.
 
+mod accounts;
+
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use futures_util::stream::FuturesUnordered;
 use nexus_core::Limit;
-use nexus_guest::{FailureKind, Request, RequestId, StopReason};
+use nexus_guest::{FailureKind, Request, RequestId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
-use wasmtime::component::{Accessor, GuestTaskId};
-use wasmtime::{Store, StoreContextMut};
+use wasmtime::Store;
+use wasmtime::component::Accessor;
 use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::handler::Proxy;
 use wasmtime_wasi_http::p3::bindings::Service;
 
-use crate::account::{Account, METER};
+pub(crate) use self::accounts::Accounts;
+use self::accounts::Entry;
+use crate::account::Account;
 use crate::answer::{Answer, Given};
-use crate::error::{Ended, Interrupt};
+use crate::error::Ended;
 use crate::exchange::{self, End, Exchange};
-use crate::guest::Shared;
 use crate::outgoing::{Open, Scope};
 use crate::output::Output;
 use crate::service;
+use crate::shared::Shared;
 use crate::sockets::HasReach;
 use crate::state::State;
 use crate::tail::Tail;
 use crate::tasks::Tasks;
-
-/// So many calls whose requests are over are remembered: what they still do is on their accounts.
-const REMEMBERED: usize = 64;
-
-/// A call's account, and its request for the log.
-#[derive(Clone)]
-struct Entry {
-    account: Arc<Account>,
-    request: RequestId,
-}
-
-/// Whose CPU time it is that a room's instance takes.
-pub(crate) struct Accounts {
-    inner: Mutex<Inner>,
-}
-
-struct Inner {
-    /// By the call, as Wasmtime numbers them.
-    calls: HashMap<GuestTaskId, Entry>,
-    /// The order in which they began.
-    order: VecDeque<GuestTaskId>,
-    /// What nobody's call did.
-    others: Account,
-    /// What of the running turn is charged already, in nanoseconds.
-    charged: u64,
-    /// Those that began or left in the running turn.
-    active: Vec<Arc<Account>>,
-    /// Who came to the limit.
-    culprit: Option<Entry>,
-}
-
-impl Accounts {
-    fn new(others: Account) -> Self {
-        let (calls, order) = (HashMap::new(), VecDeque::new());
-        Self {
-            inner: Mutex::new(Inner { calls, order, others, charged: 0, active: Vec::new(), culprit: None }),
-        }
-    }
-
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        // Numbers, whole after each change.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn begin(&self, call: GuestTaskId, entry: Entry, concurrency: usize) {
-        let mut inner = self.inner();
-        // A number may come again once its call is over.
-        inner.order.retain(|other| *other != call);
-        inner.order.push_back(call);
-        inner.active.push(entry.account.clone());
-        inner.calls.insert(call, entry);
-        if inner.order.len() > concurrency + REMEMBERED {
-            // The oldest of those that have left.
-            let has_left =
-                |call: &GuestTaskId| inner.calls.get(call).is_none_or(|entry| entry.account.is_tail());
-            if let Some(oldest) = inner.order.iter().position(has_left)
-                && let Some(call) = inner.order.remove(oldest)
-            {
-                inner.calls.remove(&call);
-            }
-        }
-    }
-
-    /// Charges what has run of the turn so far to the call that runs now. Says whether that is beyond its limit.
-    pub(crate) fn look(&self, mut store: StoreContextMut<'_, State>) -> wasmtime::Result<()> {
-        let running = store.async_call_stack()?.last();
-        let so_far = METER.with(|meter| meter.so_far());
-        let mut inner = self.inner();
-        let more = so_far.saturating_sub(inner.charged);
-        inner.charged = so_far;
-        let Some(entry) = running.and_then(|call| inner.calls.get(&call)).cloned() else {
-            inner.others.charge(more);
-            return match inner.others.is_beyond(0) {
-                true => Err(Interrupt(StopReason::Cpu).into()),
-                false => Ok(()),
-            };
-        };
-        entry.account.charge_for_room(more);
-        if entry.account.is_beyond(0) {
-            inner.culprit = Some(entry);
-            return Err(Interrupt(StopReason::Cpu).into());
-        }
-        Ok(())
-    }
-
-    /// A request leaves in the running turn.
-    fn leaves(&self, account: &Arc<Account>) {
-        self.inner().active.push(account.clone());
-    }
-
-    /// A turn that took so long is over: what is left of it is shared out among those that began or left in it, or else
-    /// among those that are present. Says whether somebody is beyond
-    /// the limit.
-    fn settle(&self, cpu: u64, present: &[Rc<Exchange>]) -> bool {
-        let mut inner = self.inner();
-        let left = cpu.saturating_sub(std::mem::take(&mut inner.charged));
-        let mut sharers = std::mem::take(&mut inner.active);
-        if sharers.is_empty() {
-            sharers.extend(present.iter().map(|exchange| exchange.account.clone()));
-        }
-        match sharers.len() as u64 {
-            0 => inner.others.charge(left),
-            several => sharers.iter().for_each(|account| account.charge_for_room(left / several)),
-        }
-        if inner.culprit.is_none() {
-            inner.culprit = inner.calls.values().find(|entry| entry.account.is_beyond(0)).cloned();
-        }
-        inner.culprit.is_some() || inner.others.is_beyond(0)
-    }
-
-    /// A request is there: what nobody's call does has its time again.
-    fn renew(&self) {
-        self.inner().others.renew();
-    }
-}
 
 /// What a request leaves with a room, to be handled there.
 struct Seat {
