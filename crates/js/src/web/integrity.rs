@@ -1,6 +1,6 @@
 //! Subresource Integrity. <https://www.w3.org/TR/sri-2/>
 
-use sha2::{Digest, Sha256, Sha384, Sha512};
+use nexus_crypto::{Digest, Hash};
 
 use super::base64;
 
@@ -9,13 +9,7 @@ pub(super) struct Check {
     /// Of the strongest algorithm, for of several only that counts.
     wanted: Vec<String>,
     /// None if the metadata says nothing that is known.
-    digest: Option<Running>,
-}
-
-enum Running {
-    Sha256(Sha256),
-    Sha384(Sha384),
-    Sha512(Sha512),
+    digest: Option<Digest>,
 }
 
 impl Check {
@@ -31,32 +25,23 @@ impl Check {
         let of_it = items().filter(|(algorithm, _)| Some(*algorithm) == strongest);
         // base64url is taken as well, as browsers do.
         let wanted = of_it.map(|(_, digest)| digest.replace('-', "+").replace('_', "/")).collect();
-        let digest = strongest.map(|algorithm| match algorithm {
-            Algorithm::Sha256 => Running::Sha256(Sha256::new()),
-            Algorithm::Sha384 => Running::Sha384(Sha384::new()),
-            Algorithm::Sha512 => Running::Sha512(Sha512::new()),
-        });
+        let digest = strongest.and_then(|algorithm| Digest::new(algorithm.hash()).ok());
         Self { wanted, digest }
     }
 
     /// The next of the bytes.
     pub(super) fn update(&mut self, bytes: &[u8]) {
-        match &mut self.digest {
-            Some(Running::Sha256(digest)) => digest.update(bytes),
-            Some(Running::Sha384(digest)) => digest.update(bytes),
-            Some(Running::Sha512(digest)) => digest.update(bytes),
-            None => {}
+        if let Some(digest) = &mut self.digest
+            && digest.update(bytes).is_err()
+        {
+            self.wanted.clear();
         }
     }
 
     /// Whether the bytes were what the metadata says; true if that says nothing that is known.
     pub(super) fn matches(&mut self) -> bool {
-        let digest = match self.digest.take() {
-            Some(Running::Sha256(digest)) => digest.finalize().to_vec(),
-            Some(Running::Sha384(digest)) => digest.finalize().to_vec(),
-            Some(Running::Sha512(digest)) => digest.finalize().to_vec(),
-            None => return true,
-        };
+        let Some(digest) = self.digest.take() else { return true };
+        let Ok(digest) = digest.finish() else { return false };
         let digest = base64::encode(&digest);
         self.wanted.iter().any(|wanted| wanted.as_bytes() == digest)
     }
@@ -70,6 +55,14 @@ enum Algorithm {
 }
 
 impl Algorithm {
+    fn hash(self) -> Hash {
+        match self {
+            Self::Sha256 => Hash::Sha256,
+            Self::Sha384 => Hash::Sha384,
+            Self::Sha512 => Hash::Sha512,
+        }
+    }
+
     fn named(name: &str) -> Option<Self> {
         let all = [("sha256", Self::Sha256), ("sha384", Self::Sha384), ("sha512", Self::Sha512)];
         all.into_iter().find(|(own, _)| name.eq_ignore_ascii_case(own)).map(|(_, algorithm)| algorithm)
