@@ -75,3 +75,8 @@ export default {
     return new Response(bytes, { status: 200, headers: { a: env.GREETING ?? "b", c: await streams() } }).clone();
   },
 } satisfies ExportedHandler<Env>;
+
+const pair = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, ["sign", "verify"]);
+const signature: ArrayBuffer = await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, pair.privateKey, new Uint8Array(1));
+const exported: JsonWebKey = await crypto.subtle.exportKey("jwk", pair.publicKey);
+console.log(crypto.randomUUID(), crypto.getRandomValues(new Uint32Array(1)), signature.byteLength, exported.crv);

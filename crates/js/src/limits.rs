@@ -139,6 +139,13 @@ pub(crate) fn detach(state: &State) {
 }
 
 impl Accounts {
+    /// Time that was taken outside of a turn, if it was for loading the app. Gives what that has taken so far.
+    pub(crate) fn charge_startup(&self, cpu: Duration) -> Option<Duration> {
+        let spent = self.startup.get()?.saturating_add(nanoseconds(cpu));
+        self.startup.set(Some(spent));
+        Some(Duration::from_nanos(spent))
+    }
+
     /// The CPU limit of the running turn, or the last one.
     pub(crate) fn which(&self) -> Limit {
         self.turn.get().which

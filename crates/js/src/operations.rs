@@ -12,6 +12,7 @@ use futures_util::stream::{FuturesUnordered, Stream};
 use crate::ops;
 use crate::scope::ScopeKey;
 use crate::state::State;
+use crate::web::crypto_work;
 use crate::web::fetch::Fetched;
 use crate::web::fetched::Exchanges;
 
@@ -30,6 +31,8 @@ pub(crate) enum Outcome {
     Fetched(Box<Fetched>),
     /// The next chunk of an encoded body, `None` at its end; `true` for JavaScript, which then reads on.
     Encoded(i32, Option<Bytes>),
+    /// What cryptography gave, or why it did not.
+    Calculated(crypto_work::Result),
     /// A rejection with a `TypeError` whose cause is an `Error` with a code.
     Failed { message: String, cause: String, code: &'static str },
     /// A rejection with a `TypeError`.
@@ -72,6 +75,9 @@ impl Outcome {
             Outcome::Encoded(id, chunk) => {
                 Exchanges::with(&State::of(scope), id, |exchange| exchange.feed(chunk));
                 Ok(v8::Boolean::new(scope, true).into())
+            }
+            Outcome::Calculated(result) => {
+                crypto_work::to_value(scope, result).ok_or_else(|| too_large(scope))
             }
             Outcome::Failed { message, cause, code } => Err(error_with_cause(scope, &message, &cause, code)),
             Outcome::TypeError(message) => {

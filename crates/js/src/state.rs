@@ -6,8 +6,10 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
+
 use std::task::Waker;
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 
 use bumpalo::Bump;
 use nexus_core::Limit;
@@ -66,6 +68,8 @@ pub(crate) struct State {
     pub(crate) unanswered: Cell<usize>,
     /// How many requests are kept whose client went while the handler was at work.
     orphans: Cell<usize>,
+    /// Who may do a long calculation: one at a time.
+    pub(crate) calculations: Arc<Semaphore>,
     /// The origin of `performance.now()`.
     pub(crate) origin: Instant,
     pub(crate) origin_wall: Duration,
@@ -101,6 +105,7 @@ impl State {
             kept_headers: RefCell::default(),
             unanswered: Cell::new(0),
             orphans: Cell::new(0),
+            calculations: Arc::new(Semaphore::new(1)),
             origin: Instant::now(),
             origin_wall: std::time::SystemTime::now()
                 .duration_since(std::time::UNIX_EPOCH)

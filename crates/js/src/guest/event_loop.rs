@@ -73,6 +73,10 @@ impl JsGuest {
     pub(super) fn operation_turn(&self, cx: &mut Context<'_>) -> bool {
         let finished = self.state.operations.borrow_mut().poll_finished(cx);
         let Some(finished) = finished else { return false };
+        if self.state.is_stopped() {
+            // What it has taken was too much.
+            return true;
+        }
         self.state.with_scope(finished.scope, |scope| scope.operations.remove(&finished.id));
         self.turn(finished.scope, |scope| {
             let resolver = v8::Local::new(scope, &finished.resolver);

@@ -2,6 +2,8 @@
 //!
 //! A table each way: these run on whole strings of any size, on the worker's loop.
 
+use nexus_crypto::Secret;
+
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// The two symbols of 12 bits.
@@ -49,6 +51,37 @@ pub(crate) fn encode(bytes: &[u8]) -> Vec<u8> {
         *place = [p, q, if rest.is_empty() { b'=' } else { r }, b'='];
     }
     out
+}
+
+/// Encodes as base64url, without padding. RFC 4648, section 5.
+pub(crate) fn encode_url(bytes: &[u8]) -> Vec<u8> {
+    let mut out = encode(bytes);
+    while out.last() == Some(&b'=') {
+        out.pop();
+    }
+    for symbol in &mut out {
+        match symbol {
+            b'+' => *symbol = b'-',
+            b'/' => *symbol = b'_',
+            _ => {}
+        }
+    }
+    out
+}
+
+/// Decodes base64url without padding; `None` if it is not that. Left-over bits are to be zero.
+pub(crate) fn decode_url(text: &[u8]) -> Option<Vec<u8>> {
+    let mut plain = Secret::new(Vec::with_capacity(text.len()));
+    for &symbol in text {
+        plain.push(match symbol {
+            b'-' => b'+',
+            b'_' => b'/',
+            b'+' | b'/' | b'=' => return None,
+            other => other,
+        });
+    }
+    let bytes = decode(&plain)?;
+    (*Secret::new(encode_url(&bytes)) == text).then_some(bytes)
 }
 
 /// Decodes, skipping ASCII white space, with or without padding; `None` if it is not base64. Left-over bits are

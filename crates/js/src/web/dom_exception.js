@@ -112,4 +112,5 @@
     }
   }
   finishInterface(QuotaExceededError);
+  nexus.QuotaExceededError = QuotaExceededError;
 })

@@ -55,6 +55,7 @@
     });
   };
   replaceable("self", () => globalThis);
+  attribute("crypto", () => nexus.crypto);
   replaceable("performance", () => nexus.performance);
   replaceable("scheduler", () => nexus.scheduler);
   attribute("navigator", () => nexus.navigator);

@@ -6,6 +6,9 @@ mod codec;
 mod codec_memory;
 mod compression;
 mod console;
+mod crypto;
+mod crypto_uses;
+pub(crate) mod crypto_work;
 mod data_url;
 mod encoding;
 pub(crate) mod fetch;
@@ -35,6 +38,8 @@ pub(crate) const OPS: &[&[Op]] = &[
     body::OPS,
     compression::OPS,
     console::OPS,
+    crypto::OPS,
+    crypto_uses::OPS,
     encoding::OPS,
     fetch::OPS,
     global_scope::OPS,

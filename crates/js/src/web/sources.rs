@@ -85,6 +85,10 @@ pub(crate) const LAZY: &[(&[&str], &[&str])] = &[
     (&["error_event.js"], &["ErrorEvent", "nexus.ErrorEvent"]),
     (&["console_more.js"], &["nexus.consoleMore"]),
     (&["blob_url.js"], &["nexus.blobUrls"]),
+    (
+        &["crypto_algorithms.js", "crypto_keys.js", "crypto.js"],
+        &["Crypto", "CryptoKey", "SubtleCrypto", "nexus.crypto"],
+    ),
     (&["event_source.js"], &["EventSource"]),
     (&["fetched.js", "fetch.js"], &["fetch", "nexus.fetchInternal"]),
     (&["fetch_schemes.js"], &["nexus.schemeFetch", "nexus.withIntegrity"]),

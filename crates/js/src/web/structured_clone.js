@@ -106,6 +106,7 @@
         }
         if (value !== objectPrototype) {
           if (nexus.isBlob?.(value)) return nexus.cloneBlob(value);
+          if (nexus.isCryptoKey?.(value)) return nexus.cloneKey(value);
           if (isPlatformObject(value)) throw fail("an object of this interface cannot be cloned");
           if (!ops.isPlainObject(value)) break;
         }

@@ -19,6 +19,7 @@ const PARTS: &[&str] = &[
     include_str!("types/fetch.d.ts"),
     include_str!("types/url.d.ts"),
     include_str!("types/encoding.d.ts"),
+    include_str!("types/crypto.d.ts"),
     include_str!("types/streams.d.ts"),
     include_str!("types/webassembly.d.ts"),
 ];

@@ -1,0 +1,373 @@
+//! Natives of `crypto.js` and `crypto_keys.js`: random numbers, and keys. What is done with keys is in `crypto_uses.rs`.
+//! What those check is not checked again: names of algorithms, usages, the members of dictionaries.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nexus_crypto::{
+    Curve, EcNumbers, Error, Hash, Kind, Okp, Pkey, RsaNumbers, RsaPrivateNumbers, Secret, random,
+    timing_safe_equal,
+};
+
+use super::base64;
+use super::crypto_work::{Key, Made, failure, keys, run, thread_cpu};
+use super::encoding::with_bytes;
+use super::held::Held;
+use crate::ops::{self, arg_u32, byte_length};
+use crate::state::State;
+
+pub(crate) const OPS: &[ops::Op] = ops::ops![
+    cryptoRandom => op_random,
+    cryptoUuid => op_uuid,
+    cryptoEqual => op_equal,
+    cryptoSecret => op_secret,
+    cryptoRandomSecret => op_random_secret,
+    cryptoSecretBytes => op_secret_bytes,
+    cryptoGenerate => op_generate,
+    cryptoImport => op_import,
+    cryptoExport => op_export,
+    cryptoFromNumbers => op_from_numbers,
+    cryptoNumbers => op_numbers,
+    cryptoRsa => op_rsa,
+    cryptoToBase64 => op_to_base64,
+    cryptoFromBase64 => op_from_base64,
+];
+
+pub(super) type Args<'s, 'a> = &'a v8::FunctionCallbackArguments<'s>;
+pub(super) type Return<'s> = v8::ReturnValue<'s, v8::Value>;
+
+pub(super) fn hash(number: u32) -> Hash {
+    Hash::ALL.get(number as usize).copied().unwrap_or(Hash::Sha256)
+}
+
+fn curve(number: u32) -> Curve {
+    Curve::ALL.get(number as usize).copied().unwrap_or(Curve::P256)
+}
+
+/// The bytes of an argument. There was room for them: JavaScript made them.
+pub(super) fn bytes(args: Args<'_, '_>, index: i32) -> Vec<u8> {
+    with_bytes(args.get(index), <[u8]>::to_vec).unwrap_or_default()
+}
+
+pub(super) fn key(scope: &mut v8::PinScope<'_, '_>, id: u32) -> Option<Key> {
+    Held::with(scope, id, |key: &mut Key| (key.clone(), 0))
+}
+
+pub(super) fn pkey(scope: &mut v8::PinScope<'_, '_>, id: u32) -> Option<Arc<Pkey>> {
+    match key(scope, id)? {
+        Key::Pkey(key) => Some(key),
+        Key::Secret(_) => None,
+    }
+}
+
+pub(super) fn secret(scope: &mut v8::PinScope<'_, '_>, id: u32) -> Option<Arc<Secret>> {
+    match key(scope, id)? {
+        Key::Secret(key) => Some(key),
+        Key::Pkey(_) => None,
+    }
+}
+
+/// `cryptoRandom(bytes)`: fills a `Uint8Array`.
+fn op_random<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArguments<'s>, _rv: Return<'s>) {
+    let Ok(view) = v8::Local::<v8::Uint8Array>::try_from(args.get(0)) else { return };
+    let (offset, length) = (view.byte_offset(), view.byte_length());
+    if length > 0
+        && let Some(buffer) = view.buffer(scope)
+        && let Some(data) = buffer.data()
+    {
+        // SAFETY: V8 keeps a view inside its buffer, no JavaScript runs meanwhile, and `buffer` keeps the store.
+        let bytes = unsafe { std::slice::from_raw_parts_mut(data.as_ptr().cast::<u8>().add(offset), length) };
+        if random(bytes).is_err() {
+            ops::throw_type_error(scope, "there are no random bytes");
+        }
+    }
+}
+
+/// `cryptoUuid()`: one of version 4.
+fn op_uuid<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    _args: v8::FunctionCallbackArguments<'s>,
+    mut rv: Return<'s>,
+) {
+    let mut bytes = [0; 16];
+    if random(&mut bytes).is_err() {
+        ops::throw_type_error(scope, "there are no random bytes");
+        return;
+    }
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let (mut text, mut at) = ([b'-'; 36], 0);
+    for (i, byte) in bytes.into_iter().enumerate() {
+        if matches!(i, 4 | 6 | 8 | 10) {
+            at += 1;
+        }
+        text[at] = HEX[usize::from(byte >> 4)];
+        text[at + 1] = HEX[usize::from(byte & 15)];
+        at += 2;
+    }
+    rv.set(ops::latin1_string(scope, &text).into());
+}
+
+/// `cryptoEqual(a, b)`: whether they are the same.
+fn op_equal<'s>(
+    _scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: Return<'s>,
+) {
+    let same = with_bytes(args.get(0), |a| with_bytes(args.get(1), |b| timing_safe_equal(a, b)));
+    rv.set_bool(same.flatten().unwrap_or(false));
+}
+
+/// `cryptoSecret(bytes)`: a secret key, as `[object, number]`.
+fn op_secret<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: Return<'s>,
+) {
+    if !ops::room(scope, byte_length(args.get(0))) {
+        return;
+    }
+    let key = Key::Secret(Arc::new(Secret::new(bytes(&args, 0))));
+    rv.set(keys(scope, [key]));
+}
+
+/// `cryptoRandomSecret(size)`: the same of so many random bytes.
+fn op_random_secret<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: Return<'s>,
+) {
+    let size = arg_u32(&args, 0) as usize;
+    if !ops::room(scope, size) {
+        return;
+    }
+    let mut bytes = Secret::new(vec![0; size]);
+    let value = match random(&mut bytes) {
+        Ok(()) => keys(scope, [Key::Secret(Arc::new(bytes))]),
+        Err(error) => failure(scope, error),
+    };
+    rv.set(value);
+}
+
+/// `cryptoSecretBytes(key)`.
+fn op_secret_bytes<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    rv: Return<'s>,
+) {
+    let Some(bytes) = secret(scope, arg_u32(&args, 0)) else { return };
+    run(scope, rv, false, 0, move || Ok(Made::Bytes(Secret::clone(&bytes))));
+}
+
+/// What the running turn's request may take of CPU time: a calculation that takes as much is too long anyway.
+pub(super) fn most_time(scope: &mut v8::PinScope<'_, '_>) -> Duration {
+    let state = State::of(scope);
+    state.services.limits.time(state.accounts.which())
+}
+
+/// `cryptoGenerate(kind, …)`: `[private object, its number, public object, its number]`. Kinds: 0 RSA, with its bits and its
+/// exponent; 1 of a curve, with that; 2 Ed25519; 3 X25519.
+fn op_generate<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    rv: Return<'s>,
+) {
+    let (kind, first) = (arg_u32(&args, 0), arg_u32(&args, 1));
+    let exponent = if kind == 0 { bytes(&args, 2) } else { Vec::new() };
+    let most = most_time(scope);
+    run(scope, rv, kind == 0, 4096, move || {
+        let private = match kind {
+            0 => {
+                let until = thread_cpu() + most;
+                Pkey::generate_rsa(first, &exponent, || thread_cpu() < until)?
+            }
+            1 => Pkey::generate_ec(curve(first))?,
+            2 => Pkey::generate_okp(Okp::Ed25519)?,
+            _ => Pkey::generate_okp(Okp::X25519)?,
+        };
+        let public = private.to_public()?;
+        Ok(Made::Pair(private, public))
+    });
+}
+
+/// What a kind's number stands for, beside a curve's.
+fn kind(number: u32, of_curve: u32) -> Kind {
+    match number {
+        0 => Kind::Rsa,
+        1 => Kind::Ec(curve(of_curve)),
+        2 => Kind::Okp(Okp::Ed25519),
+        _ => Kind::Okp(Okp::X25519),
+    }
+}
+
+fn set_key<'s>(scope: &mut v8::PinScope<'s, '_>, mut rv: Return<'s>, key: Result<Pkey, Error>) {
+    let value = match key {
+        Ok(key) => keys(scope, [key.into()]),
+        Err(error) => failure(scope, error),
+    };
+    rv.set(value);
+}
+
+/// `cryptoImport(format, kind, curve, bytes)`: a key, as `[object, number]`. Formats: 0 raw, 1 SPKI, 2 PKCS #8; kinds as of
+/// `cryptoGenerate`.
+fn op_import<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArguments<'s>, rv: Return<'s>) {
+    let kind = kind(arg_u32(&args, 1), arg_u32(&args, 2));
+    let key = with_bytes(args.get(3), |bytes| match (arg_u32(&args, 0), kind) {
+        (0, Kind::Ec(curve)) => Pkey::from_ec_point(curve, bytes),
+        (0, Kind::Okp(okp)) => Pkey::from_okp_public(okp, bytes),
+        (2, _) => Pkey::from_pkcs8(bytes),
+        _ => Pkey::from_spki(bytes),
+    });
+    let key = key.unwrap_or(Err(Error::Data("this is no key"))).and_then(|key| match key.kind() == kind {
+        true => Ok(key),
+        false => Err(Error::Data("this is a key of another algorithm, or of another curve")),
+    });
+    set_key(scope, rv, key);
+}
+
+/// `cryptoExport(format, key)`: bytes; formats as of `cryptoImport`.
+fn op_export<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArguments<'s>, rv: Return<'s>) {
+    let Some(key) = pkey(scope, arg_u32(&args, 1)) else { return };
+    let format = arg_u32(&args, 0);
+    run(scope, rv, false, 0, move || {
+        Ok(match (format, key.kind()) {
+            (0, Kind::Ec(_)) => key.ec_point()?.into(),
+            (0, _) => key.okp_public()?.into(),
+            (1, _) => key.to_spki()?.into(),
+            _ => Made::Bytes(key.to_pkcs8()?),
+        })
+    });
+}
+
+/// `cryptoFromNumbers(kind, curve, texts)`: a key from a JSON Web Key's numbers, as `[object, number]`; kinds as of
+/// `cryptoGenerate`. The numbers are base64url: n, e, d, p, q, dp, dq, qi; x, y, d; or x, d.
+fn op_from_numbers<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    rv: Return<'s>,
+) {
+    let kind = kind(arg_u32(&args, 0), arg_u32(&args, 1));
+    let Ok(texts) = v8::Local::<v8::Array>::try_from(args.get(2)) else { return };
+    let mut numbers = Vec::with_capacity(texts.length() as usize);
+    for index in 0..texts.length() {
+        let Some(text) = texts.get_index(scope, index) else { return };
+        let Some(text) = ops::to_rust_string(scope, text) else { return };
+        match base64::decode_url(text.as_bytes()) {
+            Some(number) => numbers.push(Secret::new(number)),
+            None => {
+                return set_key(scope, rv, Err(Error::Data("a number of the JSON Web Key is no base64url")));
+            }
+        }
+    }
+    set_key(scope, rv, from_numbers(kind, numbers));
+}
+
+fn from_numbers(kind: Kind, numbers: Vec<Secret>) -> Result<Pkey, Error> {
+    const FEW: Error = Error::Data("the JSON Web Key has too few numbers");
+    let count = numbers.len();
+    let mut numbers = numbers.into_iter();
+    let mut next = || numbers.next().ok_or(FEW);
+    match kind {
+        Kind::Rsa => {
+            let public = RsaNumbers { n: next()?.to_vec(), e: next()?.to_vec() };
+            if count == 2 {
+                return Pkey::from_rsa(&public, None);
+            }
+            let (d, p, q) = (next()?, next()?, next()?);
+            let (dp, dq, qi) = (next()?, next()?, next()?);
+            Pkey::from_rsa(&public, Some(&RsaPrivateNumbers { d, p, q, dp, dq, qi }))
+        }
+        Kind::Ec(curve) => {
+            let (x, y) = (next()?.to_vec(), next()?.to_vec());
+            Pkey::from_ec(curve, &EcNumbers { x, y, d: next().ok() })
+        }
+        Kind::Okp(okp) => {
+            let x = next()?;
+            match next() {
+                Ok(d) => Pkey::from_okp_private(okp, &d, Some(&x)),
+                Err(_) => Pkey::from_okp_public(okp, &x),
+            }
+        }
+    }
+}
+
+/// `cryptoNumbers(key)`: its numbers in the same order, base64url.
+fn op_numbers<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: Return<'s>,
+) {
+    let Some(key) = pkey(scope, arg_u32(&args, 0)) else { return };
+    let value = match numbers(&key) {
+        Ok(numbers) => {
+            let mut texts: Vec<v8::Local<'_, v8::Value>> = Vec::with_capacity(numbers.len());
+            for number in numbers {
+                texts.push(ops::latin1_string(scope, &Secret::new(base64::encode_url(&number))).into());
+            }
+            v8::Array::new_with_elements(scope, &texts).into()
+        }
+        Err(error) => failure(scope, error),
+    };
+    rv.set(value);
+}
+
+fn numbers(key: &Pkey) -> Result<Vec<Secret>, Error> {
+    Ok(match key.kind() {
+        Kind::Rsa => {
+            let RsaNumbers { n, e } = key.rsa_numbers()?;
+            let mut all = vec![Secret::new(n), Secret::new(e)];
+            if key.is_private() {
+                let RsaPrivateNumbers { d, p, q, dp, dq, qi } = key.rsa_private_numbers()?;
+                all.extend([d, p, q, dp, dq, qi]);
+            }
+            all
+        }
+        Kind::Ec(_) => {
+            let EcNumbers { x, y, d } = key.ec_numbers()?;
+            [Secret::new(x), Secret::new(y)].into_iter().chain(d).collect()
+        }
+        Kind::Okp(_) => {
+            let mut all = vec![Secret::new(key.okp_public()?)];
+            if key.is_private() {
+                all.push(key.okp_private()?);
+            }
+            all
+        }
+    })
+}
+
+/// `cryptoRsa(key)`: `[bits, exponent]`.
+fn op_rsa<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArguments<'s>, mut rv: Return<'s>) {
+    let Some(key) = pkey(scope, arg_u32(&args, 0)) else { return };
+    let exponent = key.rsa_numbers().map(|numbers| numbers.e).unwrap_or_default();
+    let Some(exponent) = ops::uint8_array(scope, &exponent) else { return };
+    let bits = v8::Integer::new_from_unsigned(scope, key.rsa_bits()).into();
+    rv.set(v8::Array::new_with_elements(scope, &[bits, exponent.into()]).into());
+}
+
+/// `cryptoToBase64(bytes)`: base64url.
+fn op_to_base64<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: Return<'s>,
+) {
+    if !ops::room(scope, byte_length(args.get(0)) * 2) {
+        return;
+    }
+    let text = with_bytes(args.get(0), |bytes| Secret::new(base64::encode_url(bytes))).unwrap_or_default();
+    rv.set(ops::latin1_string(scope, &text).into());
+}
+
+/// `cryptoFromBase64(text)`: a `Uint8Array`; null if it is no base64url.
+fn op_from_base64<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: Return<'s>,
+) {
+    let Some(text) = ops::to_rust_string(scope, args.get(0)) else { return };
+    match base64::decode_url(text.as_bytes()) {
+        Some(bytes) => run(scope, rv, false, 0, move || Ok(Made::Bytes(Secret::new(bytes)))),
+        None => rv.set_null(),
+    }
+}

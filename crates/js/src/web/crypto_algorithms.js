@@ -1,0 +1,113 @@
+// Web Crypto: which algorithms there are for what, and "normalize an algorithm". Web Cryptography, section 18.
+// https://w3c.github.io/webcrypto/#algorithm-normalization
+(function (nexus) {
+  "use strict";
+  const { bufferSource, domString, integer, isObject, SafeMap } = nexus.webidl;
+  const { copyBytes, freeze, apply } = nexus.builtins;
+  const { viewTag } = nexus.builtins;
+  const { toLowerCase } = nexus.builtins.string;
+
+  const fails = (name, message) => new nexus.DOMException(message, name);
+
+  // The numbers by which the host knows them.
+  const HASHES = freeze({ __proto__: null, "SHA-1": 0, "SHA-256": 1, "SHA-384": 2, "SHA-512": 3 });
+  const CURVES = freeze({ __proto__: null, "P-256": 0, "P-384": 1, "P-521": 2 });
+
+  // --- the dictionaries' members: `[name, converter, is required]`, in the order in which they are read ---
+
+  const bytes = (value, what) => copyBytes(bufferSource(value, what));
+  const bigInteger = (value, what) => {
+    if (!isObject(value) || !nexus.builtins.isView(value) || viewTag(value) !== "Uint8Array") {
+      throw new TypeError(`${what}: not a Uint8Array`);
+    }
+    return copyBytes(value);
+  };
+  const octet = (value, what) => integer(value, 8, false, what, true);
+  const unsignedShort = (value, what) => integer(value, 16, false, what, true);
+  const unsignedLong = (value, what) => integer(value, 32, false, what, true);
+  const hash = (value) => normalize("digest", value);
+  const key = (value, what) => {
+    if (!nexus.isCryptoKey(value)) throw new TypeError(`${what}: not a CryptoKey`);
+    return value;
+  };
+
+  const NONE = [];
+  const HASH = [["hash", hash, true]];
+  const RSA_KEYS = [["modulusLength", unsignedLong, true], ["publicExponent", bigInteger, true], ["hash", hash, true]];
+  const CURVE = [["namedCurve", domString, true]];
+  const HMAC_KEY = [["hash", hash, true], ["length", unsignedLong, false]];
+  const LENGTH = [["length", unsignedShort, true]];
+  const PUBLIC = [["public", key, true]];
+  const GCM = [["additionalData", bytes, false], ["iv", bytes, true], ["tagLength", octet, false]];
+  const CTR = [["counter", bytes, true], ["length", octet, true]];
+  const OAEP = [["label", bytes, false]];
+  const PSS = [["saltLength", unsignedLong, true]];
+  const HKDF = [["hash", hash, true], ["info", bytes, true], ["salt", bytes, true]];
+  const PBKDF2 = [["hash", hash, true], ["iterations", unsignedLong, true], ["salt", bytes, true]];
+
+  // By operation, then by name.
+  const SUPPORTED = {
+    __proto__: null,
+    digest: { __proto__: null, "SHA-1": NONE, "SHA-256": NONE, "SHA-384": NONE, "SHA-512": NONE },
+    generateKey: {
+      __proto__: null,
+      "RSASSA-PKCS1-v1_5": RSA_KEYS, "RSA-PSS": RSA_KEYS, "RSA-OAEP": RSA_KEYS, ECDSA: CURVE, ECDH: CURVE, Ed25519: NONE,
+      X25519: NONE, "AES-CTR": LENGTH, "AES-GCM": LENGTH, "AES-KW": LENGTH, HMAC: HMAC_KEY,
+    },
+    importKey: {
+      __proto__: null,
+      "RSASSA-PKCS1-v1_5": HASH, "RSA-PSS": HASH, "RSA-OAEP": HASH, ECDSA: CURVE, ECDH: CURVE, Ed25519: NONE, X25519: NONE,
+      "AES-CTR": NONE, "AES-GCM": NONE, "AES-KW": NONE, HMAC: HMAC_KEY, HKDF: NONE, PBKDF2: NONE,
+    },
+    sign: { __proto__: null, "RSASSA-PKCS1-v1_5": NONE, "RSA-PSS": PSS, ECDSA: HASH, Ed25519: NONE, HMAC: NONE },
+    encrypt: { __proto__: null, "RSA-OAEP": OAEP, "AES-CTR": CTR, "AES-GCM": GCM },
+    deriveBits: { __proto__: null, ECDH: PUBLIC, X25519: PUBLIC, HKDF, PBKDF2 },
+    wrapKey: { __proto__: null, "AES-KW": NONE },
+    "get key length": {
+      __proto__: null,
+      "AES-CTR": LENGTH, "AES-GCM": LENGTH, "AES-KW": LENGTH, HMAC: HMAC_KEY, HKDF: NONE, PBKDF2: NONE,
+    },
+  };
+
+  // Names in small letters, as they are written.
+  const registered = (supported) => {
+    const names = new SafeMap();
+    for (const name in supported) names.set(toLowerCase(name), name);
+    return names;
+  };
+  const NAMES = { __proto__: null };
+  for (const operation in SUPPORTED) NAMES[operation] = registered(SUPPORTED[operation]);
+
+  /** "Normalize an algorithm": a dictionary that only we hold. */
+  const normalize = (operation, algorithm) => {
+    if (!isObject(algorithm)) return convert(operation, domString(algorithm), NOTHING);
+    const { name } = algorithm;
+    if (name === undefined) throw new TypeError("the algorithm has no name");
+    return convert(operation, domString(name), algorithm);
+  };
+  const NOTHING = freeze({ __proto__: null });
+
+  const convert = (operation, given, from) => {
+    const name = NAMES[operation].get(toLowerCase(given));
+    if (name === undefined) throw unsupported(operation, given);
+    const members = SUPPORTED[operation][name];
+    const normalized = { __proto__: null, name };
+    for (let i = 0; i < members.length; i++) {
+      const { 0: member, 1: converter, 2: isRequired } = members[i];
+      const value = from[member];
+      if (value !== undefined) normalized[member] = converter(value, `${name}: ${member}`);
+      else if (isRequired) throw new TypeError(`${name}: ${member} is required`);
+    }
+    return normalized;
+  };
+
+  const unsupported = (operation, name) => {
+    const because = toLowerCase(name) === "aes-cbc" ? ": it does not notice changes; AES-GCM does" : "";
+    return fails("NotSupportedError", `there is no ${operation} with ${name}${because}`);
+  };
+
+  /** Whether this algorithm's keys can be exported. */
+  const isExported = (name) => name !== "HKDF" && name !== "PBKDF2";
+
+  nexus.cryptoAlgorithms = { __proto__: null, normalize, fails, isExported, HASHES, CURVES };
+})

@@ -1,0 +1,196 @@
+//! More natives of `crypto.js`: what is hashed, signed, encrypted and derived.
+
+use nexus_crypto::{
+    Error, Hash, aes_ctr, aes_gcm_decrypt, aes_gcm_encrypt, aes_unwrap, aes_wrap, hkdf, hmac, hmac_verify,
+    pbkdf2,
+};
+
+use super::crypto::{Return, bytes, hash, key, most_time, pkey, secret};
+use super::crypto_work::{Key, Made, Result, run};
+use super::encoding::with_bytes;
+use crate::ops::{self, arg_u32, byte_length};
+
+pub(crate) const OPS: &[ops::Op] = ops::ops![
+    cryptoDigest => op_digest,
+    cryptoSign => op_sign,
+    cryptoVerify => op_verify,
+    cryptoCrypt => op_crypt,
+    cryptoDerive => op_derive,
+];
+
+/// From so many bytes on hashing takes notable time: about a millisecond.
+const MUCH_TO_HASH: usize = 512 << 10;
+/// The same of what is encrypted.
+const MUCH_TO_ENCRYPT: usize = 1 << 20;
+/// An RSA key of more bits takes about a millisecond to sign or decrypt with.
+const LONG_RSA: u32 = 2048;
+/// The most iterations of PBKDF2, each for one block of what it gives: seconds, in which nothing stops it.
+const MOST_ITERATIONS: u64 = 10_000_000;
+/// More of them in a millisecond than any processor makes.
+const ITERATIONS_A_MS: u64 = 5_000;
+/// More of them take about a millisecond.
+const MANY_ITERATIONS: u64 = 1_000;
+
+/// `cryptoDigest(hash, bytes)`.
+fn op_digest<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArguments<'s>, rv: Return<'s>) {
+    let hash = hash(arg_u32(&args, 0));
+    let length = byte_length(args.get(1));
+    let digest = move |bytes: &[u8]| -> Result {
+        let mut digest = nexus_crypto::Digest::new(hash)?;
+        digest.update(bytes)?;
+        Ok(digest.finish()?.into())
+    };
+    if length <= MUCH_TO_HASH {
+        let result = with_bytes(args.get(1), digest).unwrap_or_else(|| digest(&[]));
+        run(scope, rv, false, 0, move || result);
+    } else if ops::room(scope, length) {
+        let bytes = bytes(&args, 1);
+        run(scope, rv, true, length, move || digest(&bytes));
+    }
+}
+
+/// How something is signed: 0 HMAC, 1 RSASSA-PKCS1-v1_5, 2 RSA-PSS, 3 ECDSA, 4 Ed25519.
+fn signed(how: u32, hash: Hash, salt: u32, key: &Key, data: &[u8]) -> Result {
+    let signature = match key {
+        Key::Secret(secret) => hmac(hash, secret, data)?,
+        Key::Pkey(key) => match how {
+            1 => key.rsa_sign(hash, data)?,
+            2 => key.pss_sign(hash, salt, data)?,
+            3 => key.ecdsa_sign(hash, data)?,
+            _ => key.ed25519_sign(data)?,
+        },
+    };
+    Ok(signature.into())
+}
+
+fn verified(how: u32, hash: Hash, salt: u32, key: &Key, signature: &[u8], data: &[u8]) -> Result {
+    Ok(Made::Bool(match key {
+        Key::Secret(secret) => hmac_verify(hash, secret, signature, data)?,
+        Key::Pkey(key) => match how {
+            1 => key.rsa_verify(hash, signature, data)?,
+            2 => key.pss_verify(hash, salt, signature, data)?,
+            3 => key.ecdsa_verify(hash, signature, data)?,
+            _ => key.ed25519_verify(signature, data)?,
+        },
+    }))
+}
+
+/// Whether what a private key does takes long.
+fn is_slow(key: &Key) -> bool {
+    matches!(key, Key::Pkey(key) if key.rsa_bits() > LONG_RSA)
+}
+
+/// `cryptoSign(how, hash, salt, key, data)`.
+fn op_sign<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArguments<'s>, rv: Return<'s>) {
+    let (how, hash, salt) = (arg_u32(&args, 0), hash(arg_u32(&args, 1)), arg_u32(&args, 2));
+    let Some(key) = key(scope, arg_u32(&args, 3)) else { return };
+    let length = byte_length(args.get(4));
+    if length <= MUCH_TO_HASH && !is_slow(&key) {
+        let sign = |data: &[u8]| signed(how, hash, salt, &key, data);
+        let result = with_bytes(args.get(4), sign).unwrap_or_else(|| sign(&[]));
+        run(scope, rv, false, 0, move || result);
+    } else if ops::room(scope, length) {
+        let data = bytes(&args, 4);
+        run(scope, rv, true, length, move || signed(how, hash, salt, &key, &data));
+    }
+}
+
+/// `cryptoVerify(how, hash, salt, key, signature, data)`.
+fn op_verify<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArguments<'s>, rv: Return<'s>) {
+    let (how, hash, salt) = (arg_u32(&args, 0), hash(arg_u32(&args, 1)), arg_u32(&args, 2));
+    let Some(key) = key(scope, arg_u32(&args, 3)) else { return };
+    let length = byte_length(args.get(5));
+    if !ops::room(scope, byte_length(args.get(4))) {
+        return;
+    }
+    let signature = bytes(&args, 4);
+    if length <= MUCH_TO_HASH {
+        let verify = |data: &[u8]| verified(how, hash, salt, &key, &signature, data);
+        let result = with_bytes(args.get(5), verify).unwrap_or_else(|| verify(&[]));
+        run(scope, rv, false, 0, move || result);
+    } else if ops::room(scope, length) {
+        let data = bytes(&args, 5);
+        run(scope, rv, true, length, move || verified(how, hash, salt, &key, &signature, &data));
+    }
+}
+
+/// `cryptoCrypt(how, encrypts, key, data, first, second, number)`: 0 AES-GCM with iv, additional data and the tag's bytes; 1
+/// AES-CTR with the counter, and how many of its bits count; 2 RSA-OAEP with the label, and the hash as the number; 3 AES-KW.
+fn op_crypt<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArguments<'s>, rv: Return<'s>) {
+    let (how, encrypts, number) = (arg_u32(&args, 0), args.get(1).is_true(), arg_u32(&args, 6));
+    let Some(key) = key(scope, arg_u32(&args, 2)) else { return };
+    let length = [3, 4, 5].map(|index| byte_length(args.get(index))).iter().sum();
+    if !ops::room(scope, length) {
+        return;
+    }
+    let [data, first, second] = [3, 4, 5].map(|index| bytes(&args, index));
+    let is_long = length > MUCH_TO_ENCRYPT || is_slow(&key) && !encrypts;
+    run(scope, rv, is_long, length, move || crypted(how, encrypts, number, &key, &data, &first, &second));
+}
+
+fn crypted(
+    how: u32,
+    encrypts: bool,
+    number: u32,
+    key: &Key,
+    data: &[u8],
+    first: &[u8],
+    second: &[u8],
+) -> Result {
+    let key = match key {
+        Key::Secret(key) => key,
+        Key::Pkey(key) if encrypts => return Ok(key.oaep_encrypt(hash(number), first, data)?.into()),
+        Key::Pkey(key) => return Ok(Made::Bytes(key.oaep_decrypt(hash(number), first, data)?)),
+    };
+    Ok(match (how, encrypts) {
+        (0, true) => aes_gcm_encrypt(key, first, second, number as usize, data)?.into(),
+        (0, false) => Made::Bytes(aes_gcm_decrypt(key, first, second, number as usize, data)?),
+        (1, _) => {
+            let counter = first.try_into().map_err(|_| Error::Operation("a counter has 16 bytes"))?;
+            Made::Bytes(aes_ctr(key, counter, number, data)?)
+        }
+        (_, true) => aes_wrap(key, data)?.into(),
+        (_, false) => Made::Bytes(aes_unwrap(key, data)?),
+    })
+}
+
+/// `cryptoDerive(how, key, hash, salt, info, number, size)`: so many bytes. 0 HKDF; 1 PBKDF2, the number are its iterations; 2
+/// ECDH and 3 X25519, the number is the other key.
+fn op_derive<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArguments<'s>, rv: Return<'s>) {
+    let (how, hash, number) = (arg_u32(&args, 0), hash(arg_u32(&args, 2)), arg_u32(&args, 5));
+    let size = arg_u32(&args, 6) as usize;
+    let id = arg_u32(&args, 1);
+    if how >= 2 {
+        let (Some(own), Some(other)) = (pkey(scope, id), pkey(scope, number)) else { return };
+        run(scope, rv, false, 0, move || {
+            Ok(Made::Bytes(if how == 2 { own.ecdh(&other)? } else { own.x25519(&other)? }))
+        });
+        return;
+    }
+    let Some(key) = secret(scope, id) else { return };
+    let taken = byte_length(args.get(3)) + byte_length(args.get(4)) + size;
+    if !ops::room(scope, taken) {
+        return;
+    }
+    let (salt, info) = (bytes(&args, 3), bytes(&args, 4));
+    if how == 0 {
+        let is_long = key.len() + salt.len() + info.len() > MUCH_TO_HASH;
+        run(scope, rv, is_long, taken, move || Ok(Made::Bytes(hkdf(hash, &key, &salt, &info, size)?)));
+        return;
+    }
+    let work = u64::from(number).saturating_mul(size.div_ceil(hash.size()) as u64);
+    let is_long = work > MANY_ITERATIONS || key.len() + salt.len() > MUCH_TO_HASH;
+    let most =
+        u64::try_from(most_time(scope).as_millis()).unwrap_or(u64::MAX).saturating_mul(ITERATIONS_A_MS);
+    run(scope, rv, is_long, taken, move || {
+        if work > MOST_ITERATIONS {
+            return Err(Error::Operation(
+                "PBKDF2 makes 10,000,000 iterations at the most, those of all blocks together",
+            ));
+        }
+        if work > most {
+            return Err(Error::Operation("so many iterations take more CPU time than the app's limit (cpu)"));
+        }
+        Ok(Made::Bytes(pbkdf2(hash, &key, &salt, number, size)?))
+    });
+}

@@ -1,0 +1,195 @@
+//! Where cryptography is done: at once, or on threads of its own where it may take long.
+//!
+//! ```text
+//! op ─► run ─┬─ short ─► the result
+//!            └─ long ──► a promise ─► the guest's turn ─► the process's turn ─► a blocking thread
+//! ```
+//!
+//! A guest has one long calculation at a time, and the process as many as it has processors: so no app's calculations stand in
+//! front of another one's for longer than one of them takes. Their CPU time is charged to the request.
+
+use std::fmt;
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use nexus_core::Limit;
+use nexus_crypto::{Error, Pkey, Secret};
+use nexus_guest::StopReason;
+use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::Semaphore;
+
+use super::held::Held;
+use crate::operations::Outcome;
+use crate::ops;
+use crate::scope::ScopeKey;
+use crate::state::State;
+
+/// The host's part of a `CryptoKey`. Clones are the same key.
+#[derive(Clone)]
+pub(super) enum Key {
+    Secret(Arc<Secret>),
+    Pkey(Arc<Pkey>),
+}
+
+impl From<Pkey> for Key {
+    fn from(key: Pkey) -> Self {
+        Key::Pkey(Arc::new(key))
+    }
+}
+
+impl Key {
+    /// What it takes, in bytes, about: no key is far from that.
+    fn size(&self) -> usize {
+        match self {
+            Key::Secret(bytes) => 128 + bytes.len(),
+            Key::Pkey(_) => 4096,
+        }
+    }
+}
+
+/// What a calculation gives.
+pub(crate) enum Made {
+    Bytes(Secret),
+    Bool(bool),
+    /// A private key and its public one.
+    Pair(Pkey, Pkey),
+}
+
+/// The same, or why there is none.
+pub(crate) type Result = std::result::Result<Made, Error>;
+
+impl fmt::Debug for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("what a calculation gave")
+    }
+}
+
+impl From<Vec<u8>> for Made {
+    fn from(bytes: Vec<u8>) -> Self {
+        Made::Bytes(Secret::new(bytes))
+    }
+}
+
+/// A result for JavaScript: a `Uint8Array`, a boolean, or keys as `[object, number, …]`; of an error its name and its
+/// message in a string, with a colon between them. `None` if there is no room for it.
+pub(crate) fn to_value<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    result: Result,
+) -> Option<v8::Local<'s, v8::Value>> {
+    match result {
+        Ok(Made::Bytes(bytes)) => ops::uint8_array(scope, &bytes).map(Into::into),
+        Ok(Made::Bool(value)) => Some(v8::Boolean::new(scope, value).into()),
+        Ok(Made::Pair(private, public)) => Some(keys(scope, [private.into(), public.into()])),
+        Err(error) => Some(failure(scope, error)),
+    }
+}
+
+/// An error as JavaScript has it.
+pub(super) fn failure<'s>(scope: &mut v8::PinScope<'s, '_>, error: Error) -> v8::Local<'s, v8::Value> {
+    let name = match error {
+        Error::Operation(_) => "OperationError",
+        Error::Data(_) => "DataError",
+    };
+    ops::latin1_string(scope, format!("{name}:{error}").as_bytes()).into()
+}
+
+/// Keys as `[object, number, …]`: each lives as long as its object.
+pub(super) fn keys<'s, const N: usize>(
+    scope: &mut v8::PinScope<'s, '_>,
+    keys: [Key; N],
+) -> v8::Local<'s, v8::Value> {
+    let mut list: Vec<v8::Local<'_, v8::Value>> = Vec::with_capacity(2 * N);
+    for key in keys {
+        let holder = v8::Object::new(scope);
+        let size = key.size();
+        let id = Held::open(scope, holder, key, size);
+        list.push(holder.into());
+        list.push(v8::Integer::new_from_unsigned(scope, id).into());
+    }
+    v8::Array::new_with_elements(scope, &list).into()
+}
+
+/// Does a calculation, and returns its result to JavaScript: now, or as a promise if it may take long. `takes` is what it
+/// holds meanwhile, in bytes.
+pub(super) fn run<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    mut rv: v8::ReturnValue<'s, v8::Value>,
+    is_long: bool,
+    takes: usize,
+    work: impl FnOnce() -> Result + Send + 'static,
+) {
+    if !is_long {
+        let result = work();
+        match to_value(scope, result) {
+            Some(value) => rv.set(value),
+            None => {
+                let message = ops::no_room(scope);
+                ops::throw_range_error(scope, &message);
+            }
+        }
+        return;
+    }
+    let (state, key) = (State::of(scope), State::current(scope));
+    let mut share = state.accounts.memory.hold();
+    share.grow(takes);
+    let (weak, own) = (Rc::downgrade(&state), state.calculations.clone());
+    let promise = state.spawn(scope, key, async move {
+        let gave_up = Error::Operation("the calculation was given up");
+        let result = async {
+            // Neither is ever closed.
+            let _own = own.acquire_owned().await.ok()?;
+            let _processor = processors().acquire().await.ok()?;
+            let work = move || {
+                let began = thread_cpu();
+                (work(), thread_cpu().saturating_sub(began))
+            };
+            tokio::task::spawn_blocking(work).await.ok()
+        };
+        let result = match result.await {
+            Some((result, cpu)) => {
+                if let Some(state) = weak.upgrade() {
+                    state.charge(key, cpu);
+                }
+                result
+            }
+            None => Err(gave_up),
+        };
+        drop(share);
+        Outcome::Calculated(result)
+    });
+    if let Some(promise) = promise {
+        rv.set(promise.into());
+    }
+}
+
+fn processors() -> &'static Semaphore {
+    static PROCESSORS: OnceLock<Semaphore> = OnceLock::new();
+    PROCESSORS
+        .get_or_init(|| Semaphore::new(std::thread::available_parallelism().map_or(1, |number| number.get())))
+}
+
+/// The thread's CPU time.
+pub(super) fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+impl State {
+    /// CPU time that a request has taken outside of its turns: the guest is stopped if that was too much.
+    fn charge(&self, key: ScopeKey, cpu: Duration) {
+        let spent = self.with_scope(key, |scope| {
+            if let Some(responder) = &scope.responder {
+                responder.charge(cpu);
+            }
+            Duration::from_nanos(scope.spent())
+        });
+        let (spent, limit) = match self.accounts.charge_startup(cpu) {
+            Some(spent) => (Some(spent), Limit::Startup),
+            None => (spent, Limit::Cpu),
+        };
+        if spent.is_some_and(|spent| spent > self.services.limits.time(limit)) {
+            self.stop_at_limit(StopReason::Cpu, limit);
+        }
+    }
+}
