@@ -139,6 +139,95 @@ fn summary_tells_what_three_servers_say_even_if_one_fails() {
     );
 }
 
+/// Makes keys while it is loaded, and signs what it is asked to.
+const ISSUER: &str = r#"
+const { subtle } = crypto;
+const base64url = (bytes) => btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+const text = (value) => base64url(new TextEncoder().encode(JSON.stringify(value)));
+const rsa = { modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]), hash: "SHA-256" };
+const KINDS = {
+  EdDSA: [{ name: "Ed25519" }, {}],
+  ES256: [{ name: "ECDSA", namedCurve: "P-256" }, { hash: "SHA-256" }],
+  RS256: [{ name: "RSASSA-PKCS1-v1_5", ...rsa }, {}],
+  PS256: [{ name: "RSA-PSS", ...rsa }, { saltLength: 32 }],
+};
+const made = {};
+for (const [alg, [params]] of Object.entries(KINDS)) made[alg] = await subtle.generateKey(params, true, ["sign", "verify"]);
+
+export default {
+  async fetch(request) {
+    if (request.method === "GET") {
+      const keys = Object.entries(made).map(async ([alg, { publicKey }]) => {
+        const { key_ops, ext, ...jwk } = await subtle.exportKey("jwk", publicKey);
+        return { ...jwk, alg, kid: alg };
+      });
+      return Response.json({ keys: await Promise.all(keys) });
+    }
+    const { head, claims } = await request.json();
+    const signed = `${text({ typ: "JWT", kid: head.alg, ...head })}.${text(claims)}`;
+    const key = KINDS[head.by ?? head.alg];
+    const { privateKey } = made[head.by ?? head.alg];
+    const signature = await subtle.sign({ name: key[0].name, ...key[1] }, privateKey, new TextEncoder().encode(signed));
+    return new Response(`${signed}.${base64url(new Uint8Array(signature))}`);
+  },
+};
+"#;
+
+#[test]
+fn tokens_lets_in_who_has_a_valid_token() {
+    let nexus = serve();
+    let token = std::fs::read_to_string(examples().join("tokens/token.txt")).unwrap();
+    let ask = |nexus: &Nexus, token: &str| {
+        let field = format!("authorization: Bearer {}", token.trim());
+        let response = nexus.client("tokens").request("GET", "/", &[&field], b"");
+        (response.status, response.text())
+    };
+    assert_eq!(ask(&nexus, &token).0, 200);
+    let changed = token.trim_end().rsplit_once('.').unwrap().0.to_owned() + "." + &"A".repeat(86);
+    assert_eq!(ask(&nexus, &changed), (401, "the signature is not right\n".into()));
+    assert_eq!(nexus.client("tokens").get("/").text(), "there is no token\n");
+
+    let folder = Folder::new(&[("issuer/index.js", ISSUER)]);
+    folder.write("issuer/nexus.toml", "[limits]\nstartup = \"30 s\"\n");
+    let issuer = Nexus::serve(folder.path());
+    let keys = issuer.get("issuer", "/").text();
+    let source = std::fs::read(examples().join("tokens/index.js")).unwrap();
+    let folder = Folder::new(&[]);
+    folder.write("tokens/index.js", source);
+    folder.write("tokens/keys.json", keys);
+    folder.write("tokens/nexus.toml", "[env]\nISSUER = \"me\"\nAUDIENCE = \"you\"\n");
+    let nexus = Nexus::serve(folder.path());
+    let right = json!({ "iss": "me", "aud": "you", "exp": 4_102_444_800_u64 });
+    let with = |name: &str, value: serde_json::Value| {
+        let mut claims = right.clone();
+        claims[name] = value;
+        claims
+    };
+    let made = |head: serde_json::Value, claims: &serde_json::Value| {
+        let asked = json!({ "head": head, "claims": claims }).to_string();
+        issuer.client("issuer").request("POST", "/", &[], asked.as_bytes()).text()
+    };
+    for alg in ["EdDSA", "ES256", "RS256", "PS256"] {
+        assert_eq!(ask(&nexus, &made(json!({ "alg": alg }), &right)), (200, right.to_string()), "{alg}");
+    }
+    let es = || json!({ "alg": "ES256" });
+    for (token, why) in [
+        (made(es(), &with("exp", json!(1))), "the token has expired"),
+        (made(es(), &with("nbf", json!(4_102_444_800_u64))), "the token is not valid yet"),
+        (made(es(), &with("iss", json!("other"))), "the token is of another issuer"),
+        (made(es(), &with("aud", json!(["a", "b"]))), "the token is for somebody else"),
+        (made(json!({ "alg": "ES256", "by": "EdDSA" }), &right), "the signature is not right"),
+        (
+            made(json!({ "alg": "none", "by": "EdDSA", "kid": "EdDSA" }), &right),
+            "nobody known has signed the token",
+        ),
+        (made(json!({ "alg": "RS256", "by": "PS256" }), &right), "the signature is not right"),
+        ("a.b.c".into(), "the token is none"),
+    ] {
+        assert_eq!(ask(&nexus, &token), (401, format!("{why}\n")));
+    }
+}
+
 #[test]
 fn routes_leads_from_its_host_and_paths_to_modules() {
     let nexus = serve();
