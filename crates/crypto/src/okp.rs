@@ -22,6 +22,35 @@ const SIZE: usize = 32;
 
 const NONE: Error = Error::Data("this is no key of its curve");
 
+/// The points of small order on the curve of Ed25519, in all their encodings, without the sign of x.
+const SMALL: [[u8; SIZE]; 7] = [
+    ends([0; SIZE], 0, 0),
+    ends([0; SIZE], 1, 0),
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5,
+        0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a,
+        0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+    ],
+    ends([0xff; SIZE], 0xec, 0x7f),
+    ends([0xff; SIZE], 0xed, 0x7f),
+    ends([0xff; SIZE], 0xee, 0x7f),
+];
+
+const fn ends(mut bytes: [u8; SIZE], first: u8, last: u8) -> [u8; SIZE] {
+    bytes[0] = first;
+    bytes[SIZE - 1] = last;
+    bytes
+}
+
+fn is_of_small_order(point: &[u8]) -> bool {
+    let Ok(mut point) = <[u8; SIZE]>::try_from(point) else { return false };
+    point[SIZE - 1] &= 0x7f;
+    SMALL.contains(&point)
+}
+
 impl Okp {
     const fn id(self) -> c_int {
         match self {
@@ -120,12 +149,16 @@ impl Pkey {
         self.sign_with(None, data, |_| 1)
     }
 
-    /// Whether that is a signature by Ed25519.
+    /// Whether that is a signature by Ed25519. None is of a key, or has a point, of small order: such ones verify for
+    /// data that nobody has signed.
     ///
     /// # Errors
     /// [`Error::Operation`] for other keys.
     pub fn ed25519_verify(&self, signature: &[u8], data: &[u8]) -> Result<bool, Error> {
         self.okp(Some(Okp::Ed25519))?;
+        if is_of_small_order(&self.okp_public()?) || signature.get(..SIZE).is_none_or(is_of_small_order) {
+            return Ok(false);
+        }
         self.verify_with(None, signature, data, |_| 1)
     }
 

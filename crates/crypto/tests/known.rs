@@ -165,6 +165,23 @@ fn ed25519_is_that_of_rfc_8032() {
     assert_eq!(key.okp_private().unwrap()[..], seed);
 }
 
+/// With a key of small order a signature of zeroes would be one of any data.
+#[test]
+fn points_of_small_order_verify_nothing() {
+    let one = [&[1][..], &[0; 31]].concat();
+    let key = Pkey::from_okp_public(Okp::Ed25519, &one).unwrap();
+    for sign in [0, 0x80] {
+        let mut signature = [&one[..], &[0; 32]].concat();
+        signature[31] |= sign;
+        assert_eq!(key.ed25519_verify(&signature, b"anything"), Ok(false));
+    }
+    let honest = Pkey::generate_okp(Okp::Ed25519).unwrap();
+    let mut signature = honest.ed25519_sign(b"data").unwrap();
+    assert_eq!(honest.ed25519_verify(&signature, b"data"), Ok(true));
+    signature[..32].copy_from_slice(&one);
+    assert_eq!(honest.ed25519_verify(&signature, b"data"), Ok(false));
+}
+
 /// What a key is written as is read as the same key.
 #[test]
 fn keys_are_read_as_they_were_written() {
