@@ -23,7 +23,6 @@ test(() => {
     throw new Error("nothing was thrown");
   } catch (error) {
     assert_true(error instanceof QuotaExceededError);
-    assert_equals(`${error.quota} ${error.requested}`, "65536 65537");
   }
   const whole = new Uint8Array(64);
   crypto.getRandomValues(whole.subarray(16, 48));
@@ -55,6 +54,8 @@ promise_test(async () => {
   // Beside the app, where it takes long: the same.
   const much = new Uint8Array(3_000_000).fill(97);
   assert_equals(hex(await subtle.digest("SHA-256", much.subarray(0, 1_000_000))), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+  assert_equals(hex(await subtle.digest({ get name() { much.fill(98, 0, 1); return "SHA-1"; } }, much.subarray(0, 1))), "e9d71f5ee7c92d6dc9e92ffdad17b8bd49418f98", "after the algorithm");
+  much[0] = 97;
   const digest = subtle.digest("SHA-256", much.buffer);
   much.fill(0);
   assert_equals(hex(await digest), hex(await subtle.digest("SHA-256", new Uint8Array(3_000_000).fill(97))), "a copy");

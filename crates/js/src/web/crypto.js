@@ -1,7 +1,8 @@
 // Web Crypto: `crypto`, and the methods of `crypto.subtle`. https://w3c.github.io/webcrypto/
 //
-// A method converts its arguments and copies what is data at once; all that fails is a rejection. What the host does for it
-// takes no turn of the guest's where it may take long: it gives a promise then.
+// A method converts its arguments, then normalizes its algorithm, which may run code of the guest, and then takes what is
+// data as it is by then, all at once; what fails is a rejection. What the host does for it takes no turn of the guest's
+// where it may take long: it gives a promise then, and has copied the data before.
 (function (nexus) {
   "use strict";
   const { ops } = nexus;
@@ -9,7 +10,7 @@
   const { ALGORITHMS, USAGES, contains, partsOf, toJwk, given } = nexus.cryptoKeys;
   const { required, bufferSource, domString, integer, isArrayBuffer, isObject, sequence, finishInterface, illegalConstructor } =
     nexus.webidl;
-  const { copyBytes, isView, stringify, typedLength, viewTag, Bytes } = nexus.builtins;
+  const { isView, stringify, typedLength, viewTag, Bytes } = nexus.builtins;
   const { typedBuffer } = nexus.builtins.clonable;
   const { parse } = JSON;
   const { slice } = nexus.builtins.string;
@@ -25,7 +26,11 @@
 
   // --- arguments ---
 
-  const copyOf = (value, what) => copyBytes(bufferSource(value, what));
+  const sourceOf = (value, what) => {
+    if (!isView(value) && !isArrayBuffer(value)) throw new TypeError(`${what}: not an ArrayBuffer or a view of one`);
+    return value;
+  };
+  // The host takes any source, and as none where its buffer was given away meanwhile.
   const keyOf = (value, what) => {
     if (!nexus.isCryptoKey(value)) throw new TypeError(`${what}: not a CryptoKey`);
     return value;
@@ -38,10 +43,12 @@
     if (!contains(FORMATS, format)) throw new TypeError(`${what}: "${format}" is no format of keys`);
     return format;
   };
+  // What is for algorithms that are not here: https://wicg.github.io/webcrypto-modern-algos/
+  const OTHER_USAGES = ["encapsulateKey", "encapsulateBits", "decapsulateKey", "decapsulateBits"];
   const usagesOf = (value, what) =>
     sequence(value, what, (item) => {
       const usage = domString(item);
-      if (!contains(USAGES, usage)) throw new TypeError(`${what}: "${usage}" is no usage of keys`);
+      if (!contains(USAGES, usage) && !contains(OTHER_USAGES, usage)) throw new TypeError(`${what}: "${usage}" is no usage of keys`);
       return usage;
     });
 
@@ -211,9 +218,9 @@
       this.#brand;
       required(arguments.length, 2, "digest");
       const given = algorithmOf(algorithm);
-      const bytes = copyOf(data, "digest: data");
+      sourceOf(data, "digest: data");
       const { name } = normalize("digest", given);
-      return buffer(await ops.cryptoDigest(HASHES[name], bytes));
+      return buffer(await ops.cryptoDigest(HASHES[name], data));
     }
 
     /** A signature of data. */
@@ -222,9 +229,9 @@
       required(arguments.length, 3, "sign");
       const given = algorithmOf(algorithm);
       keyOf(key, "sign: key");
-      const bytes = copyOf(data, "sign: data");
+      sourceOf(data, "sign: data");
       const normalized = normalize("sign", given);
-      return sign(normalized, forUse(key, normalized.name, "sign"), bytes);
+      return sign(normalized, forUse(key, normalized.name, "sign"), data);
     }
 
     /** Whether that is a signature of data. */
@@ -233,10 +240,10 @@
       required(arguments.length, 4, "verify");
       const given = algorithmOf(algorithm);
       keyOf(key, "verify: key");
-      const made = copyOf(signature, "verify: signature");
-      const bytes = copyOf(data, "verify: data");
+      sourceOf(signature, "verify: signature");
+      sourceOf(data, "verify: data");
       const normalized = normalize("sign", given);
-      return verify(normalized, forUse(key, normalized.name, "verify"), made, bytes);
+      return verify(normalized, forUse(key, normalized.name, "verify"), signature, data);
     }
 
     /** Encrypts data. */
@@ -245,9 +252,9 @@
       required(arguments.length, 3, "encrypt");
       const given = algorithmOf(algorithm);
       keyOf(key, "encrypt: key");
-      const bytes = copyOf(data, "encrypt: data");
+      sourceOf(data, "encrypt: data");
       const normalized = normalize("encrypt", given);
-      return crypt(normalized, forUse(key, normalized.name, "encrypt"), true, bytes);
+      return crypt(normalized, forUse(key, normalized.name, "encrypt"), true, data);
     }
 
     /** Decrypts data. */
@@ -256,9 +263,9 @@
       required(arguments.length, 3, "decrypt");
       const given = algorithmOf(algorithm);
       keyOf(key, "decrypt: key");
-      const bytes = copyOf(data, "decrypt: data");
+      sourceOf(data, "decrypt: data");
       const normalized = normalize("encrypt", given);
-      return crypt(normalized, forUse(key, normalized.name, "decrypt"), false, bytes);
+      return crypt(normalized, forUse(key, normalized.name, "decrypt"), false, data);
     }
 
     /** Bits from a key. */
@@ -267,7 +274,7 @@
       required(arguments.length, 2, "deriveBits");
       const given = algorithmOf(algorithm);
       keyOf(baseKey, "deriveBits: baseKey");
-      const count = length === null || length === undefined ? null : integer(length, 32, false, "deriveBits: length");
+      const count = length === null || length === undefined ? null : integer(length, 32, false, "deriveBits: length", true);
       const normalized = normalize("deriveBits", given);
       return typedBuffer(await derive(normalized, forUse(baseKey, normalized.name, "deriveBits"), count));
     }
@@ -308,13 +315,14 @@
       const form = formatOf(format, "importKey: format");
       const isBytes = isView(keyData) || isArrayBuffer(keyData);
       if (!isBytes && !isObject(keyData)) throw new TypeError("importKey: keyData is neither bytes nor a JSON Web Key");
-      const data = isBytes ? copyOf(keyData, "importKey: keyData") : toJwk(keyData);
+      const jwk = isBytes ? undefined : toJwk(keyData);
       const given = algorithmOf(algorithm);
       const usages = usagesOf(keyUsages, "importKey: keyUsages");
       const normalized = normalize("importKey", given);
       if (isBytes === (form === "jwk")) {
         throw new TypeError(`importKey: a key in the format ${form} is ${isBytes ? "an object" : "bytes"}`);
       }
+      const data = isBytes ? ops.cryptoCopy(keyData) : jwk;
       return importKey(form, data, normalized, !!extractable, usages);
     }
 
@@ -345,7 +353,7 @@
       this.#brand;
       required(arguments.length, 7, "unwrapKey");
       const form = formatOf(format, "unwrapKey: format");
-      const wrapped = copyOf(wrappedKey, "unwrapKey: wrappedKey");
+      sourceOf(wrappedKey, "unwrapKey: wrappedKey");
       keyOf(unwrappingKey, "unwrapKey: unwrappingKey");
       const how = algorithmOf(unwrapAlgorithm);
       const of = algorithmOf(unwrappedKeyAlgorithm);
@@ -353,7 +361,7 @@
       const normalized = normalizeEither("wrapKey", "encrypt", how);
       const wanted = normalize("importKey", of);
       const parts = forUse(unwrappingKey, normalized.name, "unwrapKey");
-      const bytes = new Bytes(await crypt(normalized, parts, false, wrapped));
+      const bytes = new Bytes(await crypt(normalized, parts, false, wrappedKey));
       return importKey(form, form === "jwk" ? parseJwk(bytes) : bytes, wanted, !!extractable, usages);
     }
 
@@ -393,10 +401,9 @@
       }
       const bytes = bufferSource(array, "getRandomValues");
       if (typedLength(bytes) > MAX_RANDOM) {
-        const options = { __proto__: null, quota: MAX_RANDOM, requested: typedLength(bytes) };
         // It comes with this one.
         nexus.DOMException;
-        throw new nexus.QuotaExceededError(`getRandomValues: more than ${MAX_RANDOM} bytes`, options);
+        throw new nexus.QuotaExceededError(`getRandomValues: more than ${MAX_RANDOM} bytes`);
       }
       ops.cryptoRandom(bytes);
       return array;

@@ -20,6 +20,7 @@ pub(crate) const OPS: &[ops::Op] = ops::ops![
     cryptoRandom => op_random,
     cryptoUuid => op_uuid,
     cryptoEqual => op_equal,
+    cryptoCopy => op_copy,
     cryptoSecret => op_secret,
     cryptoRandomSecret => op_random_secret,
     cryptoSecretBytes => op_secret_bytes,
@@ -117,6 +118,14 @@ fn op_equal<'s>(
 ) {
     let same = with_bytes(args.get(0), |a| with_bytes(args.get(1), |b| timing_safe_equal(a, b)));
     rv.set_bool(same.flatten().unwrap_or(false));
+}
+
+/// `cryptoCopy(source)`: its bytes by now, as a `Uint8Array`.
+fn op_copy<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArguments<'s>, rv: Return<'s>) {
+    if ops::room(scope, 2 * byte_length(args.get(0))) {
+        let bytes = Secret::new(bytes(&args, 0));
+        run(scope, rv, false, 0, move || Ok(Made::Bytes(bytes)));
+    }
 }
 
 /// `cryptoSecret(bytes)`: a secret key, as `[object, number]`.
