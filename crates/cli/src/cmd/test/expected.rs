@@ -30,25 +30,24 @@ struct Entry {
 #[derive(Debug, PartialEq, Eq)]
 enum Name {
     Exactly(String),
-    Beginning(String),
+    /// With `*` for anything.
+    Like(String),
 }
 
 impl Name {
-    /// In quotes, as in JSON, a name stands for itself; otherwise a `*` at its end for anything.
+    /// In quotes, as in JSON, a name stands for itself; otherwise each `*` in it for anything.
     fn parse(text: &str) -> Option<Self> {
         if text.starts_with('"') {
             return serde_json::from_str(text).ok().map(Name::Exactly);
         }
-        match text.strip_suffix('*') {
-            Some(beginning) => Some(Name::Beginning(beginning.to_owned())),
-            None => (!text.is_empty()).then(|| Name::Exactly(text.to_owned())),
-        }
+        let text = (!text.is_empty()).then(|| text.to_owned())?;
+        Some(if text.contains('*') { Name::Like(text) } else { Name::Exactly(text) })
     }
 
     fn is(&self, name: &str) -> bool {
         match self {
             Name::Exactly(exactly) => exactly == name,
-            Name::Beginning(beginning) => name.starts_with(beginning),
+            Name::Like(pattern) => stands_for(pattern, name),
         }
     }
 }
@@ -79,7 +78,7 @@ impl Expected {
             let (name, reason) =
                 content.rsplit_once(" # ").ok_or((number, "the reason is missing: NAME  # REASON"))?;
             let name =
-                Name::parse(name.trim()).ok_or((number, "this is no name: TEXT, \"TEXT\" or TEXT*"))?;
+                Name::parse(name.trim()).ok_or((number, "this is no name: TEXT, \"TEXT\" or TEXT with *"))?;
             let (file, reason) = (file.to_owned(), reason.trim().to_owned());
             entries.push(Entry { file, name, reason, line: number, ran: false, used: false });
         }
@@ -110,10 +109,7 @@ impl Expected {
         let stale = self.entries.iter().filter(|entry| entry.ran && !entry.used);
         stale
             .map(|entry| {
-                let name = match &entry.name {
-                    Name::Exactly(name) => name.clone(),
-                    Name::Beginning(beginning) => format!("{beginning}*"),
-                };
+                let (Name::Exactly(name) | Name::Like(name)) = &entry.name;
                 format!("{}: {name} (line {})", entry.file, entry.line)
             })
             .collect()
@@ -160,6 +156,9 @@ mod tests {
         assert_eq!(expected.reason("url/a.any.js", "", "cd"), None);
         assert_eq!(expected.reason("url/a.any.js", "?x", "cd"), Some("x only"));
         assert_eq!(expected.reason("url/b.any.js", "", "one # two"), None);
+        let mut expected = Expected::parse("a.any.js\n  *: a *b # why\n").unwrap();
+        assert_eq!(expected.reason("a.any.js", "", "x: a b"), Some("why"));
+        assert_eq!(expected.reason("a.any.js", "", "x: b"), None);
     }
 
     #[test]
