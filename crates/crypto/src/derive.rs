@@ -10,6 +10,10 @@ use crate::{Error, Hash, Secret};
 /// # Errors
 /// [`Error::Operation`] for more than 255 times the hash's length.
 pub fn hkdf(hash: Hash, key: &[u8], salt: &[u8], info: &[u8], length: usize) -> Result<Secret, Error> {
+    const TOO_LONG: Error = Error::Operation("HKDF gives no more than 255 times the length of its hash");
+    if length > 255 * hash.size() {
+        return Err(TOO_LONG);
+    }
     let mut result = Secret::new(vec![0; length]);
     // SAFETY: all pointers go with their lengths.
     let derived = unsafe {
@@ -25,7 +29,7 @@ pub fn hkdf(hash: Hash, key: &[u8], salt: &[u8], info: &[u8], length: usize) -> 
             info.len(),
         )
     };
-    done(derived, Error::Operation("HKDF gives no more than 255 times the length of its hash"))?;
+    done(derived, TOO_LONG)?;
     Ok(result)
 }
 

@@ -93,17 +93,23 @@ pub(crate) fn number(bytes: &[u8]) -> Result<Owned<lc::BIGNUM>, Error> {
     }
 }
 
+/// What is told of a key that lacks a part.
+const NO_NUMBER: Error = Error::Operation("the key lacks a number");
+
 /// A number's bytes, the highest first, none of them a leading zero.
 ///
 /// # Safety
 /// The number is whole.
-pub(crate) unsafe fn bytes_of(number: *const lc::BIGNUM) -> Secret {
+pub(crate) unsafe fn bytes_of(number: *const lc::BIGNUM) -> Result<Secret, Error> {
+    if number.is_null() {
+        return Err(NO_NUMBER);
+    }
     // SAFETY: as of this function; there is room for as many bytes as it has.
     unsafe {
         let mut bytes = vec![0; lc::BN_num_bytes(number) as usize];
         let written = lc::BN_bn2bin(number, bytes.as_mut_ptr());
         debug_assert_eq!(written, bytes.len());
-        Secret::new(bytes)
+        Ok(Secret::new(bytes))
     }
 }
 
@@ -112,6 +118,9 @@ pub(crate) unsafe fn bytes_of(number: *const lc::BIGNUM) -> Secret {
 /// # Safety
 /// The number is whole.
 pub(crate) unsafe fn padded_bytes_of(number: *const lc::BIGNUM, length: usize) -> Result<Secret, Error> {
+    if number.is_null() {
+        return Err(NO_NUMBER);
+    }
     let mut bytes = vec![0; length];
     // SAFETY: as of this function; `bytes` has that length.
     let written = unsafe { lc::BN_bn2bin_padded(bytes.as_mut_ptr(), length, number) };

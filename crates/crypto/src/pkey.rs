@@ -8,6 +8,9 @@ use aws_lc_sys as lc;
 use crate::ffi::{Owned, der, done, failed, parsed};
 use crate::{Curve, Error, Hash, Okp, Secret};
 
+/// The longest DER that is read, in bytes: a private RSA key of 8,192 bits has 4.8 KB, and longer ones take long to check.
+const LONGEST: usize = 6 << 10;
+
 /// What a [`Pkey`] is a key of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -89,6 +92,9 @@ impl Pkey {
     /// [`Error::Data`] if it is none, or one of an algorithm that is not known here.
     pub fn from_spki(spki: &[u8]) -> Result<Self, Error> {
         const NONE: Error = Error::Data("this is no SubjectPublicKeyInfo of a key that is known here");
+        if spki.len() > LONGEST {
+            return Err(NONE);
+        }
         // SAFETY: the reader is whole.
         let key = parsed(spki, NONE, |reader| unsafe { lc::EVP_parse_public_key(reader) })?;
         Self::known(key, spki, false, NONE)
@@ -101,6 +107,9 @@ impl Pkey {
     /// other.
     pub fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, Error> {
         const NONE: Error = Error::Data("this is no PrivateKeyInfo of a key that is known here");
+        if pkcs8.len() > LONGEST {
+            return Err(NONE);
+        }
         // SAFETY: the reader is whole.
         let key = parsed(pkcs8, NONE, |reader| unsafe { lc::EVP_parse_private_key(reader) })?;
         Self::known(key, pkcs8, true, NONE)
@@ -126,18 +135,17 @@ impl Pkey {
             }
         };
         let key = Self { key, kind, is_private };
-        if is_private {
-            key.check(error)?;
-        }
+        key.check(error)?;
         Ok(key)
     }
 
-    /// Whether the parts of a private key fit each other.
+    /// Whether the parts of a key fit each other.
     fn check(&self, error: Error) -> Result<(), Error> {
         // SAFETY: the key is whole and of this kind.
         unsafe {
             match self.kind {
-                Kind::Rsa => done(lc::RSA_check_key(lc::EVP_PKEY_get0_RSA(self.key.as_ptr())), error),
+                // It was checked when it was read.
+                Kind::Rsa => self.is_usual_rsa(error),
                 Kind::Ec(_) => done(lc::EC_KEY_check_key(lc::EVP_PKEY_get0_EC_KEY(self.key.as_ptr())), error),
                 Kind::Okp(_) => Ok(()),
             }

@@ -42,7 +42,7 @@ impl Pkey {
     /// `goes_on`, which is asked every few milliseconds, says so.
     ///
     /// # Errors
-    /// [`Error::Operation`] for fewer than 512 or more than 8,192 bits, or an exponent that is even or 1 or has more than 32
+    /// [`Error::Operation`] for fewer than 512 or more than 8,192 bits or no multiple of 128, or an exponent that is even or 1 or has more than 32
     /// bits, or when it was given up.
     pub fn generate_rsa<F: FnMut() -> bool>(
         bits: u32,
@@ -51,7 +51,8 @@ impl Pkey {
     ) -> Result<Self, Error> {
         const GIVEN_UP: Error = Error::Operation("no RSA key was found in the time that there is");
         const FAILED: Error = Error::Operation("no RSA key can be made with this length and exponent");
-        if !BITS.contains(&bits) {
+        // The library rounds others down.
+        if !BITS.contains(&bits) || !bits.is_multiple_of(128) {
             return Err(FAILED);
         }
         let e = number(exponent)?;
@@ -80,6 +81,13 @@ impl Pkey {
     /// [`Error::Data`] if they are none, or do not fit each other.
     pub fn from_rsa(numbers: &RsaNumbers, private: Option<&RsaPrivateNumbers>) -> Result<Self, Error> {
         const NONE: Error = Error::Data("these are not the numbers of an RSA key");
+        // What is longer takes long to check.
+        let length = significant(&numbers.n);
+        let others = private.map(|of| [&of.d, &of.p, &of.q, &of.dp, &of.dq, &of.qi]);
+        let too_long = others.is_some_and(|all| all.into_iter().any(|number| significant(number) > length));
+        if too_long || length > BITS.end().div_ceil(8) as usize || significant(&numbers.e) > 4 {
+            return Err(NONE);
+        }
         let (n, e) = (number(&numbers.n)?, number(&numbers.e)?);
         // SAFETY: all values are whole; the functions copy them.
         unsafe {
@@ -101,8 +109,18 @@ impl Pkey {
                 }
             };
             let rsa = Owned::new(made, NONE)?;
-            Self::around(Kind::Rsa, private.is_some(), |key| lc::EVP_PKEY_set1_RSA(key, rsa.as_ptr()))
+            let key =
+                Self::around(Kind::Rsa, private.is_some(), |key| lc::EVP_PKEY_set1_RSA(key, rsa.as_ptr()))?;
+            key.is_usual_rsa(NONE)?;
+            Ok(key)
         }
+    }
+
+    /// Whether an RSA key has a usual length, and all of its numbers: the library also takes some without.
+    pub(crate) fn is_usual_rsa(&self, error: Error) -> Result<(), Error> {
+        let has_all =
+            self.rsa_numbers().is_ok() && (!self.is_private() || self.rsa_private_numbers().is_ok());
+        if has_all && BITS.contains(&self.rsa_bits()) { Ok(()) } else { Err(error) }
     }
 
     /// The length of an RSA key's modulus, in bits; 0 of others.
@@ -124,7 +142,7 @@ impl Pkey {
         // SAFETY: the key is whole; both numbers are the key's and live as long.
         unsafe {
             lc::RSA_get0_key(rsa, &mut n, &mut e, null_mut());
-            Ok(RsaNumbers { n: bytes_of(n).to_vec(), e: bytes_of(e).to_vec() })
+            Ok(RsaNumbers { n: bytes_of(n)?.to_vec(), e: bytes_of(e)?.to_vec() })
         }
     }
 
@@ -141,10 +159,8 @@ impl Pkey {
             lc::RSA_get0_key(rsa, null_mut(), null_mut(), &mut d);
             lc::RSA_get0_factors(rsa, &mut p, &mut q);
             lc::RSA_get0_crt_params(rsa, &mut dp, &mut dq, &mut qi);
-            if [d, p, q, dp, dq, qi].iter().any(|number| number.is_null()) {
-                return Err(Error::Operation("the key has no factors"));
-            }
-            let [d, p, q, dp, dq, qi] = [d, p, q, dp, dq, qi].map(|number| bytes_of(number));
+            let (d, p, q) = (bytes_of(d)?, bytes_of(p)?, bytes_of(q)?);
+            let (dp, dq, qi) = (bytes_of(dp)?, bytes_of(dq)?, bytes_of(qi)?);
             Ok(RsaPrivateNumbers { d, p, q, dp, dq, qi })
         }
     }
@@ -269,6 +285,11 @@ impl Pkey {
             Ok(context)
         }
     }
+}
+
+/// How many bytes a number has without the zeroes in front.
+fn significant(number: &[u8]) -> usize {
+    number.iter().position(|&byte| byte != 0).map_or(0, |first| number.len() - first)
 }
 
 fn pkcs1(context: *mut lc::EVP_PKEY_CTX) -> c_int {

@@ -238,13 +238,49 @@ fn what_is_no_key_is_refused() {
     data(Pkey::from_spki(&key.to_pkcs8().unwrap()));
     data(Pkey::from_pkcs8(&key.to_spki().unwrap()));
     for (bits, exponent) in
-        [(256, &[3][..]), (8193, &[3]), (2048, &[2]), (2048, &[1]), (2048, &[1, 0, 0, 0, 1])]
+        [(256, &[3][..]), (8193, &[3]), (1000, &[3]), (2048, &[2]), (2048, &[1]), (2048, &[1, 0, 0, 0, 1])]
     {
         assert!(
             matches!(Pkey::generate_rsa(bits, exponent, || true), Err(Error::Operation(_))),
             "{bits} {exponent:?}"
         );
     }
+}
+
+/// The library reads RSA keys without their public exponent, and without their factors.
+#[test]
+fn an_rsa_key_has_all_of_its_numbers_and_a_usual_length() {
+    fn value(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+        let content = parts.concat();
+        let length = u8::try_from(content.len()).unwrap();
+        let head = if length < 128 { vec![tag, length] } else { vec![tag, 0x81, length] };
+        [head, content].concat()
+    }
+    let pkcs8 = |n: &[u8], rest: [u8; 7]| {
+        let numbers: Vec<_> = rest.iter().flat_map(|&number| [2, 1, number]).collect();
+        let key = value(0x30, &[&[2, 1, 0], &value(2, &[n]), &numbers]);
+        let algorithm = hex("300d06092a864886f70d0101010500");
+        value(0x30, &[&[2, 1, 0], &algorithm, &value(4, &[&key])])
+    };
+    let long = [&[0][..], &[0xff; 64]].concat();
+    for n in [&[15][..], &long] {
+        for rest in [[0, 1, 0, 0, 0, 0, 0], [3, 1, 0, 0, 0, 0, 0], [3, 3, 5, 3, 1, 3, 2]] {
+            let key = Pkey::from_pkcs8(&pkcs8(n, rest));
+            assert!(matches!(key, Err(Error::Data(_))), "{n:?} {rest:?} {key:?}");
+        }
+    }
+    let of = |n: Vec<u8>, e: Vec<u8>| Pkey::from_rsa(&RsaNumbers { n, e }, None);
+    assert!(of([&[0xff; 1024][..]].concat(), vec![3]).is_ok());
+    assert!(matches!(of(vec![0xff; 1026], vec![3]), Err(Error::Data(_))));
+    assert!(matches!(of(vec![0xff; 32], vec![3]), Err(Error::Data(_))));
+    assert!(matches!(of(vec![0xff; 256], vec![3; 5]), Err(Error::Data(_))));
+    // What takes long to check is not checked.
+    let key = Pkey::generate_rsa(1024, &[3], || true).unwrap();
+    let mut private = key.rsa_private_numbers().unwrap();
+    private.d = vec![0xff; 1 << 20].into();
+    assert!(matches!(Pkey::from_rsa(&key.rsa_numbers().unwrap(), Some(&private)), Err(Error::Data(_))));
+    assert!(matches!(Pkey::from_pkcs8(&vec![0x30; 1 << 20]), Err(Error::Data(_))));
+    assert!(matches!(Pkey::from_spki(&vec![0x30; 1 << 20]), Err(Error::Data(_))));
 }
 
 #[test]
