@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -70,6 +71,8 @@ pub(crate) struct State {
     orphans: Cell<usize>,
     /// Who may do a long calculation: one at a time.
     pub(crate) calculations: Arc<Semaphore>,
+    /// CPU time in nanoseconds of calculations that went on when their request was over.
+    pub(crate) unpaid: Arc<AtomicU64>,
     /// The origin of `performance.now()`.
     pub(crate) origin: Instant,
     pub(crate) origin_wall: Duration,
@@ -106,6 +109,7 @@ impl State {
             unanswered: Cell::new(0),
             orphans: Cell::new(0),
             calculations: Arc::new(Semaphore::new(1)),
+            unpaid: Arc::default(),
             origin: Instant::now(),
             origin_wall: std::time::SystemTime::now()
                 .duration_since(std::time::UNIX_EPOCH)

@@ -7,7 +7,7 @@
   "use strict";
   const { ops } = nexus;
   const { normalize, fails, isExported, HASHES } = nexus.cryptoAlgorithms;
-  const { ALGORITHMS, USAGES, contains, partsOf, toJwk, given } = nexus.cryptoKeys;
+  const { ALGORITHMS, USAGES, contains, partsOf, toJwk, given, bytesFor } = nexus.cryptoKeys;
   const { required, bufferSource, domString, integer, isArrayBuffer, isObject, sequence, finishInterface, illegalConstructor } =
     nexus.webidl;
   const { isView, stringify, typedLength, viewTag, Bytes } = nexus.builtins;
@@ -140,7 +140,7 @@
   /** The first `length` bits of what two keys agree upon. */
   const firstBits = (agreed, length) => {
     if (length === null) return agreed;
-    const count = (length + 7) >>> 3;
+    const count = bytesFor(length);
     if (count > typedLength(agreed)) throw fails("OperationError", "these keys do not agree upon so many bits");
     const first = new Bytes(count);
     for (let i = 0; i < count; i++) first[i] = agreed[i];

@@ -51,7 +51,7 @@ pub(super) fn bytes(args: Args<'_, '_>, index: i32) -> Vec<u8> {
 }
 
 pub(super) fn key(scope: &mut v8::PinScope<'_, '_>, id: u32) -> Option<Key> {
-    Held::with(scope, id, |key: &mut Key| (key.clone(), 0))
+    Held::with(scope, id, |key: &mut Key| (key.clone(), key.size()))
 }
 
 pub(super) fn pkey(scope: &mut v8::PinScope<'_, '_>, id: u32) -> Option<Arc<Pkey>> {
@@ -124,7 +124,7 @@ fn op_equal<'s>(
 fn op_copy<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArguments<'s>, rv: Return<'s>) {
     if ops::room(scope, 2 * byte_length(args.get(0))) {
         let bytes = Secret::new(bytes(&args, 0));
-        run(scope, rv, false, 0, move || Ok(Made::Bytes(bytes)));
+        run(scope, rv, false, 0, move |_| Ok(Made::Bytes(bytes)));
     }
 }
 
@@ -166,7 +166,7 @@ fn op_secret_bytes<'s>(
     rv: Return<'s>,
 ) {
     let Some(bytes) = secret(scope, arg_u32(&args, 0)) else { return };
-    run(scope, rv, false, 0, move || Ok(Made::Bytes(Secret::clone(&bytes))));
+    run(scope, rv, false, 0, move |_| Ok(Made::Bytes(Secret::clone(&bytes))));
 }
 
 /// What the running turn's request may take of CPU time: a calculation that takes as much is too long anyway.
@@ -185,11 +185,11 @@ fn op_generate<'s>(
     let (kind, first) = (arg_u32(&args, 0), arg_u32(&args, 1));
     let exponent = if kind == 0 { bytes(&args, 2) } else { Vec::new() };
     let most = most_time(scope);
-    run(scope, rv, kind == 0, 4096, move || {
+    run(scope, rv, kind == 0, 4096, move |gone| {
         let private = match kind {
             0 => {
                 let until = thread_cpu() + most;
-                Pkey::generate_rsa(first, &exponent, || thread_cpu() < until)?
+                Pkey::generate_rsa(first, &exponent, || thread_cpu() < until && !gone.is_so())?
             }
             1 => Pkey::generate_ec(curve(first))?,
             2 => Pkey::generate_okp(Okp::Ed25519)?,
@@ -239,7 +239,7 @@ fn op_import<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArg
 fn op_export<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArguments<'s>, rv: Return<'s>) {
     let Some(key) = pkey(scope, arg_u32(&args, 1)) else { return };
     let format = arg_u32(&args, 0);
-    run(scope, rv, false, 0, move || {
+    run(scope, rv, false, 0, move |_| {
         Ok(match (format, key.kind()) {
             (0, Kind::Ec(_)) => key.ec_point()?.into(),
             (0, _) => key.okp_public()?.into(),
@@ -376,7 +376,7 @@ fn op_from_base64<'s>(
 ) {
     let Some(text) = ops::to_rust_string(scope, args.get(0)) else { return };
     match base64::decode_url(text.as_bytes()) {
-        Some(bytes) => run(scope, rv, false, 0, move || Ok(Made::Bytes(Secret::new(bytes)))),
+        Some(bytes) => run(scope, rv, false, 0, move |_| Ok(Made::Bytes(Secret::new(bytes)))),
         None => rv.set_null(),
     }
 }

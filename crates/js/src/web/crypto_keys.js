@@ -99,6 +99,8 @@
     }
   };
   const bits = (bytes) => 8 * typedLength(bytes);
+  /** How many bytes have so many bits; of any size, as bits of JavaScript's numbers are not. */
+  const bytesFor = (count) => (count + 7 - ((count + 7) % 8)) / 8;
   const notAForm = (format, name) => fails("NotSupportedError", `${name} has no keys in the format ${format}`);
 
   // --- JSON Web Keys. RFC 7517 ---
@@ -215,7 +217,7 @@
       if (length === 0) throw fails("OperationError", "an HMAC key has one bit at least");
       const count = length === undefined ? BLOCKS[hash.name] : length;
       const algorithm = { __proto__: null, name: "HMAC", hash: hash.name, length: count };
-      return randomKey((count + 7) >>> 3, algorithm, extractable, usages);
+      return randomKey(bytesFor(count), algorithm, extractable, usages);
     },
     import(format, data, { hash, length }, extractable, usages) {
       allow(usages, ["sign", "verify"]);
@@ -437,5 +439,5 @@
     X25519: okp(X25519, "X25519", [], DERIVES, "enc", () => true),
   };
 
-  nexus.cryptoKeys = { __proto__: null, ALGORITHMS, USAGES, contains, among, partsOf, toJwk, given };
+  nexus.cryptoKeys = { __proto__: null, ALGORITHMS, USAGES, contains, among, partsOf, toJwk, given, bytesFor };
 })

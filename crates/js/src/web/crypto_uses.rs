@@ -6,7 +6,7 @@ use nexus_crypto::{
 };
 
 use super::crypto::{Return, bytes, hash, key, most_time, pkey, secret};
-use super::crypto_work::{Key, Made, Result, run};
+use super::crypto_work::{Key, Made, Result, run, run_now};
 use super::encoding::with_bytes;
 use crate::ops::{self, arg_u32, byte_length};
 
@@ -26,8 +26,10 @@ const MUCH_TO_ENCRYPT: usize = 1 << 20;
 const LONG_RSA: u32 = 2048;
 /// The most iterations of PBKDF2, each for one block of what it gives: seconds, in which nothing stops it.
 const MOST_ITERATIONS: u64 = 10_000_000;
-/// More of them in a millisecond than any processor makes.
-const ITERATIONS_A_MS: u64 = 5_000;
+/// More of them in a millisecond than processors make, of SHA-1 and SHA-256; of the others a third.
+const ITERATIONS_A_MS: u64 = 12_000;
+/// The most bytes that HKDF hashes.
+const MOST_TO_DERIVE: u64 = 256 << 20;
 /// More of them take about a millisecond.
 const MANY_ITERATIONS: u64 = 1_000;
 
@@ -42,10 +44,10 @@ fn op_digest<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArg
     };
     if length <= MUCH_TO_HASH {
         let result = with_bytes(args.get(1), digest).unwrap_or_else(|| digest(&[]));
-        run(scope, rv, false, 0, move || result);
+        run_now(scope, rv, result);
     } else if ops::room(scope, length) {
         let bytes = bytes(&args, 1);
-        run(scope, rv, true, length, move || digest(&bytes));
+        run(scope, rv, true, length, move |_| digest(&bytes));
     }
 }
 
@@ -75,6 +77,11 @@ fn verified(how: u32, hash: Hash, salt: u32, key: &Key, signature: &[u8], data: 
     }))
 }
 
+/// What a secret key has, which is hashed with the data.
+fn secret_length(key: &Key) -> usize {
+    if let Key::Secret(bytes) = key { bytes.len() } else { 0 }
+}
+
 /// Whether what a private key does takes long.
 fn is_slow(key: &Key) -> bool {
     matches!(key, Key::Pkey(key) if key.rsa_bits() > LONG_RSA)
@@ -84,14 +91,14 @@ fn is_slow(key: &Key) -> bool {
 fn op_sign<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArguments<'s>, rv: Return<'s>) {
     let (how, hash, salt) = (arg_u32(&args, 0), hash(arg_u32(&args, 1)), arg_u32(&args, 2));
     let Some(key) = key(scope, arg_u32(&args, 3)) else { return };
-    let length = byte_length(args.get(4));
+    let length = byte_length(args.get(4)) + secret_length(&key);
     if length <= MUCH_TO_HASH && !is_slow(&key) {
         let sign = |data: &[u8]| signed(how, hash, salt, &key, data);
         let result = with_bytes(args.get(4), sign).unwrap_or_else(|| sign(&[]));
-        run(scope, rv, false, 0, move || result);
+        run_now(scope, rv, result);
     } else if ops::room(scope, length) {
         let data = bytes(&args, 4);
-        run(scope, rv, true, length, move || signed(how, hash, salt, &key, &data));
+        run(scope, rv, true, length, move |_| signed(how, hash, salt, &key, &data));
     }
 }
 
@@ -99,7 +106,7 @@ fn op_sign<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArgum
 fn op_verify<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArguments<'s>, rv: Return<'s>) {
     let (how, hash, salt) = (arg_u32(&args, 0), hash(arg_u32(&args, 1)), arg_u32(&args, 2));
     let Some(key) = key(scope, arg_u32(&args, 3)) else { return };
-    let length = byte_length(args.get(5));
+    let length = byte_length(args.get(5)) + secret_length(&key);
     if !ops::room(scope, byte_length(args.get(4))) {
         return;
     }
@@ -107,10 +114,10 @@ fn op_verify<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArg
     if length <= MUCH_TO_HASH {
         let verify = |data: &[u8]| verified(how, hash, salt, &key, &signature, data);
         let result = with_bytes(args.get(5), verify).unwrap_or_else(|| verify(&[]));
-        run(scope, rv, false, 0, move || result);
+        run_now(scope, rv, result);
     } else if ops::room(scope, length) {
         let data = bytes(&args, 5);
-        run(scope, rv, true, length, move || verified(how, hash, salt, &key, &signature, &data));
+        run(scope, rv, true, length, move |_| verified(how, hash, salt, &key, &signature, &data));
     }
 }
 
@@ -124,8 +131,10 @@ fn op_crypt<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArgu
         return;
     }
     let [data, first, second] = [3, 4, 5].map(|index| bytes(&args, index));
-    let is_long = length > MUCH_TO_ENCRYPT || is_slow(&key) && !encrypts;
-    run(scope, rv, is_long, length, move || crypted(how, encrypts, number, &key, &data, &first, &second));
+    // AES-KW goes over the data six times, in steps of 8 bytes.
+    let weight = if how == 3 { 12 } else { 1 };
+    let is_long = weight * length > MUCH_TO_ENCRYPT || is_slow(&key) && !encrypts;
+    run(scope, rv, is_long, length, move |_| crypted(how, encrypts, number, &key, &data, &first, &second));
 }
 
 fn crypted(
@@ -162,7 +171,7 @@ fn op_derive<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArg
     let id = arg_u32(&args, 1);
     if how >= 2 {
         let (Some(own), Some(other)) = (pkey(scope, id), pkey(scope, number)) else { return };
-        run(scope, rv, false, 0, move || {
+        run(scope, rv, false, 0, move |_| {
             Ok(Made::Bytes(if how == 2 { own.ecdh(&other)? } else { own.x25519(&other)? }))
         });
         return;
@@ -173,16 +182,27 @@ fn op_derive<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArg
         return;
     }
     let (salt, info) = (bytes(&args, 3), bytes(&args, 4));
+    let blocks = size.div_ceil(hash.size()) as u64;
     if how == 0 {
-        let is_long = key.len() + salt.len() + info.len() > MUCH_TO_HASH;
-        run(scope, rv, is_long, taken, move || Ok(Made::Bytes(hkdf(hash, &key, &salt, &info, size)?)));
+        // Each block hashes all of `info`.
+        let hashed =
+            (key.len() + salt.len()) as u64 + blocks.saturating_mul((info.len() + hash.block()) as u64);
+        let is_long = hashed > MUCH_TO_HASH as u64;
+        run(scope, rv, is_long, taken, move |_| {
+            if hashed > MOST_TO_DERIVE {
+                return Err(Error::Operation("HKDF would hash more than 256 MB"));
+            }
+            Ok(Made::Bytes(hkdf(hash, &key, &salt, &info, size)?))
+        });
         return;
     }
-    let work = u64::from(number).saturating_mul(size.div_ceil(hash.size()) as u64);
-    let is_long = work > MANY_ITERATIONS || key.len() + salt.len() > MUCH_TO_HASH;
-    let most =
-        u64::try_from(most_time(scope).as_millis()).unwrap_or(u64::MAX).saturating_mul(ITERATIONS_A_MS);
-    run(scope, rv, is_long, taken, move || {
+    // Each block hashes the salt once, and the password at first.
+    let salted = (salt.len() / hash.block() + 1) as u64;
+    let work = blocks.saturating_mul(u64::from(number).saturating_add(salted));
+    let is_long = work > MANY_ITERATIONS || key.len() > MUCH_TO_HASH;
+    let rate = if hash.block() == 64 { ITERATIONS_A_MS } else { ITERATIONS_A_MS / 3 };
+    let most = u64::try_from(most_time(scope).as_millis()).unwrap_or(u64::MAX).saturating_mul(rate);
+    run(scope, rv, is_long, taken, move |_| {
         if work > MOST_ITERATIONS {
             return Err(Error::Operation(
                 "PBKDF2 makes 10,000,000 iterations at the most, those of all blocks together",

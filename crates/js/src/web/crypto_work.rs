@@ -10,6 +10,7 @@
 
 use std::fmt;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -40,10 +41,11 @@ impl From<Pkey> for Key {
 
 impl Key {
     /// What it takes, in bytes, about: no key is far from that.
-    fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         match self {
             Key::Secret(bytes) => 128 + bytes.len(),
-            Key::Pkey(_) => 4096,
+            // An RSA key has its numbers twice and more.
+            Key::Pkey(key) => 4096 + 8 * key.rsa_bits() as usize,
         }
     }
 }
@@ -110,41 +112,82 @@ pub(super) fn keys<'s, const N: usize>(
     v8::Array::new_with_elements(scope, &list).into()
 }
 
+/// Whether nobody wants a calculation's result any more.
+pub(super) struct Gone(AtomicBool);
+
+impl Gone {
+    pub(super) fn is_so(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Tells it: the operation that waits for the result was dropped.
+struct Wanted(Arc<Gone>);
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Does a calculation now, and returns its result to JavaScript.
+pub(super) fn run_now<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    mut rv: v8::ReturnValue<'s, v8::Value>,
+    result: Result,
+) {
+    match to_value(scope, result) {
+        Some(value) => rv.set(value),
+        None => {
+            let message = ops::no_room(scope);
+            ops::throw_range_error(scope, &message);
+        }
+    }
+}
+
 /// Does a calculation, and returns its result to JavaScript: now, or as a promise if it may take long. `takes` is what it
 /// holds meanwhile, in bytes.
+///
+/// A calculation that has begun cannot be taken back. So whatever bounds it goes with it to its thread: its turn, the memory
+/// that it holds, and the account of what it took.
 pub(super) fn run<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     mut rv: v8::ReturnValue<'s, v8::Value>,
     is_long: bool,
     takes: usize,
-    work: impl FnOnce() -> Result + Send + 'static,
+    work: impl FnOnce(&Gone) -> Result + Send + 'static,
 ) {
+    let gone = Arc::new(Gone(AtomicBool::new(false)));
     if !is_long {
-        let result = work();
-        match to_value(scope, result) {
-            Some(value) => rv.set(value),
-            None => {
-                let message = ops::no_room(scope);
-                ops::throw_range_error(scope, &message);
-            }
-        }
-        return;
+        return run_now(scope, rv, work(&gone));
     }
     let (state, key) = (State::of(scope), State::current(scope));
+    // What calculations took that nobody waited for in the end is paid by whoever wants the next one.
+    let unpaid = state.unpaid.swap(0, Ordering::Relaxed);
+    state.charge(key, Duration::from_nanos(unpaid));
     let mut share = state.accounts.memory.hold();
     share.grow(takes);
-    let (weak, own) = (Rc::downgrade(&state), state.calculations.clone());
+    let (weak, own, unpaid) = (Rc::downgrade(&state), state.calculations.clone(), state.unpaid.clone());
     let promise = state.spawn(scope, key, async move {
-        let gave_up = Error::Operation("the calculation was given up");
+        let wanted = Wanted(gone.clone());
         let result = async {
             // Neither is ever closed.
-            let _own = own.acquire_owned().await.ok()?;
-            let _processor = processors().acquire().await.ok()?;
+            let own = own.acquire_owned().await.ok()?;
+            let processor = processors().acquire_owned().await.ok()?;
             let work = move || {
+                let _held = (own, processor, share);
+                if gone.is_so() {
+                    return None;
+                }
                 let began = thread_cpu();
-                (work(), thread_cpu().saturating_sub(began))
+                let result = work(&gone);
+                let cpu = thread_cpu().saturating_sub(began);
+                if gone.is_so() {
+                    unpaid.fetch_add(u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+                }
+                Some((result, cpu))
             };
-            tokio::task::spawn_blocking(work).await.ok()
+            tokio::task::spawn_blocking(work).await.ok().flatten()
         };
         let result = match result.await {
             Some((result, cpu)) => {
@@ -153,9 +196,9 @@ pub(super) fn run<'s>(
                 }
                 result
             }
-            None => Err(gave_up),
+            None => Err(Error::Operation("the calculation was given up")),
         };
-        drop(share);
+        drop(wanted);
         Outcome::Calculated(result)
     });
     if let Some(promise) = promise {
@@ -163,10 +206,10 @@ pub(super) fn run<'s>(
     }
 }
 
-fn processors() -> &'static Semaphore {
-    static PROCESSORS: OnceLock<Semaphore> = OnceLock::new();
-    PROCESSORS
-        .get_or_init(|| Semaphore::new(std::thread::available_parallelism().map_or(1, |number| number.get())))
+fn processors() -> Arc<Semaphore> {
+    static PROCESSORS: OnceLock<Arc<Semaphore>> = OnceLock::new();
+    let number = || std::thread::available_parallelism().map_or(1, |number| number.get());
+    PROCESSORS.get_or_init(|| Arc::new(Semaphore::new(number()))).clone()
 }
 
 /// The thread's CPU time.
@@ -185,10 +228,11 @@ impl State {
             Duration::from_nanos(scope.spent())
         });
         let (spent, limit) = match self.accounts.charge_startup(cpu) {
-            Some(spent) => (Some(spent), Limit::Startup),
-            None => (spent, Limit::Cpu),
+            Some(spent) => (spent, Limit::Startup),
+            // What the app itself does is held to the limit each by itself, as its turns are.
+            None => (spent.unwrap_or(cpu), Limit::Cpu),
         };
-        if spent.is_some_and(|spent| spent > self.services.limits.time(limit)) {
+        if spent > self.services.limits.time(limit) {
             self.stop_at_limit(StopReason::Cpu, limit);
         }
     }
