@@ -355,5 +355,5 @@ class Cli(unittest.TestCase):
 
     def test_help_names_every_command(self):
         told = subprocess.run([ROOT / "x", "--help"], capture_output=True, text=True, check=True).stdout
-        for command in ("setup", "serve", "test", "build", "install", "examples", "bench", "bench-limits", "bench-web", "bench-wasm", "ci"):
+        for command in ("setup", "serve", "test", "build", "install", "examples", "bench", "bench-limits", "bench-web", "bench-crypto", "bench-wasm", "ci"):
             self.assertRegex(told, rf"\n    {command}\s")

@@ -1,0 +1,3 @@
+import { handle } from "./tasks.js";
+
+export default { fetch: handle };
