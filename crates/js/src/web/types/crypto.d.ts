@@ -22,7 +22,7 @@ declare var crypto: Crypto;
 /**
  * Cryptography with keys: `crypto.subtle`.
  * @standard https://w3c.github.io/webcrypto/#subtlecrypto-interface
- * @differs There is no AES-CBC: it does not notice changes of what it has encrypted, and AES-GCM does. RSA keys are made with 512 to 8,192 bits and an exponent of at most 32 bits, and PBKDF2 makes 10,000,000 iterations at most, those of all blocks together: an `OperationError` beyond that, because nothing stops such a calculation on the way. What takes long is done beside the app, one calculation at a time, and counts as CPU time. `timingSafeEqual()` is of no standard, and as in Workers.
+ * @differs There is no AES-CBC: it does not notice changes of what it has encrypted, and AES-GCM does. RSA keys have 512 to 8,192 bits (those that are made a multiple of 128) and an exponent of at most 32 bits, PBKDF2 makes 10,000,000 iterations at most, those of all blocks together, and HKDF hashes 256 MB at most, because nothing stops such a calculation on the way. What takes long is done beside the app, one calculation at a time, and counts as CPU time. `timingSafeEqual()` is of no standard, and as in Workers.
  */
 interface SubtleCrypto {
   decrypt(algorithm: AlgorithmIdentifier | RsaOaepParams | AesCtrParams | AesGcmParams, key: CryptoKey, data: BufferSource): Promise<ArrayBuffer>;
