@@ -20,23 +20,27 @@ const ENCRYPT: Error = Error::Operation("the data cannot be encrypted");
 const DECRYPT: Error =
     Error::Operation("the data cannot be decrypted: it is not what was encrypted with this key");
 
-/// AES-GCM with a tag of so many bytes behind the result. NIST SP 800-38D.
+/// AES-GCM: encrypts into `result`, which has room for the data and, behind it, for a tag of 1 to 16 bytes. NIST
+/// SP 800-38D.
 ///
 /// # Errors
-/// [`Error::Operation`] for an empty `iv`, or more data than AES-GCM permits.
+/// [`Error::Operation`] for an empty `iv`, more data than AES-GCM permits, or a `result` of another length.
 pub fn aes_gcm_encrypt(
     key: &[u8],
     iv: &[u8],
     also: &[u8],
-    tag: usize,
     data: &[u8],
-) -> Result<Vec<u8>, Error> {
+    result: &mut [u8],
+) -> Result<(), Error> {
     let context = gcm(key, iv, true, ENCRYPT)?;
-    let mut result = Vec::with_capacity(data.len() + tag);
+    let (result, tag) = result.split_at_mut_checked(data.len()).ok_or(ENCRYPT)?;
+    if tag.is_empty() {
+        return Err(ENCRYPT);
+    }
     // SAFETY: the context is ready; the tag has room for its length.
     unsafe {
         authenticate(&context, also, ENCRYPT)?;
-        update(&context, data, &mut result, ENCRYPT)?;
+        update(&context, data, result, ENCRYPT)?;
         let mut none = 0;
         done(lc::EVP_CipherFinal_ex(context.as_ptr(), [0; BLOCK].as_mut_ptr(), &mut none), ENCRYPT)?;
         let mut made = [0; BLOCK];
@@ -48,23 +52,36 @@ pub fn aes_gcm_encrypt(
             made.as_mut_ptr().cast(),
         );
         done(got, ENCRYPT)?;
-        result.extend_from_slice(made.get(..tag).ok_or(ENCRYPT)?);
+        tag.copy_from_slice(made.get(..tag.len()).ok_or(ENCRYPT)?);
     }
-    Ok(result)
+    Ok(())
 }
 
-/// Decrypts what [`aes_gcm_encrypt`] has given.
+/// Decrypts what [`aes_gcm_encrypt`] has given, into `result`, which is shorter by the tag.
 ///
 /// # Errors
-/// [`Error::Operation`] if it is not that, by whatever difference.
-pub fn aes_gcm_decrypt(key: &[u8], iv: &[u8], also: &[u8], tag: usize, data: &[u8]) -> Result<Secret, Error> {
-    let (data, made) = data.split_at_checked(data.len().wrapping_sub(tag)).ok_or(DECRYPT)?;
-    if tag == 0 || tag > BLOCK {
+/// [`Error::Operation`] if it is not that, by whatever difference; `result` is erased then.
+pub fn aes_gcm_decrypt(
+    key: &[u8],
+    iv: &[u8],
+    also: &[u8],
+    data: &[u8],
+    result: &mut [u8],
+) -> Result<(), Error> {
+    let decrypted = gcm_decrypt(key, iv, also, data, result);
+    if decrypted.is_err() {
+        result.zeroize();
+    }
+    decrypted
+}
+
+fn gcm_decrypt(key: &[u8], iv: &[u8], also: &[u8], data: &[u8], result: &mut [u8]) -> Result<(), Error> {
+    let (data, made) = data.split_at_checked(result.len()).ok_or(DECRYPT)?;
+    if made.is_empty() || made.len() > BLOCK {
         return Err(DECRYPT);
     }
     let context = gcm(key, iv, false, DECRYPT)?;
     let mut made = made.to_vec();
-    let mut result = Secret::new(Vec::with_capacity(data.len()));
     // SAFETY: the context is ready; the tag goes with its length.
     unsafe {
         let pointer = made.as_mut_ptr().cast();
@@ -72,11 +89,10 @@ pub fn aes_gcm_decrypt(key: &[u8], iv: &[u8], also: &[u8], tag: usize, data: &[u
         let set = lc::EVP_CIPHER_CTX_ctrl(context.as_ptr(), lc::EVP_CTRL_AEAD_SET_TAG, length, pointer);
         done(set, DECRYPT)?;
         authenticate(&context, also, DECRYPT)?;
-        update(&context, data, &mut result, DECRYPT)?;
+        update(&context, data, result, DECRYPT)?;
         let mut none = 0;
-        done(lc::EVP_CipherFinal_ex(context.as_ptr(), [0; BLOCK].as_mut_ptr(), &mut none), DECRYPT)?;
+        done(lc::EVP_CipherFinal_ex(context.as_ptr(), [0; BLOCK].as_mut_ptr(), &mut none), DECRYPT)
     }
-    Ok(result)
 }
 
 fn gcm(key: &[u8], iv: &[u8], encrypts: bool, error: Error) -> Result<Owned<lc::EVP_CIPHER_CTX>, Error> {
@@ -117,25 +133,21 @@ unsafe fn authenticate(context: &Owned<lc::EVP_CIPHER_CTX>, also: &[u8], error: 
 }
 
 /// # Safety
-/// The context is ready, and its cipher gives as many bytes as it gets.
+/// The context is ready, its cipher gives as many bytes as it gets, and `result` is as long as the data.
 unsafe fn update(
     context: &Owned<lc::EVP_CIPHER_CTX>,
     data: &[u8],
-    result: &mut Vec<u8>,
+    result: &mut [u8],
     error: Error,
 ) -> Result<(), Error> {
-    result.reserve_exact(data.len());
-    for piece in data.chunks(PIECE) {
+    for (piece, room) in data.chunks(PIECE).zip(result.chunks_mut(PIECE)) {
         let mut written = 0;
-        let room = result.spare_capacity_mut();
-        debug_assert!(room.len() >= piece.len());
-        // SAFETY: there is room for as many bytes as the piece has, and so many were written.
-        unsafe {
-            let (out, length) = (room.as_mut_ptr().cast(), piece.len() as c_int);
-            let updated = lc::EVP_CipherUpdate(context.as_ptr(), out, &mut written, piece.as_ptr(), length);
-            done(updated, error)?;
-            result.set_len(result.len() + written as usize);
-        }
+        // SAFETY: there is room for as many bytes as the piece has.
+        let updated = unsafe {
+            let (out, length) = (room.as_mut_ptr(), piece.len() as c_int);
+            lc::EVP_CipherUpdate(context.as_ptr(), out, &mut written, piece.as_ptr(), length)
+        };
+        done(updated, error)?;
     }
     Ok(())
 }
@@ -168,11 +180,21 @@ impl Drop for Schedule {
     }
 }
 
-/// AES-CTR, both ways. The last `bits` bits of `counter`, from 1 to 128, count. NIST SP 800-38A.
+/// AES-CTR, both ways, into `result`, which is as long as the data. The last `bits` bits of `counter`, from 1 to 128, count.
+/// NIST SP 800-38A.
 ///
 /// # Errors
-/// [`Error::Operation`] for more blocks than can be counted.
-pub fn aes_ctr(key: &[u8], counter: [u8; BLOCK], bits: u32, data: &[u8]) -> Result<Secret, Error> {
+/// [`Error::Operation`] for more blocks than can be counted, or a `result` of another length.
+pub fn aes_ctr(
+    key: &[u8],
+    counter: [u8; BLOCK],
+    bits: u32,
+    data: &[u8],
+    result: &mut [u8],
+) -> Result<(), Error> {
+    if result.len() != data.len() {
+        return Err(ENCRYPT);
+    }
     let schedule = Schedule::new(key, true)?;
     let mask = u128::MAX >> (128 - bits.clamp(1, 128));
     let blocks = data.len().div_ceil(BLOCK) as u128;
@@ -183,7 +205,6 @@ pub fn aes_ctr(key: &[u8], counter: [u8; BLOCK], bits: u32, data: &[u8]) -> Resu
     // Until the counter begins anew; the library's counts on in what lies before it.
     let until = (mask - (start & mask)).saturating_add(1);
     let split = usize::try_from(until.saturating_mul(BLOCK as u128)).unwrap_or(usize::MAX).min(data.len());
-    let mut result = Secret::new(vec![0; data.len()]);
     let mut done = 0;
     for (counter, end) in [(start, split), (start & !mask, data.len())] {
         let (mut counter, mut rest, mut used) = (counter.to_be_bytes(), [0; BLOCK], 0);
@@ -202,7 +223,7 @@ pub fn aes_ctr(key: &[u8], counter: [u8; BLOCK], bits: u32, data: &[u8]) -> Resu
         rest.zeroize();
         done = end;
     }
-    Ok(result)
+    Ok(())
 }
 
 /// AES-KW: wraps a key, a multiple of 8 bytes and 16 of them at least. RFC 3394.

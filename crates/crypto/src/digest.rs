@@ -5,7 +5,7 @@ use std::ptr::null_mut;
 use aws_lc_sys as lc;
 
 use crate::ffi::{Owned, done};
-use crate::{Error, timing_safe_equal};
+use crate::{Error, Secret, timing_safe_equal};
 
 /// A hash function of the standard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,5 +133,6 @@ pub fn hmac(hash: Hash, key: &[u8], data: &[u8]) -> Result<Vec<u8>, Error> {
 /// # Errors
 /// If the library fails, which it has no reason to.
 pub fn hmac_verify(hash: Hash, key: &[u8], code: &[u8], data: &[u8]) -> Result<bool, Error> {
-    Ok(timing_safe_equal(&hmac(hash, key, data)?, code))
+    // The right code is a secret as long as somebody looks for it.
+    Ok(timing_safe_equal(&Secret::new(hmac(hash, key, data)?), code))
 }

@@ -5,6 +5,7 @@ use std::ptr::null_mut;
 use aws_lc_sys as lc;
 
 use crate::ffi::{Owned, done, failed, number, padded_bytes_of};
+use crate::pkey::algorithm_in;
 use crate::{Error, Hash, Kind, Pkey, Secret};
 
 /// A curve of NIST.
@@ -57,13 +58,7 @@ impl Curve {
             Self::P384 => b"\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22",
             Self::P521 => b"\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x23",
         };
-        // Of the outermost value: its tag, and its length in one byte or in as many more as that says.
-        let head = match der.get(1) {
-            Some(&length) if length > 0x80 => 2 + usize::from(length & 0x7f),
-            _ => 2,
-        };
-        let version = if has_version { 3 } else { 0 };
-        der.get(head + version..).is_some_and(|rest| rest.starts_with(name))
+        algorithm_in(der, has_version).is_some_and(|rest| rest.starts_with(name))
     }
 
     /// # Safety

@@ -37,6 +37,11 @@ use std::fmt;
 /// Bytes that are erased when they are freed.
 pub type Secret = zeroize::Zeroizing<Vec<u8>>;
 
+/// Erases bytes that stay allocated.
+pub fn erase(bytes: &mut [u8]) {
+    zeroize::Zeroize::zeroize(bytes);
+}
+
 /// What went wrong, by the name of the `DOMException` that the standard has for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Error {

@@ -92,7 +92,7 @@ impl Pkey {
     /// [`Error::Data`] if it is none, or one of an algorithm that is not known here.
     pub fn from_spki(spki: &[u8]) -> Result<Self, Error> {
         const NONE: Error = Error::Data("this is no SubjectPublicKeyInfo of a key that is known here");
-        if spki.len() > LONGEST {
+        if spki.len() > LONGEST || !is_known(spki, false) {
             return Err(NONE);
         }
         // SAFETY: the reader is whole.
@@ -107,7 +107,7 @@ impl Pkey {
     /// other.
     pub fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, Error> {
         const NONE: Error = Error::Data("this is no PrivateKeyInfo of a key that is known here");
-        if pkcs8.len() > LONGEST {
+        if pkcs8.len() > LONGEST || !is_known(pkcs8, true) {
             return Err(NONE);
         }
         // SAFETY: the reader is whole.
@@ -228,4 +228,28 @@ impl Pkey {
             })
         }
     }
+}
+
+/// What a key's DER has from its `AlgorithmIdentifier` on. A private key has its version before.
+pub(crate) fn algorithm_in(der: &[u8], has_version: bool) -> Option<&[u8]> {
+    // Of the outermost value: its tag, and its length in one byte or in as many more as that says.
+    let head = match der.get(1) {
+        Some(&length) if length > 0x80 => 2 + usize::from(length & 0x7f),
+        _ => 2,
+    };
+    der.get(head + if has_version { 3 } else { 0 }..)
+}
+
+/// Whether that is a key of an algorithm that is known here: of others the library would take whole keys first, at a price
+/// that we have not looked at.
+fn is_known(der: &[u8], has_version: bool) -> bool {
+    // Each with its tag and its length: rsaEncryption, id-ecPublicKey, id-X25519, id-Ed25519.
+    const OIDS: [&[u8]; 4] = [
+        b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01",
+        b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01",
+        b"\x06\x03\x2b\x65\x6e",
+        b"\x06\x03\x2b\x65\x70",
+    ];
+    // The identifier's own tag, and its length in one byte: it is short unless it spells a curve out.
+    matches!(algorithm_in(der, has_version), Some([0x30, 0..0x80, rest @ ..]) if OIDS.iter().any(|oid| rest.starts_with(oid)))
 }

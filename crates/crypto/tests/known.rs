@@ -2,9 +2,21 @@
 #![allow(clippy::unwrap_used)]
 
 use nexus_crypto::{
-    Curve, Digest, EcNumbers, Error, Hash, Kind, Okp, Pkey, RsaNumbers, aes_ctr, aes_gcm_encrypt, aes_wrap,
-    hkdf, hmac, pbkdf2, random, timing_safe_equal,
+    Curve, Digest, EcNumbers, Error, Hash, Kind, Okp, Pkey, RsaNumbers, aes_wrap, hkdf, hmac, pbkdf2, random,
+    timing_safe_equal,
 };
+
+fn aes_ctr(key: &[u8], counter: [u8; 16], bits: u32, data: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut result = vec![0; data.len()];
+    nexus_crypto::aes_ctr(key, counter, bits, data, &mut result)?;
+    Ok(result)
+}
+
+fn aes_gcm_encrypt(key: &[u8], iv: &[u8], also: &[u8], tag: usize, data: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut result = vec![0; data.len() + tag];
+    nexus_crypto::aes_gcm_encrypt(key, iv, also, data, &mut result)?;
+    Ok(result)
+}
 
 fn hex(text: &str) -> Vec<u8> {
     let text: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
@@ -97,11 +109,11 @@ fn aes_is_that_of_nist_and_rfc_3394() {
     let counter: [u8; 16] = hex("f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff").try_into().unwrap();
     let key = hex("2b7e151628aed2a6abf7158809cf4f3c");
     let made = hex("874d6191b620e3261bef6864990db6ce9806f66b7970fdff8617187bb9fffdff");
-    assert_eq!(aes_ctr(&key, counter, 128, &text).unwrap()[..], made);
-    assert_eq!(aes_ctr(&key, counter, 64, &made).unwrap()[..], text);
+    assert_eq!(aes_ctr(&key, counter, 128, &text).unwrap(), made);
+    assert_eq!(aes_ctr(&key, counter, 64, &made).unwrap(), text);
     let key = hex("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4");
     let made = hex("601ec313775789a5b7a7f504bbf3d228f443e3ca4d62b59aca84e990cacaf5c5");
-    assert_eq!(aes_ctr(&key, counter, 128, &text).unwrap()[..], made);
+    assert_eq!(aes_ctr(&key, counter, 128, &text).unwrap(), made);
 
     let zeroes = [0; 16];
     assert_eq!(
@@ -126,7 +138,7 @@ fn aes_is_that_of_nist_and_rfc_3394() {
 #[test]
 fn a_counter_of_few_bits_counts_those_only() {
     let key = [7; 16];
-    let block = |counter: [u8; 16]| aes_ctr(&key, counter, 128, &[0; 16]).unwrap().to_vec();
+    let block = |counter: [u8; 16]| aes_ctr(&key, counter, 128, &[0; 16]).unwrap();
     for bits in [1, 3, 7, 8, 12, 64, 127] {
         // All ones: one step from the beginning.
         let (last, mut first) = ([0xff; 16], [0xff; 16]);
@@ -143,6 +155,31 @@ fn a_counter_of_few_bits_counts_those_only() {
     assert!(aes_ctr(&key, [0; 16], 8, &vec![0; 256 * 16]).is_ok());
     assert!(matches!(aes_ctr(&key, [9; 16], 8, &vec![0; 256 * 16 + 1]), Err(Error::Operation(_))));
     assert!(aes_ctr(&key, [0xff; 16], 128, b"").unwrap().is_empty());
+    let short = nexus_crypto::aes_ctr(&key, [0; 16], 8, &[0; 16], &mut [0; 15]);
+    assert!(matches!(short, Err(Error::Operation(_))));
+}
+
+/// Who decrypts what was changed gets nothing of it, and neither does who has no room for the result.
+#[test]
+fn what_is_not_authentic_is_not_given() {
+    let (key, iv, text) = ([7; 32], [1; 12], [9; 100]);
+    let made = aes_gcm_encrypt(&key, &iv, b"also", 16, &text).unwrap();
+    for at in [0, 50, 99, 100, 115] {
+        let mut changed = made.clone();
+        changed[at] ^= 1;
+        let mut result = [3; 100];
+        let decrypted = nexus_crypto::aes_gcm_decrypt(&key, &iv, b"also", &changed, &mut result);
+        assert!(matches!(decrypted, Err(Error::Operation(_))), "{at}");
+        assert_eq!(result, [0; 100], "{at}");
+    }
+    for length in [0, 83, 116, 117] {
+        let decrypted = nexus_crypto::aes_gcm_decrypt(&key, &iv, b"also", &made, &mut vec![0; length]);
+        assert!(matches!(decrypted, Err(Error::Operation(_))), "{length}");
+    }
+    for length in [0, 99, 100, 117] {
+        let encrypted = nexus_crypto::aes_gcm_encrypt(&key, &iv, b"also", &text, &mut vec![0; length]);
+        assert!(matches!(encrypted, Err(Error::Operation(_))), "{length}");
+    }
 }
 
 /// RFC 8032, section 7.1.

@@ -61,12 +61,14 @@ fn aes_gcm_is_right_about_all_vectors() {
         let tag = group.tag_size / 8;
         for test in group.tests {
             let both = [&test.ct[..], &test.tag[..]].concat();
-            let decrypted = aes_gcm_decrypt(&test.key, &test.nonce, &test.aad, tag, &both);
-            let holds = decrypted.as_ref().is_ok_and(|text| text[..] == test.pt[..]);
-            seen.look(test.result, holds, test.tc_id);
-            let encrypted = aes_gcm_encrypt(&test.key, &test.nonce, &test.aad, tag, &test.pt);
+            let mut text = vec![0; both.len() - tag];
+            let decrypted = aes_gcm_decrypt(&test.key, &test.nonce, &test.aad, &both, &mut text);
+            seen.look(test.result, decrypted.is_ok() && text[..] == test.pt[..], test.tc_id);
+            let mut made = vec![0; test.pt.len() + tag];
+            let encrypted = aes_gcm_encrypt(&test.key, &test.nonce, &test.aad, &test.pt, &mut made);
             if test.result == TestResult::Valid {
-                assert_eq!(encrypted.unwrap(), both, "{}", test.tc_id);
+                encrypted.unwrap();
+                assert_eq!(made, both, "{}", test.tc_id);
             } else if test.nonce.is_empty() {
                 assert!(matches!(encrypted, Err(Error::Operation(_))));
             }

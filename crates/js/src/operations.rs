@@ -76,9 +76,7 @@ impl Outcome {
                 Exchanges::with(&State::of(scope), id, |exchange| exchange.feed(chunk));
                 Ok(v8::Boolean::new(scope, true).into())
             }
-            Outcome::Calculated(result) => {
-                crypto_work::to_value(scope, result).ok_or_else(|| too_large(scope))
-            }
+            Outcome::Calculated(result) => crypto_work::to_box(scope, result).ok_or_else(|| too_large(scope)),
             Outcome::Failed { message, cause, code } => Err(error_with_cause(scope, &message, &cause, code)),
             Outcome::TypeError(message) => {
                 let message = message_string(scope, &message);

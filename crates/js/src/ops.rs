@@ -188,17 +188,26 @@ pub(crate) fn uint8_array<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     bytes: &[u8],
 ) -> Option<v8::Local<'s, v8::Uint8Array>> {
-    if !has_room(scope, bytes.len()) {
+    uint8_array_with(scope, bytes.len(), |made| made.copy_from_slice(bytes))
+}
+
+/// A new `Uint8Array` of this length, of zeroes that `fill` writes over; `None` if there is no room for it.
+pub(crate) fn uint8_array_with<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    length: usize,
+    fill: impl FnOnce(&mut [u8]),
+) -> Option<v8::Local<'s, v8::Uint8Array>> {
+    if !has_room(scope, length) {
         return None;
     }
-    press(scope, bytes.len());
-    let buffer = v8::ArrayBuffer::new(scope, bytes.len());
-    if let Some(data) = buffer.data() {
-        // SAFETY: the buffer was just made with this length, nobody else sees it yet, and its store is
-        // disjoint from `bytes`.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), data.as_ptr().cast::<u8>(), bytes.len()) };
-    }
-    v8::Uint8Array::new(scope, buffer, 0, bytes.len())
+    press(scope, length);
+    let buffer = v8::ArrayBuffer::new(scope, length);
+    fill(match buffer.data() {
+        // SAFETY: the buffer was just made with this length, of zeroes, and nobody else sees it yet.
+        Some(data) => unsafe { std::slice::from_raw_parts_mut(data.as_ptr().cast::<u8>(), length) },
+        None => &mut [],
+    });
+    v8::Uint8Array::new(scope, buffer, 0, length)
 }
 
 /// The number of bytes of a view or a buffer; 0 if it is neither.

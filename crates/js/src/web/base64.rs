@@ -70,17 +70,20 @@ pub(crate) fn encode_url(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Decodes base64url without padding; `None` if it is not that. Left-over bits are to be zero.
-pub(crate) fn decode_url(text: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn decode_url(text: &[u8]) -> Option<Secret> {
     let mut plain = Secret::new(Vec::with_capacity(text.len()));
     for &symbol in text {
         plain.push(match symbol {
             b'-' => b'+',
             b'_' => b'/',
-            b'+' | b'/' | b'=' => return None,
-            other => other,
+            other if other.is_ascii_alphanumeric() => other,
+            _ => return None,
         });
     }
-    let bytes = decode(&plain)?;
+    if plain.len() % 4 == 1 {
+        return None;
+    }
+    let bytes = Secret::new(decode(&plain)?);
     (*Secret::new(encode_url(&bytes)) == text).then_some(bytes)
 }
 

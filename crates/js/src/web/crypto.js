@@ -3,16 +3,18 @@
 // A method converts its arguments, then normalizes its algorithm, which may run code of the guest, and then takes what is
 // data as it is by then, all at once; what fails is a rejection. What the host does for it takes no turn of the guest's
 // where it may take long: it gives a promise then, and has copied the data before.
+//
+// Built-ins that the guest has changed get to see the method's arguments and its result, and nothing of what is made on the
+// way to that: no key that is derived, unwrapped or wrapped, and no list of what a key may be used for.
 (function (nexus) {
   "use strict";
   const { ops } = nexus;
-  const { normalize, fails, isExported, HASHES } = nexus.cryptoAlgorithms;
-  const { ALGORITHMS, USAGES, contains, partsOf, toJwk, given, bytesFor } = nexus.cryptoKeys;
-  const { required, bufferSource, domString, integer, isArrayBuffer, isObject, sequence, finishInterface, illegalConstructor } =
-    nexus.webidl;
-  const { isView, stringify, typedLength, viewTag, Bytes } = nexus.builtins;
+  const { normalize, algorithmOf, source, fails, isExported, HASHES } = nexus.cryptoAlgorithms;
+  const { ALGORITHMS, USAGES, contains, partsOf, toJwk, parsedJwk, sequence, forGuest, given } = nexus.cryptoKeys;
+  const { required, bufferSource, domString, integer, isArrayBuffer, isObject, finishInterface, illegalConstructor } = nexus.webidl;
+  const { isView, stringify, parse, typedLength, viewTag, Bytes, Promise, defineProperty, getPrototypeOf, setPrototypeOf } =
+    nexus.builtins;
   const { typedBuffer } = nexus.builtins.clonable;
-  const { parse } = JSON;
   const { slice } = nexus.builtins.string;
 
   // How the host is asked.
@@ -26,17 +28,10 @@
 
   // --- arguments ---
 
-  const sourceOf = (value, what) => {
-    if (!isView(value) && !isArrayBuffer(value)) throw new TypeError(`${what}: not an ArrayBuffer or a view of one`);
-    return value;
-  };
-  // The host takes any source, and as none where its buffer was given away meanwhile.
   const keyOf = (value, what) => {
     if (!nexus.isCryptoKey(value)) throw new TypeError(`${what}: not a CryptoKey`);
     return value;
   };
-  // (object or DOMString): what it says is read when it is normalized.
-  const algorithmOf = (value) => (isObject(value) ? value : domString(value));
   const FORMATS = ["raw", "spki", "pkcs8", "jwk"];
   const formatOf = (value, what) => {
     const format = domString(value);
@@ -75,9 +70,19 @@
     return key;
   };
 
-  // --- operations, on parts of keys ---
+  // --- what the host answers ---
+
+  // At once, a value. Or later: then it is a box with the promise of a box with it. A box has no prototype, and its promise
+  // a constructor of its own: `await` asks both for `then` or `constructor`, and finds nothing of the guest's.
+  const isLater = (answer) => isObject(answer) && getPrototypeOf(answer) === null;
+  const CONSTRUCTOR = { __proto__: null, value: Promise };
+  const promiseOf = ({ promise }) => defineProperty(promise, "constructor", CONSTRUCTOR);
+  // So each method that asks it has: `if (isLater(answer)) answer = (await promiseOf(answer)).value`. In a function of its
+  // own that would be a promise again.
 
   const buffer = (value) => typedBuffer(given(value));
+
+  // --- operations, on parts of keys: what the host answers ---
 
   const signing = (normalized, parts) => {
     const { algorithm } = parts;
@@ -94,15 +99,15 @@
         return [ED25519, 0, 0];
     }
   };
-  const sign = async (normalized, parts, data) => {
+  const sign = (normalized, parts, data) => {
     if (normalized.name !== "HMAC") isOfType(parts, "private");
     const { 0: how, 1: hash, 2: salt } = signing(normalized, parts);
-    return buffer(await ops.cryptoSign(how, hash, salt, parts.id, data));
+    return ops.cryptoSign(how, hash, salt, parts.id, data);
   };
-  const verify = async (normalized, parts, signature, data) => {
+  const verify = (normalized, parts, signature, data) => {
     if (normalized.name !== "HMAC") isOfType(parts, "public");
     const { 0: how, 1: hash, 2: salt } = signing(normalized, parts);
-    return given(await ops.cryptoVerify(how, hash, salt, parts.id, signature, data));
+    return ops.cryptoVerify(how, hash, salt, parts.id, signature, data);
   };
 
   const TAGS = [32, 64, 96, 104, 112, 120, 128];
@@ -113,41 +118,31 @@
   const NO_BYTES = new Bytes(0);
 
   /** What both directions of a cipher have in common. */
-  const crypt = async (normalized, parts, encrypts, data) => {
+  const crypt = (normalized, parts, encrypts, data) => {
     switch (normalized.name) {
       case "AES-GCM": {
         const { iv, additionalData = NO_BYTES, tagLength = 128 } = normalized;
         if (!isTag(tagLength)) throw fails("OperationError", "a tag of AES-GCM has 32, 64, 96, 104, 112, 120 or 128 bits");
-        return buffer(await ops.cryptoCrypt(GCM, encrypts, parts.id, data, iv, additionalData, tagLength / 8));
+        return ops.cryptoCrypt(GCM, encrypts, parts.id, data, iv, additionalData, tagLength / 8);
       }
       case "AES-CTR": {
         const { counter, length } = normalized;
-        if (typedLength(counter) !== 16) throw fails("OperationError", "a counter of AES-CTR has 16 bytes");
+        if (typedLength(bufferSource(counter)) !== 16) throw fails("OperationError", "a counter of AES-CTR has 16 bytes");
         if (length === 0 || length > 128) throw fails("OperationError", "1 to 128 bits of AES-CTR's counter count");
-        return buffer(await ops.cryptoCrypt(CTR, encrypts, parts.id, data, counter, NO_BYTES, length));
+        return ops.cryptoCrypt(CTR, encrypts, parts.id, data, counter, NO_BYTES, length);
       }
       case "RSA-OAEP": {
         isOfType(parts, encrypts ? "public" : "private");
         const { label = NO_BYTES } = normalized;
-        const hash = HASHES[parts.algorithm.hash];
-        return buffer(await ops.cryptoCrypt(OAEP, encrypts, parts.id, data, label, NO_BYTES, hash));
+        return ops.cryptoCrypt(OAEP, encrypts, parts.id, data, label, NO_BYTES, HASHES[parts.algorithm.hash]);
       }
       default:
-        return buffer(await ops.cryptoCrypt(KW, encrypts, parts.id, data, NO_BYTES, NO_BYTES, 0));
+        return ops.cryptoCrypt(KW, encrypts, parts.id, data, NO_BYTES, NO_BYTES, 0);
     }
   };
 
-  /** The first `length` bits of what two keys agree upon. */
-  const firstBits = (agreed, length) => {
-    if (length === null) return agreed;
-    const count = bytesFor(length);
-    if (count > typedLength(agreed)) throw fails("OperationError", "these keys do not agree upon so many bits");
-    const first = new Bytes(count);
-    for (let i = 0; i < count; i++) first[i] = agreed[i];
-    if (length % 8 !== 0) first[count - 1] &= 0xff << (8 - (length % 8));
-    return first;
-  };
-  const agree = async (normalized, parts, length) => {
+  /** The first `length` bits of what two keys agree upon, or all of it. */
+  const agree = (normalized, parts, length) => {
     isOfType(parts, "private");
     const others = partsOf(normalized.public);
     isOfType(others, "public");
@@ -155,25 +150,23 @@
     if (others.algorithm.name !== name || others.algorithm.namedCurve !== namedCurve) {
       throw fails("InvalidAccessError", "the public key is not one for the private one");
     }
-    const agreed = given(await ops.cryptoDerive(name === "ECDH" ? ECDH : X25519, parts.id, 0, NO_BYTES, NO_BYTES, others.id, 0));
-    return firstBits(agreed, length);
+    return ops.cryptoDerive(name === "ECDH" ? ECDH : X25519, parts.id, 0, NO_BYTES, NO_BYTES, others.id, length);
   };
-  /** As a Uint8Array. */
-  const derive = async (normalized, parts, length) => {
+  /** Bytes. */
+  const derive = (normalized, parts, length) => {
     const { name } = normalized;
     if (name === "ECDH" || name === "X25519") return agree(normalized, parts, length);
     if (length === null || length % 8 !== 0) throw fails("OperationError", `${name} gives bytes: the length is a multiple of 8`);
     const hash = HASHES[normalized.hash.name];
     const { salt } = normalized;
-    const size = length / 8;
-    if (name === "HKDF") return given(await ops.cryptoDerive(HKDF, parts.id, hash, salt, normalized.info, 0, size));
-    return given(await ops.cryptoDerive(PBKDF2, parts.id, hash, salt, NO_BYTES, normalized.iterations, size));
+    if (name === "HKDF") return ops.cryptoDerive(HKDF, parts.id, hash, salt, normalized.info, 0, length);
+    return ops.cryptoDerive(PBKDF2, parts.id, hash, salt, NO_BYTES, normalized.iterations, length);
   };
 
   const importKey = (format, data, normalized, extractable, usages) =>
     usable(ALGORITHMS[normalized.name].import(format, data, normalized, extractable, usages));
 
-  /** A key's data for this format, if it is to be had: an ArrayBuffer, or a JSON Web Key. */
+  /** A key's data for this format, if it is to be had: a Uint8Array, or a JSON Web Key without a prototype. */
   const exportKey = (format, parts) => {
     const { name } = parts.algorithm;
     if (!isExported(name)) throw fails("NotSupportedError", `keys of ${name} cannot be exported`);
@@ -182,11 +175,11 @@
   };
 
   /** Normalizes for one operation, or else for another one. */
-  const normalizeEither = (first, second, algorithm) => {
+  const normalizeEither = (first, second, algorithm, copies) => {
     try {
-      return normalize(first, algorithm);
+      return normalize(first, algorithm, copies);
     } catch {
-      return normalize(second, algorithm);
+      return normalize(second, algorithm, copies);
     }
   };
 
@@ -199,7 +192,14 @@
       throw fails("DataError", "what was unwrapped is no JSON");
     }
     if (!isObject(jwk)) throw fails("DataError", "what was unwrapped is no JSON Web Key");
-    return toJwk(jwk);
+    return parsedJwk(jwk);
+  };
+
+  /** A key's data to be wrapped; what asks for `toJSON` finds none of the guest's. */
+  const toWrap = (format, exported) => {
+    if (format !== "jwk") return exported;
+    setPrototypeOf(exported.key_ops, null);
+    return ops.encodeUtf8(stringify(exported));
   };
 
   // --- the interfaces ---
@@ -217,93 +217,114 @@
     async digest(algorithm, data) {
       this.#brand;
       required(arguments.length, 2, "digest");
-      const given = algorithmOf(algorithm);
-      sourceOf(data, "digest: data");
-      const { name } = normalize("digest", given);
-      return buffer(await ops.cryptoDigest(HASHES[name], data));
+      const how = algorithmOf(algorithm);
+      source(data, "digest: data");
+      const { name } = normalize("digest", how);
+      let answer = ops.cryptoDigest(HASHES[name], data);
+      if (isLater(answer)) answer = (await promiseOf(answer)).value;
+      return buffer(answer);
     }
 
     /** A signature of data. */
     async sign(algorithm, key, data) {
       this.#brand;
       required(arguments.length, 3, "sign");
-      const given = algorithmOf(algorithm);
+      const how = algorithmOf(algorithm);
       keyOf(key, "sign: key");
-      sourceOf(data, "sign: data");
-      const normalized = normalize("sign", given);
-      return sign(normalized, forUse(key, normalized.name, "sign"), data);
+      source(data, "sign: data");
+      const normalized = normalize("sign", how);
+      let answer = sign(normalized, forUse(key, normalized.name, "sign"), data);
+      if (isLater(answer)) answer = (await promiseOf(answer)).value;
+      return buffer(answer);
     }
 
     /** Whether that is a signature of data. */
     async verify(algorithm, key, signature, data) {
       this.#brand;
       required(arguments.length, 4, "verify");
-      const given = algorithmOf(algorithm);
+      const how = algorithmOf(algorithm);
       keyOf(key, "verify: key");
-      sourceOf(signature, "verify: signature");
-      sourceOf(data, "verify: data");
-      const normalized = normalize("sign", given);
-      return verify(normalized, forUse(key, normalized.name, "verify"), signature, data);
+      source(signature, "verify: signature");
+      source(data, "verify: data");
+      const normalized = normalize("sign", how);
+      let answer = verify(normalized, forUse(key, normalized.name, "verify"), signature, data);
+      if (isLater(answer)) answer = (await promiseOf(answer)).value;
+      return given(answer);
     }
 
     /** Encrypts data. */
     async encrypt(algorithm, key, data) {
       this.#brand;
       required(arguments.length, 3, "encrypt");
-      const given = algorithmOf(algorithm);
+      const how = algorithmOf(algorithm);
       keyOf(key, "encrypt: key");
-      sourceOf(data, "encrypt: data");
-      const normalized = normalize("encrypt", given);
-      return crypt(normalized, forUse(key, normalized.name, "encrypt"), true, data);
+      source(data, "encrypt: data");
+      const normalized = normalize("encrypt", how);
+      let answer = crypt(normalized, forUse(key, normalized.name, "encrypt"), true, data);
+      if (isLater(answer)) answer = (await promiseOf(answer)).value;
+      return buffer(answer);
     }
 
     /** Decrypts data. */
     async decrypt(algorithm, key, data) {
       this.#brand;
       required(arguments.length, 3, "decrypt");
-      const given = algorithmOf(algorithm);
+      const how = algorithmOf(algorithm);
       keyOf(key, "decrypt: key");
-      sourceOf(data, "decrypt: data");
-      const normalized = normalize("encrypt", given);
-      return crypt(normalized, forUse(key, normalized.name, "decrypt"), false, data);
+      source(data, "decrypt: data");
+      const normalized = normalize("encrypt", how);
+      let answer = crypt(normalized, forUse(key, normalized.name, "decrypt"), false, data);
+      if (isLater(answer)) answer = (await promiseOf(answer)).value;
+      return buffer(answer);
     }
 
     /** Bits from a key. */
     async deriveBits(algorithm, baseKey, length = null) {
       this.#brand;
       required(arguments.length, 2, "deriveBits");
-      const given = algorithmOf(algorithm);
+      const how = algorithmOf(algorithm);
       keyOf(baseKey, "deriveBits: baseKey");
       const count = length === null || length === undefined ? null : integer(length, 32, false, "deriveBits: length", true);
-      const normalized = normalize("deriveBits", given);
-      return typedBuffer(await derive(normalized, forUse(baseKey, normalized.name, "deriveBits"), count));
+      const normalized = normalize("deriveBits", how);
+      let answer = derive(normalized, forUse(baseKey, normalized.name, "deriveBits"), count);
+      if (isLater(answer)) answer = (await promiseOf(answer)).value;
+      return buffer(answer);
     }
 
     /** A key from another one. */
     async deriveKey(algorithm, baseKey, derivedKeyType, extractable, keyUsages) {
       this.#brand;
       required(arguments.length, 5, "deriveKey");
-      const given = algorithmOf(algorithm);
+      const how = algorithmOf(algorithm);
       keyOf(baseKey, "deriveKey: baseKey");
       const type = algorithmOf(derivedKeyType);
       const usages = usagesOf(keyUsages, "deriveKey: keyUsages");
-      const normalized = normalize("deriveBits", given);
+      const normalized = normalize("deriveBits", how, true);
       const wanted = normalize("importKey", type);
       const measured = normalize("get key length", type);
       const parts = forUse(baseKey, normalized.name, "deriveKey");
       const length = ALGORITHMS[measured.name].length(measured);
-      const secret = await derive(normalized, parts, length);
-      return importKey("raw", secret, wanted, !!extractable, usages);
+      let answer = derive(normalized, parts, length);
+      if (isLater(answer)) answer = (await promiseOf(answer)).value;
+      const secret = given(answer);
+      try {
+        return importKey("raw", secret, wanted, !!extractable, usages);
+      } finally {
+        ops.cryptoErase(secret);
+      }
     }
 
     /** A new key, or a pair. */
     async generateKey(algorithm, extractable, keyUsages) {
       this.#brand;
       required(arguments.length, 3, "generateKey");
-      const given = algorithmOf(algorithm);
+      const of = algorithmOf(algorithm);
       const usages = usagesOf(keyUsages, "generateKey: keyUsages");
-      const normalized = normalize("generateKey", given);
-      const made = await ALGORITHMS[normalized.name].generate(normalized, !!extractable, usages);
+      const normalized = normalize("generateKey", of);
+      const kind = ALGORITHMS[normalized.name];
+      let answer = kind.generate(normalized, usages);
+      if (isLater(answer)) answer = (await promiseOf(answer)).value;
+      const made = kind.made(given(answer), normalized, !!extractable, usages);
       usable(nexus.isCryptoKey(made) ? made : made.privateKey);
       return made;
     }
@@ -314,11 +335,12 @@
       required(arguments.length, 5, "importKey");
       const form = formatOf(format, "importKey: format");
       const isBytes = isView(keyData) || isArrayBuffer(keyData);
-      if (!isBytes && !isObject(keyData)) throw new TypeError("importKey: keyData is neither bytes nor a JSON Web Key");
+      const isNone = keyData === undefined || keyData === null;
+      if (!isBytes && !isObject(keyData) && !isNone) throw new TypeError("importKey: keyData is neither bytes nor a JSON Web Key");
       const jwk = isBytes ? undefined : toJwk(keyData);
-      const given = algorithmOf(algorithm);
+      const how = algorithmOf(algorithm);
       const usages = usagesOf(keyUsages, "importKey: keyUsages");
-      const normalized = normalize("importKey", given);
+      const normalized = normalize("importKey", how);
       if (isBytes === (form === "jwk")) {
         throw new TypeError(`importKey: a key in the format ${form} is ${isBytes ? "an object" : "bytes"}`);
       }
@@ -331,7 +353,8 @@
       this.#brand;
       required(arguments.length, 2, "exportKey");
       const form = formatOf(format, "exportKey: format");
-      return exportKey(form, partsOf(keyOf(key, "exportKey: key")));
+      const exported = exportKey(form, partsOf(keyOf(key, "exportKey: key")));
+      return form === "jwk" ? forGuest(exported) : typedBuffer(exported);
     }
 
     /** A key's data, encrypted. */
@@ -343,9 +366,15 @@
       keyOf(wrappingKey, "wrapKey: wrappingKey");
       const normalized = normalizeEither("wrapKey", "encrypt", algorithmOf(wrapAlgorithm));
       const wrapping = forUse(wrappingKey, normalized.name, "wrapKey");
-      const exported = exportKey(form, partsOf(key));
-      const bytes = form === "jwk" ? ops.encodeUtf8(stringify(exported)) : new Bytes(exported);
-      return crypt(normalized, wrapping, true, bytes);
+      const bytes = toWrap(form, exportKey(form, partsOf(key)));
+      let answer;
+      try {
+        answer = crypt(normalized, wrapping, true, bytes);
+      } finally {
+        ops.cryptoErase(bytes);
+      }
+      if (isLater(answer)) answer = (await promiseOf(answer)).value;
+      return buffer(answer);
     }
 
     /** A key from data that was encrypted. */
@@ -353,16 +382,22 @@
       this.#brand;
       required(arguments.length, 7, "unwrapKey");
       const form = formatOf(format, "unwrapKey: format");
-      sourceOf(wrappedKey, "unwrapKey: wrappedKey");
+      source(wrappedKey, "unwrapKey: wrappedKey");
       keyOf(unwrappingKey, "unwrapKey: unwrappingKey");
       const how = algorithmOf(unwrapAlgorithm);
       const of = algorithmOf(unwrappedKeyAlgorithm);
       const usages = usagesOf(keyUsages, "unwrapKey: keyUsages");
-      const normalized = normalizeEither("wrapKey", "encrypt", how);
+      const normalized = normalizeEither("wrapKey", "encrypt", how, true);
       const wanted = normalize("importKey", of);
       const parts = forUse(unwrappingKey, normalized.name, "unwrapKey");
-      const bytes = new Bytes(await crypt(normalized, parts, false, wrappedKey));
-      return importKey(form, form === "jwk" ? parseJwk(bytes) : bytes, wanted, !!extractable, usages);
+      let answer = crypt(normalized, parts, false, wrappedKey);
+      if (isLater(answer)) answer = (await promiseOf(answer)).value;
+      const bytes = given(answer);
+      try {
+        return importKey(form, form === "jwk" ? parseJwk(bytes) : bytes, wanted, !!extractable, usages);
+      } finally {
+        ops.cryptoErase(bytes);
+      }
     }
 
     /** Whether two byte strings are the same, in a time that tells nothing of where they differ. */

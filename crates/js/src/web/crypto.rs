@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nexus_crypto::{
-    Curve, EcNumbers, Error, Hash, Kind, Okp, Pkey, RsaNumbers, RsaPrivateNumbers, Secret, random,
+    Curve, EcNumbers, Error, Hash, Kind, Okp, Pkey, RsaNumbers, RsaPrivateNumbers, Secret, erase, random,
     timing_safe_equal,
 };
 
@@ -21,16 +21,17 @@ pub(crate) const OPS: &[ops::Op] = ops::ops![
     cryptoUuid => op_uuid,
     cryptoEqual => op_equal,
     cryptoCopy => op_copy,
+    cryptoErase => op_erase,
     cryptoSecret => op_secret,
     cryptoRandomSecret => op_random_secret,
     cryptoSecretBytes => op_secret_bytes,
+    cryptoSecretText => op_secret_text,
     cryptoGenerate => op_generate,
     cryptoImport => op_import,
     cryptoExport => op_export,
     cryptoFromNumbers => op_from_numbers,
     cryptoNumbers => op_numbers,
     cryptoRsa => op_rsa,
-    cryptoToBase64 => op_to_base64,
     cryptoFromBase64 => op_from_base64,
 ];
 
@@ -68,8 +69,8 @@ pub(super) fn secret(scope: &mut v8::PinScope<'_, '_>, id: u32) -> Option<Arc<Se
     }
 }
 
-/// `cryptoRandom(bytes)`: fills a `Uint8Array`.
-fn op_random<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArguments<'s>, _rv: Return<'s>) {
+/// Lets `act` at the bytes of an argument that is a `Uint8Array`.
+fn with_bytes_mut(scope: &mut v8::PinScope<'_, '_>, args: Args<'_, '_>, act: impl FnOnce(&mut [u8])) {
     let Ok(view) = v8::Local::<v8::Uint8Array>::try_from(args.get(0)) else { return };
     let (offset, length) = (view.byte_offset(), view.byte_length());
     if length > 0
@@ -77,11 +78,22 @@ fn op_random<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArg
         && let Some(data) = buffer.data()
     {
         // SAFETY: V8 keeps a view inside its buffer, no JavaScript runs meanwhile, and `buffer` keeps the store.
-        let bytes = unsafe { std::slice::from_raw_parts_mut(data.as_ptr().cast::<u8>().add(offset), length) };
-        if random(bytes).is_err() {
-            ops::throw_type_error(scope, "there are no random bytes");
-        }
+        act(unsafe { std::slice::from_raw_parts_mut(data.as_ptr().cast::<u8>().add(offset), length) });
     }
+}
+
+/// `cryptoRandom(bytes)`: fills a `Uint8Array`.
+fn op_random<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArguments<'s>, _rv: Return<'s>) {
+    let mut result = Ok(());
+    with_bytes_mut(scope, &args, |bytes| result = random(bytes));
+    if result.is_err() {
+        ops::throw_type_error(scope, "there are no random bytes");
+    }
+}
+
+/// `cryptoErase(bytes)`: of a `Uint8Array`.
+fn op_erase<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArguments<'s>, _rv: Return<'s>) {
+    with_bytes_mut(scope, &args, erase);
 }
 
 /// `cryptoUuid()`: one of version 4.
@@ -167,6 +179,18 @@ fn op_secret_bytes<'s>(
 ) {
     let Some(bytes) = secret(scope, arg_u32(&args, 0)) else { return };
     run(scope, rv, false, 0, move |_| Ok(Made::Bytes(Secret::clone(&bytes))));
+}
+
+/// `cryptoSecretText(key)`: the same in base64url.
+fn op_secret_text<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: Return<'s>,
+) {
+    let Some(bytes) = secret(scope, arg_u32(&args, 0)) else { return };
+    if ops::room(scope, bytes.len() * 3) {
+        rv.set(ops::latin1_string(scope, &Secret::new(base64::encode_url(&bytes))).into());
+    }
 }
 
 /// What the running turn's request may take of CPU time: a calculation that takes as much is too long anyway.
@@ -261,9 +285,9 @@ fn op_from_numbers<'s>(
     let mut numbers = Vec::with_capacity(texts.length() as usize);
     for index in 0..texts.length() {
         let Some(text) = texts.get_index(scope, index) else { return };
-        let Some(text) = ops::to_rust_string(scope, text) else { return };
-        match base64::decode_url(text.as_bytes()) {
-            Some(number) => numbers.push(Secret::new(number)),
+        let Some(number) = decoded(scope, text) else { return };
+        match number {
+            Some(number) => numbers.push(number),
             None => {
                 return set_key(scope, rv, Err(Error::Data("a number of the JSON Web Key is no base64url")));
             }
@@ -355,28 +379,21 @@ fn op_rsa<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArgume
     rv.set(v8::Array::new_with_elements(scope, &[bits, exponent.into()]).into());
 }
 
-/// `cryptoToBase64(bytes)`: base64url.
-fn op_to_base64<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    args: v8::FunctionCallbackArguments<'s>,
-    mut rv: Return<'s>,
-) {
-    if !ops::room(scope, byte_length(args.get(0)) * 2) {
-        return;
-    }
-    let text = with_bytes(args.get(0), |bytes| Secret::new(base64::encode_url(bytes))).unwrap_or_default();
-    rv.set(ops::latin1_string(scope, &text).into());
-}
-
 /// `cryptoFromBase64(text)`: a `Uint8Array`; null if it is no base64url.
 fn op_from_base64<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
     mut rv: Return<'s>,
 ) {
-    let Some(text) = ops::to_rust_string(scope, args.get(0)) else { return };
-    match base64::decode_url(text.as_bytes()) {
-        Some(bytes) => run(scope, rv, false, 0, move |_| Ok(Made::Bytes(Secret::new(bytes)))),
+    let Some(bytes) = decoded(scope, args.get(0)) else { return };
+    match bytes {
+        Some(bytes) => run(scope, rv, false, 0, move |_| Ok(Made::Bytes(bytes))),
         None => rv.set_null(),
     }
+}
+
+/// What a text of base64url stands for, or `None` if it is none. The outer `None`: there is no room for it.
+fn decoded(scope: &mut v8::PinScope<'_, '_>, text: v8::Local<'_, v8::Value>) -> Option<Option<Secret>> {
+    let text = Secret::new(ops::to_rust_string(scope, text)?.into_bytes());
+    Some(base64::decode_url(&text))
 }

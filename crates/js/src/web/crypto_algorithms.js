@@ -2,9 +2,9 @@
 // https://w3c.github.io/webcrypto/#algorithm-normalization
 (function (nexus) {
   "use strict";
-  const { bufferSource, domString, integer, isObject, SafeMap } = nexus.webidl;
-  const { copyBytes, freeze, apply } = nexus.builtins;
-  const { viewTag } = nexus.builtins;
+  const { ops } = nexus;
+  const { isArrayBuffer, domString, integer, isObject, SafeMap } = nexus.webidl;
+  const { freeze, isView, viewTag } = nexus.builtins;
   const { toLowerCase } = nexus.builtins.string;
 
   const fails = (name, message) => new nexus.DOMException(message, name);
@@ -13,37 +13,46 @@
   const HASHES = freeze({ __proto__: null, "SHA-1": 0, "SHA-256": 1, "SHA-384": 2, "SHA-512": 3 });
   const CURVES = freeze({ __proto__: null, "P-256": 0, "P-384": 1, "P-521": 2 });
 
-  // --- the dictionaries' members: `[name, converter, is required]`, in the order in which they are read ---
+  // --- the dictionaries' members: `[name, converter, is required, what ends it]`, in the order in which they are read ---
+  //
+  // All are read and converted first; then hashes are normalized and bytes are copied, as by "normalize an algorithm".
 
-  const bytes = (value, what) => copyBytes(bufferSource(value, what));
+  /** A BufferSource: the host takes any, and as none where its buffer was given away meanwhile. */
+  const source = (value, what) => {
+    if (!isView(value) && !isArrayBuffer(value)) throw new TypeError(`${what}: not an ArrayBuffer or a view of one`);
+    return value;
+  };
+  const copied = (value, copies) => (copies ? ops.cryptoCopy(value) : value);
   const bigInteger = (value, what) => {
-    if (!isObject(value) || !nexus.builtins.isView(value) || viewTag(value) !== "Uint8Array") {
-      throw new TypeError(`${what}: not a Uint8Array`);
-    }
-    return copyBytes(value);
+    if (!isObject(value) || !isView(value) || viewTag(value) !== "Uint8Array") throw new TypeError(`${what}: not a Uint8Array`);
+    return value;
   };
   const octet = (value, what) => integer(value, 8, false, what, true);
   const unsignedShort = (value, what) => integer(value, 16, false, what, true);
   const unsignedLong = (value, what) => integer(value, 32, false, what, true);
-  const hash = (value) => normalize("digest", value);
+  // (object or DOMString): what it says is read when it is normalized.
+  const algorithmOf = (value) => (isObject(value) ? value : domString(value));
+  const digestOf = (value) => normalize("digest", value);
   const key = (value, what) => {
     if (!nexus.isCryptoKey(value)) throw new TypeError(`${what}: not a CryptoKey`);
     return value;
   };
 
   const NONE = [];
-  const HASH = [["hash", hash, true]];
-  const RSA_KEYS = [["modulusLength", unsignedLong, true], ["publicExponent", bigInteger, true], ["hash", hash, true]];
+  const hash = ["hash", algorithmOf, true, digestOf];
+  const bytes = (name, isRequired = true) => [name, source, isRequired, copied];
+  const HASH = [hash];
+  const RSA_KEYS = [["modulusLength", unsignedLong, true], ["publicExponent", bigInteger, true], hash];
   const CURVE = [["namedCurve", domString, true]];
-  const HMAC_KEY = [["hash", hash, true], ["length", unsignedLong, false]];
+  const HMAC_KEY = [hash, ["length", unsignedLong, false]];
   const LENGTH = [["length", unsignedShort, true]];
   const PUBLIC = [["public", key, true]];
-  const GCM = [["additionalData", bytes, false], ["iv", bytes, true], ["tagLength", octet, false]];
-  const CTR = [["counter", bytes, true], ["length", octet, true]];
-  const OAEP = [["label", bytes, false]];
+  const GCM = [bytes("additionalData", false), bytes("iv"), ["tagLength", octet, false]];
+  const CTR = [bytes("counter"), ["length", octet, true]];
+  const OAEP = [bytes("label", false)];
   const PSS = [["saltLength", unsignedLong, true]];
-  const HKDF = [["hash", hash, true], ["info", bytes, true], ["salt", bytes, true]];
-  const PBKDF2 = [["hash", hash, true], ["iterations", unsignedLong, true], ["salt", bytes, true]];
+  const HKDF = [hash, bytes("info"), bytes("salt")];
+  const PBKDF2 = [hash, ["iterations", unsignedLong, true], bytes("salt")];
 
   // By operation, then by name.
   const SUPPORTED = {
@@ -78,16 +87,19 @@
   const NAMES = { __proto__: null };
   for (const operation in SUPPORTED) NAMES[operation] = registered(SUPPORTED[operation]);
 
-  /** "Normalize an algorithm": a dictionary that only we hold. */
-  const normalize = (operation, algorithm) => {
-    if (!isObject(algorithm)) return convert(operation, domString(algorithm), NOTHING);
+  /**
+   * "Normalize an algorithm": a dictionary that only we hold. Its bytes are the guest's own, unless they are to be copied:
+   * where code of the guest may run before they are used.
+   */
+  const normalize = (operation, algorithm, copies = false) => {
+    if (!isObject(algorithm)) return convert(operation, domString(algorithm), NOTHING, copies);
     const { name } = algorithm;
     if (name === undefined) throw new TypeError("the algorithm has no name");
-    return convert(operation, domString(name), algorithm);
+    return convert(operation, domString(name), algorithm, copies);
   };
   const NOTHING = freeze({ __proto__: null });
 
-  const convert = (operation, given, from) => {
+  const convert = (operation, given, from, copies) => {
     const name = NAMES[operation].get(toLowerCase(given));
     if (name === undefined) throw unsupported(operation, given);
     const members = SUPPORTED[operation][name];
@@ -97,6 +109,10 @@
       const value = from[member];
       if (value !== undefined) normalized[member] = converter(value, `${name}: ${member}`);
       else if (isRequired) throw new TypeError(`${name}: ${member} is required`);
+    }
+    for (let i = 0; i < members.length; i++) {
+      const { 0: member, 3: end } = members[i];
+      if (end !== undefined && member in normalized) normalized[member] = end(normalized[member], copies);
     }
     return normalized;
   };
@@ -109,5 +125,5 @@
   /** Whether this algorithm's keys can be exported. */
   const isExported = (name) => name !== "HKDF" && name !== "PBKDF2";
 
-  nexus.cryptoAlgorithms = { __proto__: null, normalize, fails, isExported, HASHES, CURVES };
+  nexus.cryptoAlgorithms = { __proto__: null, normalize, algorithmOf, source, fails, isExported, HASHES, CURVES };
 })

@@ -3,9 +3,9 @@
   "use strict";
   const { ops } = nexus;
   const { fails, HASHES, CURVES } = nexus.cryptoAlgorithms;
-  const { domString, isObject, sequence, finishInterface, illegalConstructor } = nexus.webidl;
-  const { freeze, typedLength, copyBytes } = nexus.builtins;
-  const { typedBuffer } = nexus.builtins.clonable;
+  const { domString, isObject, iterate, finishInterface, illegalConstructor } = nexus.webidl;
+  const { freeze, typedLength, copyBytes, defineProperty, getPrototypeOf, setPrototypeOf, isArray, iterator, ceil } =
+    nexus.builtins;
   const { slice, indexOf } = nexus.builtins.string;
 
   // How the host is asked for a kind of keys, and in which format.
@@ -19,6 +19,21 @@
     throw fails(slice(value, 0, at), slice(value, at + 1));
   };
 
+  // What the guest has put on these prototypes gets nothing of what is made here: lists grow by properties of their own,
+  // and what the guest gets is made without a prototype at first.
+  const ObjectPrototype = getPrototypeOf({});
+  const append = (list, value) =>
+    defineProperty(list, list.length, { __proto__: null, value, writable: true, enumerable: true, configurable: true });
+  /** A sequence, of which each item is converted. */
+  const sequence = (value, what, convert) => {
+    const method = isObject(value) ? value[iterator] : undefined;
+    if (typeof method !== "function") throw new TypeError(`${what}: not iterable`);
+    const items = [];
+    iterate(method, value, (item) => append(items, convert(item)), what);
+    return items;
+  };
+  const forGuest = (object) => setPrototypeOf(object, ObjectPrototype);
+
   // --- CryptoKey ---
 
   const USAGES = freeze(["encrypt", "decrypt", "sign", "verify", "deriveKey", "deriveBits", "wrapKey", "unwrapKey"]);
@@ -30,17 +45,17 @@
   const among = (usages, allowed) => {
     const kept = [];
     for (let i = 0; i < USAGES.length; i++) {
-      if (contains(usages, USAGES[i]) && contains(allowed, USAGES[i])) kept[kept.length] = USAGES[i];
+      if (contains(usages, USAGES[i]) && contains(allowed, USAGES[i])) append(kept, USAGES[i]);
     }
     return kept;
   };
   const copied = (algorithm) => {
-    const copy = {};
+    const copy = { __proto__: null };
     for (const name in algorithm) {
       const value = algorithm[name];
       copy[name] = name === "hash" ? { name: value } : name === "publicExponent" ? copyBytes(value) : value;
     }
-    return copy;
+    return forGuest(copy);
   };
 
   const TOKEN = { __proto__: null };
@@ -99,26 +114,49 @@
     }
   };
   const bits = (bytes) => 8 * typedLength(bytes);
-  /** How many bytes have so many bits; of any size, as bits of JavaScript's numbers are not. */
-  const bytesFor = (count) => (count + 7 - ((count + 7) % 8)) / 8;
   const notAForm = (format, name) => fails("NotSupportedError", `${name} has no keys in the format ${format}`);
 
   // --- JSON Web Keys. RFC 7517 ---
 
   const MEMBERS = ["alg", "crv", "d", "dp", "dq", "e", "ext", "k", "key_ops", "kty", "n", "oth", "p", "q", "qi", "use", "x", "y"];
   const list = (value) => sequence(value, "JsonWebKey: key_ops", domString);
-  const others = (value) => sequence(value, "JsonWebKey: oth");
-  /** The dictionary `JsonWebKey`. */
-  const toJwk = (value) => {
+  /** The dictionary `RsaOtherPrimesInfo`, of which nothing is used. */
+  const prime = (value) => {
+    if (value === undefined || value === null) return;
+    if (!isObject(value)) throw new TypeError("JsonWebKey: oth: not a list of objects");
+    for (let i = 0; i < PRIME.length; i++) {
+      const member = value[PRIME[i]];
+      if (member !== undefined) domString(member);
+    }
+  };
+  const PRIME = ["d", "r", "t"];
+  const primes = (value) => sequence(value, "JsonWebKey: oth", prime);
+  /** The dictionary `JsonWebKey`; its members are the guest's. */
+  const toJwk = (value) => jwkFrom(value, domString, list, primes);
+
+  const jwkFrom = (value, text, texts, oth) => {
     const jwk = { __proto__: null };
+    if (value === undefined || value === null) return jwk;
     for (let i = 0; i < MEMBERS.length; i++) {
       const name = MEMBERS[i];
       const member = value[name];
       if (member === undefined) continue;
-      jwk[name] =
-        name === "ext" ? !!member : name === "key_ops" ? list(member) : name === "oth" ? others(member) : domString(member);
+      jwk[name] = name === "ext" ? !!member : name === "key_ops" ? texts(member) : name === "oth" ? oth(member) : text(member);
     }
     return jwk;
+  };
+
+  /**
+   * The same of what `JSON.parse` gave, which the standard reads in a global object of its own: no method of the guest's is
+   * asked, as it would see the key.
+   */
+  const parsedJwk = (value) => jwkFrom(setPrototypeOf(value, null), parsedText, parsedList, parsedList);
+  const parsedText = (value) => (isObject(value) ? "[object Object]" : `${value}`);
+  const parsedList = (value) => {
+    if (!isArray(value)) throw new TypeError("JsonWebKey: key_ops, oth: not iterable");
+    const texts = [];
+    for (let i = 0; i < value.length; i++) append(texts, parsedText(value[i]));
+    return texts;
   };
 
   const wrong = (what) => fails("DataError", `the JSON Web Key is not right: ${what}`);
@@ -142,9 +180,9 @@
   const hasAlg = (jwk, alg) => {
     if (jwk.alg !== undefined && jwk.alg !== alg) throw wrong(`its alg is not "${alg}"`);
   };
-  /** A JSON Web Key to hand out. */
+  /** A JSON Web Key, without a prototype: `forGuest` gives it one. */
   const newJwk = (kty, alg, parts) => {
-    const jwk = { kty };
+    const jwk = { __proto__: null, kty };
     if (alg !== undefined) jwk.alg = alg;
     jwk.key_ops = among(parts.usages, USAGES);
     jwk.ext = parts.extractable;
@@ -155,8 +193,6 @@
 
   const secretKey = (bytes, algorithm, extractable, usages) =>
     makeKey(ops.cryptoSecret(bytes), "secret", algorithm, extractable, usages);
-  const randomKey = (size, algorithm, extractable, usages) =>
-    makeKey(given(ops.cryptoRandomSecret(size)), "secret", algorithm, extractable, usages);
 
   const secretOf = (format, data, jwkUse, extractable, usages, name) => {
     if (format === "raw") return data;
@@ -170,11 +206,11 @@
 
   const secretJwk = (parts, alg) => {
     const jwk = newJwk("oct", alg, parts);
-    jwk.k = ops.cryptoToBase64(ops.cryptoSecretBytes(parts.id));
+    jwk.k = ops.cryptoSecretText(parts.id);
     return jwk;
   };
   const exportSecret = (format, parts, alg) => {
-    if (format === "raw") return typedBuffer(ops.cryptoSecretBytes(parts.id));
+    if (format === "raw") return ops.cryptoSecretBytes(parts.id);
     if (format === "jwk") return secretJwk(parts, alg);
     throw notAForm(format, parts.algorithm.name);
   };
@@ -184,11 +220,13 @@
     const alg = (length, name) => `A${length}${slice(name, 4)}`;
     return {
       __proto__: null,
-      generate({ name, length }, extractable, asked) {
+      generate({ length }, asked) {
         allow(asked, usages);
         if (!isLength(length)) throw fails("OperationError", "an AES key has 128, 192 or 256 bits");
-        return randomKey(length / 8, { __proto__: null, name, length }, extractable, asked);
+        return ops.cryptoRandomSecret(length / 8);
       },
+      made: (held, { name, length }, extractable, asked) =>
+        makeKey(held, "secret", { __proto__: null, name, length }, extractable, asked),
       import(format, data, { name }, extractable, asked) {
         allow(asked, usages);
         const bytes = secretOf(format, data, "enc", extractable, asked, name);
@@ -212,13 +250,13 @@
   const hs = (hash) => `HS${slice(hash, 4)}`;
   const hmac = {
     __proto__: null,
-    generate({ hash, length }, extractable, usages) {
+    generate({ hash, length = BLOCKS[hash.name] }, usages) {
       allow(usages, ["sign", "verify"]);
       if (length === 0) throw fails("OperationError", "an HMAC key has one bit at least");
-      const count = length === undefined ? BLOCKS[hash.name] : length;
-      const algorithm = { __proto__: null, name: "HMAC", hash: hash.name, length: count };
-      return randomKey(bytesFor(count), algorithm, extractable, usages);
+      return ops.cryptoRandomSecret(ceil(length / 8));
     },
+    made: (held, { hash, length = BLOCKS[hash.name] }, extractable, usages) =>
+      makeKey(held, "secret", { __proto__: null, name: "HMAC", hash: hash.name, length }, extractable, usages),
     import(format, data, { hash, length }, extractable, usages) {
       allow(usages, ["sign", "verify"]);
       const bytes = secretOf(format, data, "sig", extractable, usages, "HMAC");
@@ -259,8 +297,8 @@
 
   const joined = (a, b) => {
     const all = [];
-    for (let i = 0; i < a.length; i++) all[all.length] = a[i];
-    for (let i = 0; i < b.length; i++) all[all.length] = b[i];
+    for (let i = 0; i < a.length; i++) append(all, a[i]);
+    for (let i = 0; i < b.length; i++) append(all, b[i]);
     return all;
   };
 
@@ -279,24 +317,25 @@
     }
   };
   const exportBytes = (format, parts) =>
-    typedBuffer(given(ops.cryptoExport(format === "raw" ? RAW : format === "spki" ? SPKI : PKCS8, parts.id)));
+    given(ops.cryptoExport(format === "raw" ? RAW : format === "spki" ? SPKI : PKCS8, parts.id));
 
   const RSA_PRIVATE = ["d", "p", "q", "dp", "dq", "qi"];
   // `alg` by hash.
   const algs = (prefix, ofSha1) => (hash) => (hash === "SHA-1" ? ofSha1 : `${prefix}${slice(hash, 4)}`);
   const rsa = (forPublic, forPrivate, use, alg) => {
     const both = joined(forPublic, forPrivate);
-    const algorithmOf = (name, hash, id) => {
-      const { 0: modulusLength, 1: publicExponent } = ops.cryptoRsa(id);
-      return { __proto__: null, name, modulusLength, publicExponent, hash };
-    };
     return {
       __proto__: null,
-      async generate({ name, modulusLength, publicExponent, hash }, extractable, usages) {
+      generate(normalized, usages) {
         allow(usages, both);
-        const made = given(await ops.cryptoGenerate(RSA, modulusLength, publicExponent));
-        const algorithm = algorithmOf(name, hash.name, made[1]);
-        return pair(made, algorithm, extractable, usages, forPublic, forPrivate);
+        const { modulusLength, publicExponent } = normalized;
+        // By the time that the key is there, the guest may have changed it.
+        normalized.publicExponent = ops.cryptoCopy(publicExponent);
+        return ops.cryptoGenerate(RSA, modulusLength, normalized.publicExponent);
+      },
+      made(held, { name, modulusLength, publicExponent, hash }, extractable, usages) {
+        const algorithm = { __proto__: null, name, modulusLength, publicExponent, hash: hash.name };
+        return pair(held, algorithm, extractable, usages, forPublic, forPrivate);
       },
       import(format, data, { name, hash }, extractable, usages) {
         let held;
@@ -315,7 +354,9 @@
           throw notAForm(format, name);
         }
         const type = isPrivate ? "private" : "public";
-        return makeKey(held, type, algorithmOf(name, hash.name, held[1]), extractable, usages);
+        const { 0: modulusLength, 1: publicExponent } = ops.cryptoRsa(held[1]);
+        const algorithm = { __proto__: null, name, modulusLength, publicExponent, hash: hash.name };
+        return makeKey(held, type, algorithm, extractable, usages);
       },
       export(format, parts) {
         if (format === "raw") throw notAForm(format, parts.algorithm.name);
@@ -332,26 +373,24 @@
   };
   const rsaNumbers = (jwk, isPrivate) => {
     if (jwk.n === undefined || jwk.e === undefined) throw wrong("it has no n, or no e");
-    const numbers = [jwk.n, jwk.e];
-    if (!isPrivate) return numbers;
+    if (!isPrivate) return [jwk.n, jwk.e];
     if (jwk.oth !== undefined) throw fails("NotSupportedError", "there are no RSA keys of more than two factors");
     for (let i = 0; i < RSA_PRIVATE.length; i++) {
-      const number = jwk[RSA_PRIVATE[i]];
-      if (number === undefined) throw wrong(`it has no ${RSA_PRIVATE[i]}`);
-      numbers[numbers.length] = number;
+      if (jwk[RSA_PRIVATE[i]] === undefined) throw wrong(`it has no ${RSA_PRIVATE[i]}`);
     }
-    return numbers;
+    return [jwk.n, jwk.e, jwk.d, jwk.p, jwk.q, jwk.dp, jwk.dq, jwk.qi];
   };
 
   const ec = (forPublic, forPrivate, use, alg) => ({
     __proto__: null,
-    generate({ name, namedCurve }, extractable, usages) {
+    generate({ namedCurve }, usages) {
       allow(usages, joined(forPublic, forPrivate));
       const curve = CURVES[namedCurve];
       if (curve === undefined) throw fails("NotSupportedError", `there is no curve ${namedCurve}`);
-      const made = given(ops.cryptoGenerate(EC, curve));
-      return pair(made, { __proto__: null, name, namedCurve }, extractable, usages, forPublic, forPrivate);
+      return ops.cryptoGenerate(EC, curve);
     },
+    made: (held, { name, namedCurve }, extractable, usages) =>
+      pair(held, { __proto__: null, name, namedCurve }, extractable, usages, forPublic, forPrivate),
     import(format, data, { name, namedCurve }, extractable, usages) {
       const curve = CURVES[namedCurve];
       const isPrivate = format === "jwk" ? data.d !== undefined : format === "pkcs8";
@@ -389,10 +428,12 @@
 
   const okp = (kind, crv, forPublic, forPrivate, use, isAlg) => ({
     __proto__: null,
-    generate({ name }, extractable, usages) {
+    generate(_, usages) {
       allow(usages, joined(forPublic, forPrivate));
-      return pair(given(ops.cryptoGenerate(kind)), { __proto__: null, name }, extractable, usages, forPublic, forPrivate);
+      return ops.cryptoGenerate(kind);
     },
+    made: (held, { name }, extractable, usages) =>
+      pair(held, { __proto__: null, name }, extractable, usages, forPublic, forPrivate),
     import(format, data, { name }, extractable, usages) {
       const isPrivate = format === "jwk" ? data.d !== undefined : format === "pkcs8";
       allow(usages, isPrivate ? forPrivate : forPublic);
@@ -439,5 +480,5 @@
     X25519: okp(X25519, "X25519", [], DERIVES, "enc", () => true),
   };
 
-  nexus.cryptoKeys = { __proto__: null, ALGORITHMS, USAGES, contains, among, partsOf, toJwk, given, bytesFor };
+  nexus.cryptoKeys = { __proto__: null, ALGORITHMS, USAGES, contains, among, partsOf, toJwk, parsedJwk, sequence, forGuest, given };
 })

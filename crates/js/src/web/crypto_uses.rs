@@ -1,12 +1,12 @@
 //! More natives of `crypto.js`: what is hashed, signed, encrypted and derived.
 
 use nexus_crypto::{
-    Error, Hash, aes_ctr, aes_gcm_decrypt, aes_gcm_encrypt, aes_unwrap, aes_wrap, hkdf, hmac, hmac_verify,
-    pbkdf2,
+    Error, Hash, Secret, aes_ctr, aes_gcm_decrypt, aes_gcm_encrypt, aes_unwrap, aes_wrap, erase, hkdf, hmac,
+    hmac_verify, pbkdf2,
 };
 
-use super::crypto::{Return, bytes, hash, key, most_time, pkey, secret};
-use super::crypto_work::{Key, Made, Result, run, run_now};
+use super::crypto::{Args, Return, bytes, hash, key, most_time, pkey, secret};
+use super::crypto_work::{Key, Made, Result, failure, run, run_now};
 use super::encoding::with_bytes;
 use crate::ops::{self, arg_u32, byte_length};
 
@@ -20,8 +20,10 @@ pub(crate) const OPS: &[ops::Op] = ops::ops![
 
 /// From so many bytes on hashing takes notable time: about a millisecond.
 const MUCH_TO_HASH: usize = 512 << 10;
-/// The same of what is encrypted.
-const MUCH_TO_ENCRYPT: usize = 1 << 20;
+/// The same of what AES-GCM and AES-CTR encrypt.
+const MUCH_TO_ENCRYPT: usize = 2 << 20;
+/// AES-KW goes over the data six times, in steps of 8 bytes.
+const MUCH_TO_WRAP: usize = 64 << 10;
 /// An RSA key of more bits takes about a millisecond to sign or decrypt with.
 const LONG_RSA: u32 = 2048;
 /// The most iterations of PBKDF2, each for one block of what it gives: seconds, in which nothing stops it.
@@ -127,55 +129,114 @@ fn op_crypt<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArgu
     let (how, encrypts, number) = (arg_u32(&args, 0), args.get(1).is_true(), arg_u32(&args, 6));
     let Some(key) = key(scope, arg_u32(&args, 2)) else { return };
     let length = [3, 4, 5].map(|index| byte_length(args.get(index))).iter().sum();
+    let is_long = match how {
+        0 | 1 => length > MUCH_TO_ENCRYPT,
+        2 => is_slow(&key) && !encrypts,
+        _ => length > MUCH_TO_WRAP,
+    };
+    if let (0 | 1, false, Key::Secret(key)) = (how, is_long, &key) {
+        return stream_now(scope, &args, rv, &Stream { how, encrypts, number, key });
+    }
     if !ops::room(scope, length) {
         return;
     }
-    let [data, first, second] = [3, 4, 5].map(|index| bytes(&args, index));
-    // AES-KW goes over the data six times, in steps of 8 bytes.
-    let weight = if how == 3 { 12 } else { 1 };
-    let is_long = weight * length > MUCH_TO_ENCRYPT || is_slow(&key) && !encrypts;
-    run(scope, rv, is_long, length, move |_| crypted(how, encrypts, number, &key, &data, &first, &second));
+    let [data, first, second] = [3, 4, 5].map(|index| Secret::new(bytes(&args, index)));
+    run(scope, rv, is_long, length, move |_| match &key {
+        Key::Pkey(key) if encrypts => Ok(key.oaep_encrypt(hash(number), &first, &data)?.into()),
+        Key::Pkey(key) => Ok(Made::Bytes(key.oaep_decrypt(hash(number), &first, &data)?)),
+        Key::Secret(key) if how <= 1 => {
+            let stream = Stream { how, encrypts, number, key };
+            let mut result = Secret::new(vec![0; stream.length(data.len())?]);
+            stream.write(&data, &first, &second, &mut result)?;
+            Ok(Made::Bytes(result))
+        }
+        Key::Secret(key) if encrypts => Ok(aes_wrap(key, &data)?.into()),
+        Key::Secret(key) => Ok(Made::Bytes(aes_unwrap(key, &data)?)),
+    });
 }
 
-fn crypted(
+/// What AES-GCM (0) or AES-CTR (1) does: with a tag of so many bytes, or with so many bits that count.
+struct Stream<'k> {
     how: u32,
     encrypts: bool,
     number: u32,
-    key: &Key,
-    data: &[u8],
-    first: &[u8],
-    second: &[u8],
-) -> Result {
-    let key = match key {
-        Key::Secret(key) => key,
-        Key::Pkey(key) if encrypts => return Ok(key.oaep_encrypt(hash(number), first, data)?.into()),
-        Key::Pkey(key) => return Ok(Made::Bytes(key.oaep_decrypt(hash(number), first, data)?)),
-    };
-    Ok(match (how, encrypts) {
-        (0, true) => aes_gcm_encrypt(key, first, second, number as usize, data)?.into(),
-        (0, false) => Made::Bytes(aes_gcm_decrypt(key, first, second, number as usize, data)?),
-        (1, _) => {
-            let counter = first.try_into().map_err(|_| Error::Operation("a counter has 16 bytes"))?;
-            Made::Bytes(aes_ctr(key, counter, number, data)?)
-        }
-        (_, true) => aes_wrap(key, data)?.into(),
-        (_, false) => Made::Bytes(aes_unwrap(key, data)?),
-    })
+    key: &'k [u8],
 }
 
-/// `cryptoDerive(how, key, hash, salt, info, number, size)`: so many bytes. 0 HKDF; 1 PBKDF2, the number are its iterations; 2
-/// ECDH and 3 X25519, the number is the other key.
+impl Stream<'_> {
+    /// How many bytes it gives for so many.
+    fn length(&self, data: usize) -> std::result::Result<usize, Error> {
+        let tag = self.number as usize;
+        match (self.how, self.encrypts) {
+            (0, true) => Ok(data + tag),
+            (0, false) => data.checked_sub(tag).ok_or(Error::Operation("the data is shorter than its tag")),
+            _ => Ok(data),
+        }
+    }
+
+    fn write(
+        &self,
+        data: &[u8],
+        first: &[u8],
+        second: &[u8],
+        result: &mut [u8],
+    ) -> std::result::Result<(), Error> {
+        match (self.how, self.encrypts) {
+            (0, true) => aes_gcm_encrypt(self.key, first, second, data, result),
+            (0, false) => aes_gcm_decrypt(self.key, first, second, data, result),
+            _ => {
+                let counter = first.try_into().map_err(|_| Error::Operation("a counter has 16 bytes"))?;
+                aes_ctr(self.key, counter, self.number, data, result)
+            }
+        }
+    }
+}
+
+/// From the guest's memory into the guest's memory: a copy of a megabyte takes longer than AES does.
+fn stream_now<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: Args<'s, '_>,
+    mut rv: Return<'s>,
+    stream: &Stream<'_>,
+) {
+    let length = match stream.length(byte_length(args.get(3))) {
+        Ok(length) => length,
+        Err(error) => return rv.set(failure(scope, error)),
+    };
+    let (first, second) = (bytes(args, 4), bytes(args, 5));
+    let mut done = Ok(());
+    // No JavaScript runs meanwhile, and the result is nobody's yet.
+    let made = ops::uint8_array_with(scope, length, |result| {
+        let write = |data: &[u8]| stream.write(data, &first, &second, result);
+        done = with_bytes(args.get(3), write).unwrap_or(Err(Error::Operation("there is no data")));
+    });
+    let value = match (done, made) {
+        (Ok(()), Some(made)) => made.into(),
+        (Err(error), _) => failure(scope, error),
+        (Ok(()), None) => {
+            let message = ops::no_room(scope);
+            return ops::throw_range_error(scope, &message);
+        }
+    };
+    rv.set(value);
+}
+
+/// `cryptoDerive(how, key, hash, salt, info, number, bits)`: so many bits. 0 HKDF and 1 PBKDF2, of which the number are its
+/// iterations, in whole bytes; 2 ECDH and 3 X25519, the number is the other key, and all bits if they are null.
 fn op_derive<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArguments<'s>, rv: Return<'s>) {
     let (how, hash, number) = (arg_u32(&args, 0), hash(arg_u32(&args, 2)), arg_u32(&args, 5));
-    let size = arg_u32(&args, 6) as usize;
+    let bits = if args.get(6).is_null() { None } else { Some(arg_u32(&args, 6)) };
     let id = arg_u32(&args, 1);
     if how >= 2 {
         let (Some(own), Some(other)) = (pkey(scope, id), pkey(scope, number)) else { return };
         run(scope, rv, false, 0, move |_| {
-            Ok(Made::Bytes(if how == 2 { own.ecdh(&other)? } else { own.x25519(&other)? }))
+            let mut agreed = if how == 2 { own.ecdh(&other)? } else { own.x25519(&other)? };
+            first_bits(&mut agreed, bits)?;
+            Ok(Made::Bytes(agreed))
         });
         return;
     }
+    let size = bits.unwrap_or(0) as usize / 8;
     let Some(key) = secret(scope, id) else { return };
     let taken = byte_length(args.get(3)) + byte_length(args.get(4)) + size;
     if !ops::room(scope, taken) {
@@ -213,4 +274,18 @@ fn op_derive<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArg
         }
         Ok(Made::Bytes(pbkdf2(hash, &key, &salt, number, size)?))
     });
+}
+
+fn first_bits(bytes: &mut Secret, count: Option<u32>) -> std::result::Result<(), Error> {
+    let Some(count) = count else { return Ok(()) };
+    let length = count.div_ceil(8) as usize;
+    if length > bytes.len() {
+        return Err(Error::Operation("these keys do not agree upon so many bits"));
+    }
+    erase(&mut bytes[length..]);
+    bytes.truncate(length);
+    if let Some(last) = bytes.last_mut() {
+        *last &= 0xff << (length as u32 * 8 - count);
+    }
+    Ok(())
 }

@@ -87,6 +87,26 @@ pub(crate) fn to_value<'s>(
     }
 }
 
+/// The same in a box, for the promise of it: `await` and the resolution of promises ask objects for `then`, and what has no
+/// prototype asks nobody.
+pub(crate) fn to_box<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    result: Result,
+) -> Option<v8::Local<'s, v8::Value>> {
+    let value = to_value(scope, result)?;
+    Some(boxed(scope, "value", value))
+}
+
+fn boxed<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    name: &str,
+    value: v8::Local<'s, v8::Value>,
+) -> v8::Local<'s, v8::Value> {
+    let null = v8::null(scope).into();
+    let name = ops::latin1_string(scope, name.as_bytes()).into();
+    v8::Object::with_prototype_and_properties(scope, null, &[name], &[value]).into()
+}
+
 /// An error as JavaScript has it.
 pub(super) fn failure<'s>(scope: &mut v8::PinScope<'s, '_>, error: Error) -> v8::Local<'s, v8::Value> {
     let name = match error {
@@ -145,8 +165,8 @@ pub(super) fn run_now<'s>(
     }
 }
 
-/// Does a calculation, and returns its result to JavaScript: now, or as a promise if it may take long. `takes` is what it
-/// holds meanwhile, in bytes.
+/// Does a calculation, and returns its result to JavaScript: now, or, if it may take long, as `{ promise }` of
+/// `{ value }`, both without a prototype. `takes` is what it holds meanwhile, in bytes.
 ///
 /// A calculation that has begun cannot be taken back. So whatever bounds it goes with it to its thread: its turn, the memory
 /// that it holds, and the account of what it took.
@@ -202,7 +222,7 @@ pub(super) fn run<'s>(
         Outcome::Calculated(result)
     });
     if let Some(promise) = promise {
-        rv.set(promise.into());
+        rv.set(boxed(scope, "promise", promise.into()));
     }
 }
 
