@@ -150,13 +150,24 @@
    * The same of what `JSON.parse` gave, which the standard reads in a global object of its own: no method of the guest's is
    * asked, as it would see the key.
    */
-  const parsedJwk = (value) => jwkFrom(setPrototypeOf(value, null), parsedText, parsedList, parsedList);
-  const parsedText = (value) => (isObject(value) ? "[object Object]" : `${value}`);
-  const parsedList = (value) => {
+  const parsedJwk = (value) => jwkFrom(setPrototypeOf(value, null), parsedText, parsedTexts, parsedPrimes);
+  const parsedText = (value) => {
+    if (!isObject(value)) return `${value}`;
+    if (!isArray(value)) return "[object Object]";
+    let text = "";
+    for (let i = 0; i < value.length; i++) text += `${i > 0 ? "," : ""}${value[i] === null ? "" : parsedText(value[i])}`;
+    return text;
+  };
+  const parsedList = (value, convert) => {
     if (!isArray(value)) throw new TypeError("JsonWebKey: key_ops, oth: not iterable");
-    const texts = [];
-    for (let i = 0; i < value.length; i++) append(texts, parsedText(value[i]));
-    return texts;
+    const items = [];
+    for (let i = 0; i < value.length; i++) append(items, convert(value[i]));
+    return items;
+  };
+  const parsedTexts = (value) => parsedList(value, parsedText);
+  const parsedPrimes = (value) => parsedList(value, parsedPrime);
+  const parsedPrime = (value) => {
+    if (value !== null && !isObject(value)) throw new TypeError("JsonWebKey: oth: not a list of objects");
   };
 
   const wrong = (what) => fails("DataError", `the JSON Web Key is not right: ${what}`);
