@@ -1,9 +1,9 @@
 //! The allocator of buffers (`ArrayBuffer`s of a fixed length): V8's own, with two things before it.
 //!
 //! - A guest gets nothing that is beyond its limit; see [`crate::commit`].
-//! - Buffers of the size in which bodies are read are kept when they are freed, and given out anew. V8's allocator gives
-//!   their pages back to the system one buffer at a time, and the next buffer takes a fault for each of its pages: of an
-//!   app that reads a large body that was most of the time.
+//! - Buffers of the sizes in which bodies are read, encrypted and copied are kept when they are freed, and given out anew.
+//!   V8's allocator gives their pages back to the system one buffer at a time, and the next buffer takes a fault for each
+//!   of its pages: of an app that reads a large body, or encrypts one, that was most of the time.
 //!
 //! What is kept is the process's, for all guests: it is cleared before anybody gets it.
 
@@ -131,8 +131,8 @@ unsafe extern "C" fn free(this: *mut Allocator, data: *mut c_void, length: usize
 const STEP: usize = 4 << 10;
 /// The smallest class's size, of which that is no more than a quarter.
 const SMALLEST: usize = 16 << 10;
-/// The largest class's size. Bodies are read in pieces of up to this size.
-const LARGEST: usize = 512 << 10;
+/// The largest class's size. Bodies are read in pieces of up to 512 KB, and what has up to 2 MB is encrypted at once.
+const LARGEST: usize = 2 << 20;
 /// The most that is kept, in bytes: more than what is left from one collection of young garbage to the next.
 const MOST: usize = 16 << 20;
 
