@@ -18,8 +18,10 @@ pub(crate) const OPS: &[ops::Op] = ops::ops![
     cryptoDerive => op_derive,
 ];
 
-/// From so many bytes on hashing takes notable time: about a millisecond.
+/// From so many bytes on hashing takes notable time, about a millisecond: with SHA-384 and SHA-512, and, as processors have
+/// instructions for them, with SHA-1 and SHA-256.
 const MUCH_TO_HASH: usize = 512 << 10;
+const MUCH_TO_HASH_FAST: usize = 1 << 20;
 /// The same of what AES-GCM and AES-CTR encrypt.
 const MUCH_TO_ENCRYPT: usize = 2 << 20;
 /// AES-KW goes over the data six times, in steps of 8 bytes.
@@ -35,6 +37,15 @@ const MOST_TO_DERIVE: u64 = 256 << 20;
 /// More of them take about a millisecond.
 const MANY_ITERATIONS: u64 = 1_000;
 
+fn much_to_hash(hash: Hash) -> usize {
+    if hash.block() == 64 { MUCH_TO_HASH_FAST } else { MUCH_TO_HASH }
+}
+
+/// The same of what is signed (see `signed`): Ed25519 hashes it twice with SHA-512.
+fn much_to_sign(how: u32, hash: Hash) -> usize {
+    if how == 4 { MUCH_TO_HASH / 2 } else { much_to_hash(hash) }
+}
+
 /// `cryptoDigest(hash, bytes)`.
 fn op_digest<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArguments<'s>, rv: Return<'s>) {
     let hash = hash(arg_u32(&args, 0));
@@ -44,7 +55,7 @@ fn op_digest<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArg
         digest.update(bytes)?;
         Ok(digest.finish()?.into())
     };
-    if length <= MUCH_TO_HASH {
+    if length <= much_to_hash(hash) {
         let result = with_bytes(args.get(1), digest).unwrap_or_else(|| digest(&[]));
         run_now(scope, rv, result);
     } else if ops::room(scope, length) {
@@ -93,8 +104,8 @@ fn is_slow(key: &Key) -> bool {
 fn op_sign<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArguments<'s>, rv: Return<'s>) {
     let (how, hash, salt) = (arg_u32(&args, 0), hash(arg_u32(&args, 1)), arg_u32(&args, 2));
     let Some(key) = key(scope, arg_u32(&args, 3)) else { return };
-    let length = byte_length(args.get(4)) + secret_length(&key);
-    if length <= MUCH_TO_HASH && !is_slow(&key) {
+    let length = byte_length(args.get(4));
+    if length.max(secret_length(&key)) <= much_to_sign(how, hash) && !is_slow(&key) {
         let sign = |data: &[u8]| signed(how, hash, salt, &key, data);
         let result = with_bytes(args.get(4), sign).unwrap_or_else(|| sign(&[]));
         run_now(scope, rv, result);
@@ -108,12 +119,12 @@ fn op_sign<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArgum
 fn op_verify<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArguments<'s>, rv: Return<'s>) {
     let (how, hash, salt) = (arg_u32(&args, 0), hash(arg_u32(&args, 1)), arg_u32(&args, 2));
     let Some(key) = key(scope, arg_u32(&args, 3)) else { return };
-    let length = byte_length(args.get(5)) + secret_length(&key);
+    let length = byte_length(args.get(5));
     if !ops::room(scope, byte_length(args.get(4))) {
         return;
     }
     let signature = bytes(&args, 4);
-    if length <= MUCH_TO_HASH {
+    if length.max(secret_length(&key)) <= much_to_sign(how, hash) {
         let verify = |data: &[u8]| verified(how, hash, salt, &key, &signature, data);
         let result = with_bytes(args.get(5), verify).unwrap_or_else(|| verify(&[]));
         run_now(scope, rv, result);
