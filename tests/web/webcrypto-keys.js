@@ -131,6 +131,10 @@ promise_test(async () => {
     ["DataError", () => subtle.importKey("jwk", { kty: "oct", k: "AQAB=" }, { name: "HMAC", hash: "SHA-1" }, true, ["sign"])],
     ["DataError", () => subtle.importKey("jwk", { kty: "oct", k: "AQAB", alg: "HS256" }, { name: "HMAC", hash: "SHA-1" }, true, ["sign"])],
     ["DataError", () => subtle.importKey("jwk", { kty: "oct", k: "AQAB", use: "enc" }, { name: "HMAC", hash: "SHA-1" }, true, ["sign"])],
+    ["DataError", () => subtle.importKey("jwk", null, { name: "HMAC", hash: "SHA-1" }, true, ["sign"])],
+    ["TypeError", () => subtle.importKey("raw", null, { name: "HMAC", hash: "SHA-1" }, true, ["sign"])],
+    ["DataError", () => subtle.importKey("jwk", { kty: "RSA", n: "A".repeat(20_000) + "_".repeat(172), e: "AQAB" }, { name: "RSA-PSS", hash: "SHA-1" }, true, [])],
+    ["DataError", () => subtle.importKey("spki", new Uint8Array(1_000_000), { name: "RSA-PSS", hash: "SHA-1" }, true, [])],
     ["DataError", () => subtle.importKey("raw", new Uint8Array(0), { name: "HMAC", hash: "SHA-1" }, true, ["sign"])],
     ["DataError", () => subtle.importKey("raw", E, { name: "HMAC", hash: "SHA-1", length: 25 }, true, ["sign"])],
     ["InvalidAccessError", () => subtle.exportKey("raw", key)],
@@ -158,5 +162,16 @@ promise_test(async () => {
   const made = await subtle.encrypt({ name: "AES-GCM", iv: new Uint8Array(12) }, key, E);
   assert_equals(made.byteLength, 19);
 }, "a key is a copy, and keeps to itself");
+
+promise_test(async () => {
+  const algorithm = { name: "HMAC", hash: "SHA-256", length: 9 };
+  const imported = await subtle.importKey("raw", new Uint8Array([0xff, 0xff]), algorithm, true, ["sign"]);
+  assert_equals(hex(await subtle.exportKey("raw", imported)), "ff80");
+  for (let i = 0; i < 20; i++) {
+    const made = new Uint8Array(await subtle.exportKey("raw", await subtle.generateKey(algorithm, true, ["sign"])));
+    assert_equals(made.length, 2);
+    assert_equals(made[1] & 0x7f, 0);
+  }
+}, "an HMAC key has as many bits as its length says");
 
 export default run;

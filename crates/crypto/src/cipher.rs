@@ -5,10 +5,9 @@ use std::os::raw::{c_int, c_uint};
 use std::ptr::{null, null_mut};
 
 use aws_lc_sys as lc;
-use zeroize::Zeroize;
 
 use crate::ffi::{Owned, done, failed};
-use crate::{Error, Secret};
+use crate::{Error, Secret, erase};
 
 const BLOCK: usize = 16;
 
@@ -70,7 +69,7 @@ pub fn aes_gcm_decrypt(
 ) -> Result<(), Error> {
     let decrypted = gcm_decrypt(key, iv, also, data, result);
     if decrypted.is_err() {
-        result.zeroize();
+        erase(result);
     }
     decrypted
 }
@@ -220,7 +219,7 @@ pub fn aes_ctr(
                 &mut used,
             );
         }
-        rest.zeroize();
+        erase(&mut rest);
         done = end;
     }
     Ok(())

@@ -85,12 +85,22 @@ pub(crate) fn done(result: c_int, error: Error) -> Result<(), Error> {
 }
 
 /// A number from its bytes, the highest first.
+///
+/// Zeroes before it are left out: the library would keep them as the number's width, in which what it does in constant time
+/// is quadratic, however small the number.
 pub(crate) fn number(bytes: &[u8]) -> Result<Owned<lc::BIGNUM>, Error> {
+    let bytes = significant(bytes);
     // SAFETY: the pointer and the length are those of `bytes`; the result is new.
     unsafe {
         let number = lc::BN_bin2bn(bytes.as_ptr(), bytes.len(), null_mut());
         Owned::new(number, Error::Operation("a number is too large"))
     }
+}
+
+/// A number's bytes without the zeroes in front.
+pub(crate) fn significant(bytes: &[u8]) -> &[u8] {
+    let zeroes = bytes.iter().take_while(|&&byte| byte == 0).count();
+    &bytes[zeroes..]
 }
 
 /// What is told of a key that lacks a part.

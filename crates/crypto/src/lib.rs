@@ -33,13 +33,63 @@ pub use pkey::{Kind, Pkey};
 pub use rsa::{RsaNumbers, RsaPrivateNumbers};
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 
 /// Bytes that are erased when they are freed.
-pub type Secret = zeroize::Zeroizing<Vec<u8>>;
+#[derive(Clone, Default)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// These bytes from now on.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+/// In a time that depends on their lengths only.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        timing_safe_equal(self, other)
+    }
+}
+
+impl From<Vec<u8>> for Secret {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl Deref for Secret {
+    type Target = Vec<u8>;
+
+    fn deref(&self) -> &Vec<u8> {
+        &self.0
+    }
+}
+
+impl DerefMut for Secret {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        // SAFETY: all that is allocated is this one's, also what has no bytes now and may have had some.
+        unsafe { aws_lc_sys::OPENSSL_cleanse(self.0.as_mut_ptr().cast(), self.0.capacity()) }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a secret")
+    }
+}
 
 /// Erases bytes that stay allocated.
 pub fn erase(bytes: &mut [u8]) {
-    zeroize::Zeroize::zeroize(bytes);
+    // SAFETY: the pointer and the length are those of `bytes`.
+    unsafe { aws_lc_sys::OPENSSL_cleanse(bytes.as_mut_ptr().cast(), bytes.len()) }
 }
 
 /// What went wrong, by the name of the `DOMException` that the standard has for it.

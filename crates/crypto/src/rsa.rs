@@ -6,7 +6,7 @@ use std::ptr::{null, null_mut};
 
 use aws_lc_sys as lc;
 
-use crate::ffi::{Owned, bytes_of, done, number};
+use crate::ffi::{Owned, bytes_of, done, number, significant};
 use crate::{Error, Hash, Kind, Pkey, Secret};
 
 /// The numbers of a public key, the highest byte first.
@@ -82,10 +82,11 @@ impl Pkey {
     pub fn from_rsa(numbers: &RsaNumbers, private: Option<&RsaPrivateNumbers>) -> Result<Self, Error> {
         const NONE: Error = Error::Data("these are not the numbers of an RSA key");
         // What is longer takes long to check.
-        let length = significant(&numbers.n);
+        let length = significant(&numbers.n).len();
         let others = private.map(|of| [&of.d, &of.p, &of.q, &of.dp, &of.dq, &of.qi]);
-        let too_long = others.is_some_and(|all| all.into_iter().any(|number| significant(number) > length));
-        if too_long || length > BITS.end().div_ceil(8) as usize || significant(&numbers.e) > 4 {
+        let too_long =
+            others.is_some_and(|all| all.into_iter().any(|number| significant(number).len() > length));
+        if too_long || length > BITS.end().div_ceil(8) as usize || significant(&numbers.e).len() > 4 {
             return Err(NONE);
         }
         let (n, e) = (number(&numbers.n)?, number(&numbers.e)?);
@@ -285,11 +286,6 @@ impl Pkey {
             Ok(context)
         }
     }
-}
-
-/// How many bytes a number has without the zeroes in front.
-fn significant(number: &[u8]) -> usize {
-    number.iter().position(|&byte| byte != 0).map_or(0, |first| number.len() - first)
 }
 
 fn pkcs1(context: *mut lc::EVP_PKEY_CTX) -> c_int {

@@ -47,6 +47,29 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(any::<u8>(), 0..140)
 }
 
+/// With the zeroes, what the library does in constant time would take hours.
+#[test]
+fn zeroes_before_numbers_cost_nothing() {
+    let wide = |number: &[u8]| [&[0; 1 << 20][..], number].concat();
+    let key = Pkey::generate_rsa(1024, &wide(&[1, 0, 1]), || true).unwrap();
+    let RsaNumbers { n, e } = key.rsa_numbers().unwrap();
+    let RsaPrivateNumbers { d, p, q, dp, dq, qi } = key.rsa_private_numbers().unwrap();
+    let public = RsaNumbers { n: wide(&n), e: wide(&e) };
+    let secret = |number: Secret| Secret::new(wide(&number));
+    let private = RsaPrivateNumbers {
+        d: secret(d),
+        p: secret(p),
+        q: secret(q),
+        dp: secret(dp),
+        dq: secret(dq),
+        qi: secret(qi),
+    };
+    let again = Pkey::from_rsa(&public, Some(&private)).unwrap();
+    assert_eq!(again.to_pkcs8().unwrap()[..], key.to_pkcs8().unwrap()[..]);
+    let again = Pkey::from_rsa(&public, None).unwrap();
+    assert_eq!(again.to_spki().unwrap(), key.to_spki().unwrap());
+}
+
 proptest! {
     #[test]
     fn der_that_was_changed_is_refused_or_read(

@@ -25,6 +25,8 @@
   // Of the encodings, as the host has them.
   const UTF_8 = 0;
   const MAX_RANDOM = 65536;
+  // No key in DER has more bytes.
+  const MAX_DER = 65536;
 
   // --- arguments ---
 
@@ -344,7 +346,7 @@
       if (isBytes === (form === "jwk")) {
         throw new TypeError(`importKey: a key in the format ${form} is ${isBytes ? "an object" : "bytes"}`);
       }
-      const data = isBytes ? ops.cryptoCopy(keyData) : jwk;
+      const data = isBytes ? ops.cryptoCopy(keyData, form === "raw" ? undefined : MAX_DER) : jwk;
       return importKey(form, data, normalized, !!extractable, usages);
     }
 

@@ -35,6 +35,9 @@ pub(crate) const OPS: &[ops::Op] = ops::ops![
     cryptoFromBase64 => op_from_base64,
 ];
 
+/// The most characters of a number in a JSON Web Key: some times what the longest RSA key has.
+const LONGEST_NUMBER: usize = 4096;
+
 pub(super) type Args<'s, 'a> = &'a v8::FunctionCallbackArguments<'s>;
 pub(super) type Return<'s> = v8::ReturnValue<'s, v8::Value>;
 
@@ -132,15 +135,27 @@ fn op_equal<'s>(
     rv.set_bool(same.flatten().unwrap_or(false));
 }
 
-/// `cryptoCopy(source)`: its bytes by now, as a `Uint8Array`.
-fn op_copy<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArguments<'s>, rv: Return<'s>) {
-    if ops::room(scope, 2 * byte_length(args.get(0))) {
-        let bytes = Secret::new(bytes(&args, 0));
-        run(scope, rv, false, 0, move |_| Ok(Made::Bytes(bytes)));
+/// `cryptoCopy(source, most)`: its bytes by now, as a `Uint8Array`; none if there are more than `most`.
+fn op_copy<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: Return<'s>,
+) {
+    let most = if args.get(1).is_undefined() { usize::MAX } else { arg_u32(&args, 1) as usize };
+    let length = Some(byte_length(args.get(0))).filter(|length| *length <= most).unwrap_or(0);
+    let made = ops::uint8_array_with(scope, length, |copy| {
+        with_bytes(args.get(0), |bytes| copy.copy_from_slice(&bytes[..length]));
+    });
+    match made {
+        Some(made) => rv.set(made.into()),
+        None => {
+            let message = ops::no_room(scope);
+            ops::throw_range_error(scope, &message);
+        }
     }
 }
 
-/// `cryptoSecret(bytes)`: a secret key, as `[object, number]`.
+/// `cryptoSecret(bytes, bits)`: a secret key of the first `bits`, or of all, as `[object, number]`.
 fn op_secret<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
@@ -149,26 +164,42 @@ fn op_secret<'s>(
     if !ops::room(scope, byte_length(args.get(0))) {
         return;
     }
-    let key = Key::Secret(Arc::new(Secret::new(bytes(&args, 0))));
-    rv.set(keys(scope, [key]));
+    let mut bytes = Secret::new(bytes(&args, 0));
+    if !args.get(1).is_undefined() {
+        first_bits(&mut bytes, arg_u32(&args, 1));
+    }
+    rv.set(keys(scope, [Key::Secret(Arc::new(bytes))]));
 }
 
-/// `cryptoRandomSecret(size)`: the same of so many random bytes.
+/// `cryptoRandomSecret(bits)`: the same of so many random bits.
 fn op_random_secret<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
     mut rv: Return<'s>,
 ) {
-    let size = arg_u32(&args, 0) as usize;
+    let bits = arg_u32(&args, 0);
+    let size = bits.div_ceil(8) as usize;
     if !ops::room(scope, size) {
         return;
     }
     let mut bytes = Secret::new(vec![0; size]);
     let value = match random(&mut bytes) {
-        Ok(()) => keys(scope, [Key::Secret(Arc::new(bytes))]),
+        Ok(()) => {
+            first_bits(&mut bytes, bits);
+            keys(scope, [Key::Secret(Arc::new(bytes))])
+        }
         Err(error) => failure(scope, error),
     };
     rv.set(value);
+}
+
+/// Cuts bytes off behind the first `bits`, of which there are so many; what is left of a byte is zero.
+pub(super) fn first_bits(bytes: &mut Secret, bits: u32) {
+    let length = bits.div_ceil(8) as usize;
+    bytes.truncate(length);
+    if let Some(last) = bytes.last_mut() {
+        *last &= 0xff << (length as u32 * 8 - bits);
+    }
 }
 
 /// `cryptoSecretBytes(key)`.
@@ -178,7 +209,7 @@ fn op_secret_bytes<'s>(
     rv: Return<'s>,
 ) {
     let Some(bytes) = secret(scope, arg_u32(&args, 0)) else { return };
-    run(scope, rv, false, 0, move |_| Ok(Made::Bytes(Secret::clone(&bytes))));
+    run(scope, rv, false, 0, move |_| Ok(Made::Bytes((*bytes).clone())));
 }
 
 /// `cryptoSecretText(key)`: the same in base64url.
@@ -285,6 +316,10 @@ fn op_from_numbers<'s>(
     let mut numbers = Vec::with_capacity(texts.length() as usize);
     for index in 0..texts.length() {
         let Some(text) = texts.get_index(scope, index) else { return };
+        let length = v8::Local::<v8::String>::try_from(text).map_or(0, |text| text.length());
+        if length > LONGEST_NUMBER {
+            return set_key(scope, rv, Err(Error::Data("a number of the JSON Web Key is too long")));
+        }
         let Some(number) = decoded(scope, text) else { return };
         match number {
             Some(number) => numbers.push(number),

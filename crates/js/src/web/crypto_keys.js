@@ -3,9 +3,8 @@
   "use strict";
   const { ops } = nexus;
   const { fails, HASHES, CURVES } = nexus.cryptoAlgorithms;
-  const { domString, isObject, iterate, finishInterface, illegalConstructor } = nexus.webidl;
-  const { freeze, typedLength, copyBytes, defineProperty, getPrototypeOf, setPrototypeOf, isArray, iterator, ceil } =
-    nexus.builtins;
+  const { domString, isObject, iterate, finishInterface, illegalConstructor, SafeSet } = nexus.webidl;
+  const { freeze, typedLength, copyBytes, defineProperty, getPrototypeOf, setPrototypeOf, isArray, iterator } = nexus.builtins;
   const { slice, indexOf } = nexus.builtins.string;
 
   // How the host is asked for a kind of keys, and in which format.
@@ -179,9 +178,9 @@
     if (usages.length > 0 && jwk.use !== undefined && jwk.use !== use) throw wrong(`its use is not "${use}"`);
     const { key_ops } = jwk;
     if (key_ops !== undefined) {
-      for (let i = 0; i < key_ops.length; i++) {
-        for (let k = 0; k < i; k++) if (key_ops[i] === key_ops[k]) throw wrong("its key_ops has one twice");
-      }
+      const seen = new SafeSet();
+      for (let i = 0; i < key_ops.length; i++) seen.add(key_ops[i]);
+      if (seen.size !== key_ops.length) throw wrong("its key_ops has one twice");
       for (let i = 0; i < usages.length; i++) {
         if (!contains(key_ops, usages[i])) throw wrong(`its key_ops has no "${usages[i]}"`);
       }
@@ -203,7 +202,7 @@
   // --- secret keys: AES, HMAC, and what others are derived from ---
 
   const secretKey = (bytes, algorithm, extractable, usages) =>
-    makeKey(ops.cryptoSecret(bytes), "secret", algorithm, extractable, usages);
+    makeKey(ops.cryptoSecret(bytes, algorithm.length), "secret", algorithm, extractable, usages);
 
   const secretOf = (format, data, jwkUse, extractable, usages, name) => {
     if (format === "raw") return data;
@@ -234,7 +233,7 @@
       generate({ length }, asked) {
         allow(asked, usages);
         if (!isLength(length)) throw fails("OperationError", "an AES key has 128, 192 or 256 bits");
-        return ops.cryptoRandomSecret(length / 8);
+        return ops.cryptoRandomSecret(length);
       },
       made: (held, { name, length }, extractable, asked) =>
         makeKey(held, "secret", { __proto__: null, name, length }, extractable, asked),
@@ -264,7 +263,7 @@
     generate({ hash, length = BLOCKS[hash.name] }, usages) {
       allow(usages, ["sign", "verify"]);
       if (length === 0) throw fails("OperationError", "an HMAC key has one bit at least");
-      return ops.cryptoRandomSecret(ceil(length / 8));
+      return ops.cryptoRandomSecret(length);
     },
     made: (held, { hash, length = BLOCKS[hash.name] }, extractable, usages) =>
       makeKey(held, "secret", { __proto__: null, name: "HMAC", hash: hash.name, length }, extractable, usages),

@@ -1,11 +1,11 @@
 //! More natives of `crypto.js`: what is hashed, signed, encrypted and derived.
 
 use nexus_crypto::{
-    Error, Hash, Secret, aes_ctr, aes_gcm_decrypt, aes_gcm_encrypt, aes_unwrap, aes_wrap, erase, hkdf, hmac,
+    Error, Hash, Secret, aes_ctr, aes_gcm_decrypt, aes_gcm_encrypt, aes_unwrap, aes_wrap, hkdf, hmac,
     hmac_verify, pbkdf2,
 };
 
-use super::crypto::{Args, Return, bytes, hash, key, most_time, pkey, secret};
+use super::crypto::{Args, Return, bytes, first_bits, hash, key, most_time, pkey, secret};
 use super::crypto_work::{Key, Made, Result, failure, run, run_now};
 use super::encoding::with_bytes;
 use crate::ops::{self, arg_u32, byte_length};
@@ -28,6 +28,8 @@ const MUCH_TO_ENCRYPT: usize = 2 << 20;
 const MUCH_TO_WRAP: usize = 64 << 10;
 /// An RSA key of more bits takes about a millisecond to sign or decrypt with.
 const LONG_RSA: u32 = 2048;
+/// What the longest RSA key gives and takes, in bytes. No signature is longer.
+const LONGEST_RSA: usize = 8192 / 8;
 /// The most iterations of PBKDF2, each for one block of what it gives: seconds, in which nothing stops it.
 const MOST_ITERATIONS: u64 = 10_000_000;
 /// More of them in a millisecond than processors make, of SHA-1 and SHA-256; of the others a third.
@@ -120,10 +122,8 @@ fn op_verify<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArg
     let (how, hash, salt) = (arg_u32(&args, 0), hash(arg_u32(&args, 1)), arg_u32(&args, 2));
     let Some(key) = key(scope, arg_u32(&args, 3)) else { return };
     let length = byte_length(args.get(5));
-    if !ops::room(scope, byte_length(args.get(4))) {
-        return;
-    }
-    let signature = bytes(&args, 4);
+    // A longer one is none, and not kept until its turn comes.
+    let signature = if byte_length(args.get(4)) > LONGEST_RSA { Vec::new() } else { bytes(&args, 4) };
     if length.max(secret_length(&key)) <= much_to_sign(how, hash) {
         let verify = |data: &[u8]| verified(how, hash, salt, &key, &signature, data);
         let result = with_bytes(args.get(5), verify).unwrap_or_else(|| verify(&[]));
@@ -136,13 +136,22 @@ fn op_verify<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArg
 
 /// `cryptoCrypt(how, encrypts, key, data, first, second, number)`: 0 AES-GCM with iv, additional data and the tag's bytes; 1
 /// AES-CTR with the counter, and how many of its bits count; 2 RSA-OAEP with the label, and the hash as the number; 3 AES-KW.
-fn op_crypt<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArguments<'s>, rv: Return<'s>) {
+fn op_crypt<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut rv: Return<'s>,
+) {
     let (how, encrypts, number) = (arg_u32(&args, 0), args.get(1).is_true(), arg_u32(&args, 6));
     let Some(key) = key(scope, arg_u32(&args, 2)) else { return };
     let length = [3, 4, 5].map(|index| byte_length(args.get(index))).iter().sum();
+    if how == 2 && byte_length(args.get(3)) > LONGEST_RSA {
+        let error = Error::Operation("the data is longer than a key of RSA-OAEP takes");
+        return rv.set(failure(scope, error));
+    }
     let is_long = match how {
         0 | 1 => length > MUCH_TO_ENCRYPT,
-        2 => is_slow(&key) && !encrypts,
+        // It hashes the label.
+        2 => length > MUCH_TO_HASH || is_slow(&key) && !encrypts,
         _ => length > MUCH_TO_WRAP,
     };
     if let (0 | 1, false, Key::Secret(key)) = (how, is_long, &key) {
@@ -242,7 +251,12 @@ fn op_derive<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArg
         let (Some(own), Some(other)) = (pkey(scope, id), pkey(scope, number)) else { return };
         run(scope, rv, false, 0, move |_| {
             let mut agreed = if how == 2 { own.ecdh(&other)? } else { own.x25519(&other)? };
-            first_bits(&mut agreed, bits)?;
+            if let Some(bits) = bits {
+                if bits.div_ceil(8) as usize > agreed.len() {
+                    return Err(Error::Operation("these keys do not agree upon so many bits"));
+                }
+                first_bits(&mut agreed, bits);
+            }
             Ok(Made::Bytes(agreed))
         });
         return;
@@ -285,18 +299,4 @@ fn op_derive<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArg
         }
         Ok(Made::Bytes(pbkdf2(hash, &key, &salt, number, size)?))
     });
-}
-
-fn first_bits(bytes: &mut Secret, count: Option<u32>) -> std::result::Result<(), Error> {
-    let Some(count) = count else { return Ok(()) };
-    let length = count.div_ceil(8) as usize;
-    if length > bytes.len() {
-        return Err(Error::Operation("these keys do not agree upon so many bits"));
-    }
-    erase(&mut bytes[length..]);
-    bytes.truncate(length);
-    if let Some(last) = bytes.last_mut() {
-        *last &= 0xff << (length as u32 * 8 - count);
-    }
-    Ok(())
 }

@@ -281,7 +281,7 @@
     defineProperty, getOwnPropertyDescriptor, getPrototypeOf, setPrototypeOf, ownKeys, apply, construct, isView, iterator,
     asyncIterator: Symbol.asyncIterator, toStringTag: Symbol.toStringTag, Symbol, Error, Promise, WeakRef, Bytes,
     isArray: Array.isArray, textOf: String, captureStackTrace: Error.captureStackTrace, stringify: JSON.stringify, parse: JSON.parse, parseInt,
-    parseFloat, ceil: Math.ceil,
+    parseFloat,
     then: uncurryThis(Promise.prototype.then),
     resolved: Promise.resolve.bind(Promise),
     rejected: Promise.reject.bind(Promise),
