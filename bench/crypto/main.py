@@ -15,8 +15,8 @@ NAMES = ("nexus", "node", "deno", "bun")
 TASKS = (
     ("digest", "SHA-256", 3000, 60),
     ("hmac", "HMAC with SHA-256", 3000, 60),
-    ("encrypt", "AES-GCM, encrypt", 3000, 60),
-    ("decrypt", "AES-GCM, decrypt", 3000, 60),
+    ("encrypt", "AES-GCM, encrypt", 3000, 300),
+    ("decrypt", "AES-GCM, decrypt", 3000, 300),
     ("ecdsa-sign", "ECDSA P-256, sign", 1500, 60),
     ("ecdsa-verify", "ECDSA P-256, verify", 1000, 60),
     ("ed25519-sign", "Ed25519, sign", 1500, 40),

@@ -134,7 +134,7 @@ const SMALLEST: usize = 16 << 10;
 /// The largest class's size. Bodies are read in pieces of up to 512 KB, and what has up to 2 MB is encrypted at once.
 const LARGEST: usize = 2 << 20;
 /// The most that is kept, in bytes: more than what is left from one collection of young garbage to the next.
-const MOST: usize = 16 << 20;
+const MOST: usize = 24 << 20;
 
 /// Buffers that are made with the same size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
