@@ -155,6 +155,32 @@ promise_test(async () => {
 
 promise_test(async () => {
   const { subtle } = crypto;
+  const make = () => subtle.generateKey({ name: "X25519" }, false, ["deriveKey"]);
+  const [own, other, mine] = [await make(), await make(), await make()];
+  const password = await subtle.importKey("raw", PASSWORD, "PBKDF2", false, ["deriveKey"]);
+  const sign = async (how, key) => hex(await subtle.sign("HMAC", await subtle.deriveKey(how, key, HMAC, false, ["sign"]), SALT));
+  const ways = [
+    [{ name: "X25519", public: other.publicKey }, own.privateKey],
+    [{ name: "PBKDF2", hash: "SHA-256", salt: SALT, iterations: 50 }, password],
+  ];
+  for (const [how, key] of ways) {
+    const right = await sign(how, key);
+    // What lists lack is asked of these.
+    for (const value of [() => mine.publicKey, () => 1, () => NaN, 1, "sign"]) {
+      for (let i = 0; i < 10; i++) defineProperty(Object.prototype, i, { __proto__: null, get: () => value, configurable: true });
+      let made;
+      try {
+        made = await sign(how, key);
+      } finally {
+        for (let i = 0; i < 10; i++) deleteProperty(Object.prototype, i);
+      }
+      assert_equals(made, right, `${how.name} ${value}`);
+    }
+  }
+}, "what is asked for is what is done");
+
+promise_test(async () => {
+  const { subtle } = crypto;
   const kw = await subtle.generateKey({ name: "AES-KW", length: 256 }, false, ["wrapKey", "unwrapKey"]);
   const gcm = await subtle.generateKey({ name: "AES-GCM", length: 256 }, false, ["encrypt", "wrapKey", "unwrapKey"]);
   const oaep = await subtle.generateKey({ name: "RSA-OAEP", modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]), hash: "SHA-1" }, false, ["wrapKey", "unwrapKey"]);

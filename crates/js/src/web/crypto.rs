@@ -155,7 +155,7 @@ fn op_copy<'s>(
     }
 }
 
-/// `cryptoSecret(bytes, bits)`: a secret key of the first `bits`, or of all, as `[object, number]`.
+/// `cryptoSecret(bytes, bits)`: a secret key of the first `bits`, or of all, as `[object, number]`. The bytes are erased.
 fn op_secret<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
@@ -165,6 +165,7 @@ fn op_secret<'s>(
         return;
     }
     let mut bytes = Secret::new(bytes(&args, 0));
+    with_bytes_mut(scope, &args, erase);
     if !args.get(1).is_undefined() {
         first_bits(&mut bytes, arg_u32(&args, 1));
     }
@@ -198,7 +199,7 @@ pub(super) fn first_bits(bytes: &mut Secret, bits: u32) {
     let length = bits.div_ceil(8) as usize;
     bytes.truncate(length);
     if let Some(last) = bytes.last_mut() {
-        *last &= 0xff << (length as u32 * 8 - bits);
+        *last &= 0xff << (bits.wrapping_neg() & 7);
     }
 }
 
@@ -238,7 +239,9 @@ fn op_generate<'s>(
     rv: Return<'s>,
 ) {
     let (kind, first) = (arg_u32(&args, 0), arg_u32(&args, 1));
-    let exponent = if kind == 0 { bytes(&args, 2) } else { Vec::new() };
+    // Without zeroes before it, and no more of it than tells that it is too long: it waits for its turn in no account.
+    let few = |bytes: &[u8]| bytes.iter().copied().skip_while(|&byte| byte == 0).take(5).collect();
+    let exponent: Vec<u8> = with_bytes(args.get(2), few).unwrap_or_default();
     let most = most_time(scope);
     run(scope, rv, kind == 0, 4096, move |gone| {
         let private = match kind {

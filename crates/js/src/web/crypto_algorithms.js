@@ -39,20 +39,22 @@
   };
 
   const NONE = [];
-  const hash = ["hash", algorithmOf, true, digestOf];
-  const bytes = (name, isRequired = true) => [name, source, isRequired, copied];
+  // All four are properties of its own: a prototype that the guest has changed is asked for none.
+  const member = (name, convert, isRequired = true, end = undefined) => [name, convert, isRequired, end];
+  const hash = member("hash", algorithmOf, true, digestOf);
+  const bytes = (name, isRequired) => member(name, source, isRequired, copied);
   const HASH = [hash];
-  const RSA_KEYS = [["modulusLength", unsignedLong, true], ["publicExponent", bigInteger, true], hash];
-  const CURVE = [["namedCurve", domString, true]];
-  const HMAC_KEY = [hash, ["length", unsignedLong, false]];
-  const LENGTH = [["length", unsignedShort, true]];
-  const PUBLIC = [["public", key, true]];
-  const GCM = [bytes("additionalData", false), bytes("iv"), ["tagLength", octet, false]];
-  const CTR = [bytes("counter"), ["length", octet, true]];
+  const RSA_KEYS = [member("modulusLength", unsignedLong), member("publicExponent", bigInteger), hash];
+  const CURVE = [member("namedCurve", domString)];
+  const HMAC_KEY = [hash, member("length", unsignedLong, false)];
+  const LENGTH = [member("length", unsignedShort)];
+  const PUBLIC = [member("public", key)];
+  const GCM = [bytes("additionalData", false), bytes("iv"), member("tagLength", octet, false)];
+  const CTR = [bytes("counter"), member("length", octet)];
   const OAEP = [bytes("label", false)];
-  const PSS = [["saltLength", unsignedLong, true]];
+  const PSS = [member("saltLength", unsignedLong)];
   const HKDF = [hash, bytes("info"), bytes("salt")];
-  const PBKDF2 = [hash, ["iterations", unsignedLong, true], bytes("salt")];
+  const PBKDF2 = [hash, member("iterations", unsignedLong), bytes("salt")];
 
   // By operation, then by name.
   const SUPPORTED = {
@@ -105,14 +107,14 @@
     const members = SUPPORTED[operation][name];
     const normalized = { __proto__: null, name };
     for (let i = 0; i < members.length; i++) {
-      const { 0: member, 1: converter, 2: isRequired } = members[i];
-      const value = from[member];
-      if (value !== undefined) normalized[member] = converter(value, `${name}: ${member}`);
-      else if (isRequired) throw new TypeError(`${name}: ${member} is required`);
+      const { 0: key, 1: converter, 2: isRequired } = members[i];
+      const value = from[key];
+      if (value !== undefined) normalized[key] = converter(value, `${name}: ${key}`);
+      else if (isRequired) throw new TypeError(`${name}: ${key} is required`);
     }
     for (let i = 0; i < members.length; i++) {
-      const { 0: member, 3: end } = members[i];
-      if (end !== undefined && member in normalized) normalized[member] = end(normalized[member], copies);
+      const { 0: key, 3: end } = members[i];
+      if (end !== undefined && key in normalized) normalized[key] = end(normalized[key], copies);
     }
     return normalized;
   };

@@ -201,8 +201,9 @@
 
   // --- secret keys: AES, HMAC, and what others are derived from ---
 
+  /** The host takes the bytes, which nobody else has, and leaves zeroes. */
   const secretKey = (bytes, algorithm, extractable, usages) =>
-    makeKey(ops.cryptoSecret(bytes, algorithm.length), "secret", algorithm, extractable, usages);
+    makeKey(ops.cryptoSecret(bytes, algorithm.length === bits(bytes) ? undefined : algorithm.length), "secret", algorithm, extractable, usages);
 
   const secretOf = (format, data, jwkUse, extractable, usages, name) => {
     if (format === "raw") return data;

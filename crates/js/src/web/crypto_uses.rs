@@ -157,11 +157,13 @@ fn op_crypt<'s>(
     if let (0 | 1, false, Key::Secret(key)) = (how, is_long, &key) {
         return stream_now(scope, &args, rv, &Stream { how, encrypts, number, key });
     }
-    if !ops::room(scope, length) {
+    // With the result.
+    let takes = if how <= 1 { 2 * length + 16 } else { length };
+    if !ops::room(scope, takes) {
         return;
     }
     let [data, first, second] = [3, 4, 5].map(|index| Secret::new(bytes(&args, index)));
-    run(scope, rv, is_long, length, move |_| match &key {
+    run(scope, rv, is_long, takes, move |_| match &key {
         Key::Pkey(key) if encrypts => Ok(key.oaep_encrypt(hash(number), &first, &data)?.into()),
         Key::Pkey(key) => Ok(Made::Bytes(key.oaep_decrypt(hash(number), &first, &data)?)),
         Key::Secret(key) if how <= 1 => {

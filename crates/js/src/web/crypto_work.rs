@@ -5,7 +5,7 @@
 //!            └─ long ──► a promise ─► the guest's turn ─► the process's turn ─► a blocking thread
 //! ```
 //!
-//! A guest has one long calculation at a time, and the process as many as it has processors: so no app's calculations stand in
+//! A guest (a worker of an app) has one long calculation at a time, and the process as many as it has processors: so no app's calculations stand in
 //! front of another one's for longer than one of them takes. Their CPU time is charged to the request.
 
 use std::fmt;
