@@ -10,7 +10,7 @@ use nexus_crypto::{
 };
 
 use super::base64;
-use super::crypto_work::{Key, Made, failure, keys, run, thread_cpu};
+use super::crypto_work::{Key, Made, answer, failure, keys, run, thread_cpu};
 use super::encoding::with_bytes;
 use super::held::Held;
 use crate::ops::{self, arg_u32, byte_length};
@@ -136,23 +136,13 @@ fn op_equal<'s>(
 }
 
 /// `cryptoCopy(source, most)`: its bytes by now, as a `Uint8Array`; none if there are more than `most`.
-fn op_copy<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    args: v8::FunctionCallbackArguments<'s>,
-    mut rv: Return<'s>,
-) {
+fn op_copy<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArguments<'s>, rv: Return<'s>) {
     let most = if args.get(1).is_undefined() { usize::MAX } else { arg_u32(&args, 1) as usize };
     let length = Some(byte_length(args.get(0))).filter(|length| *length <= most).unwrap_or(0);
     let made = ops::uint8_array_with(scope, length, |copy| {
         with_bytes(args.get(0), |bytes| copy.copy_from_slice(&bytes[..length]));
     });
-    match made {
-        Some(made) => rv.set(made.into()),
-        None => {
-            let message = ops::no_room(scope);
-            ops::throw_range_error(scope, &message);
-        }
-    }
+    answer(scope, rv, made.map(Into::into));
 }
 
 /// `cryptoSecret(bytes, bits)`: a secret key of the first `bits`, or of all, as `[object, number]`. The bytes are erased.

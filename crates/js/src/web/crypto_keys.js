@@ -3,8 +3,8 @@
   "use strict";
   const { ops } = nexus;
   const { fails, HASHES, CURVES } = nexus.cryptoAlgorithms;
-  const { domString, isObject, iterate, finishInterface, illegalConstructor, SafeSet } = nexus.webidl;
-  const { freeze, typedLength, copyBytes, defineProperty, getPrototypeOf, setPrototypeOf, isArray, iterator } = nexus.builtins;
+  const { domString, isObject, finishInterface, illegalConstructor, SafeSet } = nexus.webidl;
+  const { freeze, typedLength, copyBytes, defineProperty, getPrototypeOf, setPrototypeOf, isArray } = nexus.builtins;
   const { slice, indexOf } = nexus.builtins.string;
 
   // How the host is asked for a kind of keys, and in which format.
@@ -23,14 +23,7 @@
   const ObjectPrototype = getPrototypeOf({});
   const append = (list, value) =>
     defineProperty(list, list.length, { __proto__: null, value, writable: true, enumerable: true, configurable: true });
-  /** A sequence, of which each item is converted. */
-  const sequence = (value, what, convert) => {
-    const method = isObject(value) ? value[iterator] : undefined;
-    if (typeof method !== "function") throw new TypeError(`${what}: not iterable`);
-    const items = [];
-    iterate(method, value, (item) => append(items, convert(item)), what);
-    return items;
-  };
+  const sequence = (value, what, convert) => nexus.webidl.sequence(value, what, convert, append);
   const forGuest = (object) => setPrototypeOf(object, ObjectPrototype);
 
   // --- CryptoKey ---

@@ -6,7 +6,7 @@ use nexus_crypto::{
 };
 
 use super::crypto::{Args, Return, bytes, first_bits, hash, key, most_time, pkey, secret};
-use super::crypto_work::{Key, Made, Result, failure, run, run_now};
+use super::crypto_work::{Key, Made, Result, answer, failure, run, run_now};
 use super::encoding::with_bytes;
 use crate::ops::{self, arg_u32, byte_length};
 
@@ -25,7 +25,7 @@ const MUCH_TO_HASH_FAST: usize = 1 << 20;
 /// The same of what AES-GCM and AES-CTR encrypt.
 const MUCH_TO_ENCRYPT: usize = 2 << 20;
 /// AES-KW goes over the data six times, in steps of 8 bytes.
-const MUCH_TO_WRAP: usize = 64 << 10;
+const MUCH_TO_WRAP: usize = 32 << 10;
 /// An RSA key of more bits takes about a millisecond to sign or decrypt with.
 const LONG_RSA: u32 = 2048;
 /// What the longest RSA key gives and takes, in bytes. No signature is longer.
@@ -232,15 +232,10 @@ fn stream_now<'s>(
         let write = |data: &[u8]| stream.write(data, &first, &second, result);
         done = with_bytes(args.get(3), write).unwrap_or(Err(Error::Operation("there is no data")));
     });
-    let value = match (done, made) {
-        (Ok(()), Some(made)) => made.into(),
-        (Err(error), _) => failure(scope, error),
-        (Ok(()), None) => {
-            let message = ops::no_room(scope);
-            return ops::throw_range_error(scope, &message);
-        }
-    };
-    rv.set(value);
+    match done {
+        Ok(()) => answer(scope, rv, made.map(Into::into)),
+        Err(error) => rv.set(failure(scope, error)),
+    }
 }
 
 /// `cryptoDerive(how, key, hash, salt, info, number, bits)`: so many bits. 0 HKDF and 1 PBKDF2, of which the number are its

@@ -153,10 +153,20 @@ impl Drop for Wanted {
 /// Does a calculation now, and returns its result to JavaScript.
 pub(super) fn run_now<'s>(
     scope: &mut v8::PinScope<'s, '_>,
-    mut rv: v8::ReturnValue<'s, v8::Value>,
+    rv: v8::ReturnValue<'s, v8::Value>,
     result: Result,
 ) {
-    match to_value(scope, result) {
+    let value = to_value(scope, result);
+    answer(scope, rv, value);
+}
+
+/// Returns a value, or throws a `RangeError` if there is no room for it.
+pub(super) fn answer<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    mut rv: v8::ReturnValue<'s, v8::Value>,
+    value: Option<v8::Local<'s, v8::Value>>,
+) {
+    match value {
         Some(value) => rv.set(value),
         None => {
             let message = ops::no_room(scope);

@@ -126,13 +126,13 @@
       visit(step.value);
     }
   };
-  /** A sequence: any iterable object. */
-  const sequence = (value, what, convert) => {
+  const add = (items, item) => (items[items.length] = item);
+  /** A sequence: any iterable object. `append` is for lists that ask no prototype of the guest's for setters. */
+  const sequence = (value, what, convert, append = add) => {
     const method = isObject(value) ? value[iterator] : undefined;
     if (typeof method !== "function") throw new TypeError(`${what}: not iterable`);
     const items = [];
-    const add = (item) => (items[items.length] = convert ? convert(item) : item);
-    iterate(method, value, add, what);
+    iterate(method, value, (item) => append(items, convert ? convert(item) : item), what);
     return items;
   };
 
