@@ -211,13 +211,20 @@ promise_test(async () => {
 promise_test(async () => {
   const { subtle } = crypto;
   const gcm = await subtle.generateKey({ name: "AES-GCM", length: 256 }, false, ["encrypt", "unwrapKey"]);
-  const made = await subtle.generateKey({ name: "RSA-PSS", modulusLength: 1024, publicExponent: new Uint8Array([1, 0, 1]), hash: "SHA-256" }, true, ["sign", "verify"]);
-  const jwk = await subtle.exportKey("jwk", made.privateKey);
-  const wrapped = await subtle.encrypt({ name: "AES-GCM", iv: IV }, gcm, utf8(JSON.stringify(jwk)));
-  const [key, seen] = await whileChanged(() =>
-    subtle.unwrapKey("jwk", wrapped, gcm, { name: "AES-GCM", iv: IV }, { name: "RSA-PSS", hash: "SHA-256" }, false, ["sign"]));
-  assert_equals(`${key.usages}`, "sign");
-  await assertUnseen(seen, ["d", "p", "q", "dp", "dq", "qi"].map((name) => Uint8Array.fromBase64(jwk[name], { alphabet: "base64url" })));
+  // A key of 4,224 bits is imported beside the app.
+  for (const modulusLength of [1024, 4224]) {
+    const made = await subtle.generateKey({ name: "RSA-PSS", modulusLength, publicExponent: new Uint8Array([1, 0, 1]), hash: "SHA-256" }, true, ["sign", "verify"]);
+    const jwk = await subtle.exportKey("jwk", made.privateKey);
+    const pkcs8 = new Uint8Array(await subtle.exportKey("pkcs8", made.privateKey));
+    for (const [format, data] of [["jwk", utf8(JSON.stringify(jwk))], ["pkcs8", pkcs8]]) {
+      const wrapped = await subtle.encrypt({ name: "AES-GCM", iv: IV }, gcm, data);
+      const [key, seen] = await whileChanged(() =>
+        subtle.unwrapKey(format, wrapped, gcm, { name: "AES-GCM", iv: IV }, { name: "RSA-PSS", hash: "SHA-256" }, false, ["sign"]));
+      assert_equals(`${key.usages} ${key.type} ${key.algorithm.modulusLength}`, `sign private ${modulusLength}`);
+      const numbers = ["d", "p", "q", "dp", "dq", "qi"].map((name) => Uint8Array.fromBase64(jwk[name], { alphabet: "base64url" }));
+      await assertUnseen(seen, [...numbers, pkcs8]);
+    }
+  }
 }, "the numbers of an unwrapped RSA key");
 
 promise_test(async () => {

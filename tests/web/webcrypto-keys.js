@@ -106,6 +106,46 @@ promise_test(async () => {
   assert_equals(await outcome(subtle.wrapKey("raw", key, encrypting, { name: "AES-GCM", iv })), "InvalidAccessError");
 }, "keys are wrapped and unwrapped");
 
+/** Whether a promise is still pending after all that can be done without a turn of the event loop. */
+async function takesTurns(promise) {
+  let isDone = false;
+  promise.then(() => (isDone = true), () => (isDone = true));
+  for (let i = 0; i < 100; i++) await null;
+  const isLate = !isDone;
+  await promise.catch(() => {});
+  return isLate;
+}
+
+promise_test(async () => {
+  const pss = { name: "RSA-PSS", hash: "SHA-256" };
+  const read = (format, data, isPrivate = true) => subtle.importKey(format, data, pss, true, isPrivate ? ["sign"] : ["verify"]);
+  for (const [modulusLength, isLong] of [[1024, false], [4224, true]]) {
+    const { privateKey, publicKey } = await subtle.generateKey({ ...pss, modulusLength, publicExponent: E }, true, ["sign", "verify"]);
+    const pkcs8 = await subtle.exportKey("pkcs8", privateKey);
+    const jwk = await subtle.exportKey("jwk", privateKey);
+    const spki = await subtle.exportKey("spki", publicKey);
+    assert_equals(await takesTurns(read("pkcs8", pkcs8)), isLong, `PKCS #8 of ${modulusLength} bits`);
+    assert_equals(await takesTurns(read("jwk", jwk)), isLong, `JSON Web Key of ${modulusLength} bits`);
+    assert_equals(await takesTurns(read("spki", spki, false)), false, "a public key");
+    for (const [format, data] of [["pkcs8", pkcs8], ["jwk", jwk]]) {
+      const key = await read(format, data);
+      assert_equals(JSON.stringify(await subtle.exportKey("jwk", key)), JSON.stringify(jwk));
+      const signature = await subtle.sign({ name: "RSA-PSS", saltLength: 32 }, key, E);
+      assert_true(await subtle.verify({ name: "RSA-PSS", saltLength: 32 }, publicKey, signature, E));
+    }
+    const broken = new Uint8Array(pkcs8.slice(0));
+    broken[broken.length - 20] ^= 1;
+    assert_equals(await outcome(read("pkcs8", broken)), "DataError");
+    assert_equals(await outcome(read("jwk", { ...jwk, qi: jwk.dq })), "DataError");
+    assert_equals(await outcome(read("pkcs8", new Uint8Array(5000))), "DataError");
+    assert_equals(await outcome(subtle.importKey("pkcs8", pkcs8, pss, true, [])), "SyntaxError", "a private key without usages");
+  }
+  const hmac = (length) => subtle.generateKey({ name: "HMAC", hash: "SHA-256", length }, true, ["sign"]);
+  assert_equals(await takesTurns(hmac(8 * 1024)), false, "an HMAC key");
+  assert_equals(await takesTurns(hmac(8 << 20)), true, "an HMAC key of 1 MB");
+  assert_equals((await subtle.exportKey("raw", await hmac(8 << 20))).byteLength, 1 << 20);
+}, "keys that take long to import or make are left to another thread");
+
 promise_test(async () => {
   const key = await subtle.importKey("raw", utf8("0123456789abcdef"), "AES-GCM", false, ["encrypt"]);
   const iv = new Uint8Array(12);

@@ -10,9 +10,9 @@
   "use strict";
   const { ops } = nexus;
   const { normalize, algorithmOf, source, fails, isExported, HASHES } = nexus.cryptoAlgorithms;
-  const { ALGORITHMS, USAGES, contains, partsOf, toJwk, parsedJwk, sequence, forGuest, given } = nexus.cryptoKeys;
+  const { ALGORITHMS, USAGES, contains, partsOf, toJwk, parsedJwk, sequence, forGuest, given, isLater, promiseOf } = nexus.cryptoKeys;
   const { required, bufferSource, domString, integer, isArrayBuffer, isObject, finishInterface, illegalConstructor } = nexus.webidl;
-  const { isView, stringify, parse, typedLength, viewTag, Bytes, Promise, defineProperty, getPrototypeOf, setPrototypeOf } =
+  const { isView, stringify, parse, typedLength, viewTag, Bytes, setPrototypeOf } =
     nexus.builtins;
   const { typedBuffer } = nexus.builtins.clonable;
   const { slice } = nexus.builtins.string;
@@ -74,11 +74,6 @@
 
   // --- what the host answers ---
 
-  // At once, a value. Or later: then it is a box with the promise of a box with it. A box has no prototype, and its promise
-  // a constructor of its own: `await` asks both for `then` or `constructor`, and finds nothing of the guest's.
-  const isLater = (answer) => isObject(answer) && getPrototypeOf(answer) === null;
-  const CONSTRUCTOR = { __proto__: null, value: Promise };
-  const promiseOf = ({ promise }) => defineProperty(promise, "constructor", CONSTRUCTOR);
   // So each method that asks it has: `if (isLater(answer)) answer = (await promiseOf(answer)).value`. In a function of its
   // own that would be a promise again.
 
@@ -164,8 +159,9 @@
     return ops.cryptoDerive(PBKDF2, parts.id, hash, salt, NO_BYTES, normalized.iterations, length);
   };
 
+  /** The key; or, later, what `end` makes of the answer. */
   const importKey = (format, data, normalized, extractable, usages) =>
-    usable(ALGORITHMS[normalized.name].import(format, data, normalized, extractable, usages));
+    ALGORITHMS[normalized.name].import(format, data, normalized, extractable, usages);
 
   /** A key's data for this format, if it is to be had: a Uint8Array, or a JSON Web Key without a prototype. */
   const exportKey = (format, parts) => {
@@ -309,7 +305,8 @@
       if (isLater(answer)) answer = (await promiseOf(answer)).value;
       const secret = given(answer);
       try {
-        return importKey("raw", secret, wanted, !!extractable, usages);
+        // No secret takes long.
+        return usable(importKey("raw", secret, wanted, !!extractable, usages));
       } finally {
         ops.cryptoErase(secret);
       }
@@ -346,7 +343,9 @@
         throw new TypeError(`importKey: a key in the format ${form} is ${isBytes ? "an object" : "bytes"}`);
       }
       const data = isBytes ? ops.cryptoCopy(keyData, form === "raw" ? undefined : MAX_DER) : jwk;
-      return importKey(form, data, normalized, !!extractable, usages);
+      let key = importKey(form, data, normalized, !!extractable, usages);
+      if (isLater(key)) key = key.end((await promiseOf(key)).value);
+      return usable(key);
     }
 
     /** A key's data. */
@@ -394,11 +393,14 @@
       let answer = crypt(normalized, parts, false, wrappedKey);
       if (isLater(answer)) answer = (await promiseOf(answer)).value;
       const bytes = given(answer);
+      let key;
       try {
-        return importKey(form, form === "jwk" ? parseJwk(bytes) : bytes, wanted, !!extractable, usages);
+        key = importKey(form, form === "jwk" ? parseJwk(bytes) : bytes, wanted, !!extractable, usages);
       } finally {
         ops.cryptoErase(bytes);
       }
+      if (isLater(key)) key = key.end((await promiseOf(key)).value);
+      return usable(key);
     }
 
     /** Whether two byte strings are the same, in a time that tells nothing of where they differ. */

@@ -10,7 +10,7 @@ use nexus_crypto::{
 };
 
 use super::base64;
-use super::crypto_work::{Key, Made, answer, failure, keys, run, thread_cpu};
+use super::crypto_work::{Key, Made, answer, failure, keys, run, run_now, thread_cpu};
 use super::encoding::with_bytes;
 use super::held::Held;
 use crate::ops::{self, arg_u32, byte_length};
@@ -35,6 +35,12 @@ pub(crate) const OPS: &[ops::Op] = ops::ops![
     cryptoFromBase64 => op_from_base64,
 ];
 
+/// More random bytes take about a millisecond.
+const MUCH_AT_RANDOM: usize = 512 << 10;
+/// The bytes of a private RSA key's modulus, and of its PKCS #8, from which on it takes about a millisecond to see whether
+/// its numbers fit each other: those of 4,096 bits take half of one.
+const LONG_MODULUS: usize = 4096 / 8;
+const LONG_PKCS8: usize = 2_400;
 /// The most characters of a number in a JSON Web Key: some times what the longest RSA key has.
 const LONGEST_NUMBER: usize = 4096;
 
@@ -166,22 +172,19 @@ fn op_secret<'s>(
 fn op_random_secret<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
-    mut rv: Return<'s>,
+    rv: Return<'s>,
 ) {
     let bits = arg_u32(&args, 0);
     let size = bits.div_ceil(8) as usize;
     if !ops::room(scope, size) {
         return;
     }
-    let mut bytes = Secret::new(vec![0; size]);
-    let value = match random(&mut bytes) {
-        Ok(()) => {
-            first_bits(&mut bytes, bits);
-            keys(scope, [Key::Secret(Arc::new(bytes))])
-        }
-        Err(error) => failure(scope, error),
-    };
-    rv.set(value);
+    run(scope, rv, size > MUCH_AT_RANDOM, size, move |_| {
+        let mut bytes = Secret::new(vec![0; size]);
+        random(&mut bytes)?;
+        first_bits(&mut bytes, bits);
+        Ok(Made::One(Key::Secret(Arc::new(bytes))))
+    });
 }
 
 /// Cuts bytes off behind the first `bits`, of which there are so many; what is left of a byte is zero.
@@ -258,29 +261,33 @@ fn kind(number: u32, of_curve: u32) -> Kind {
     }
 }
 
-fn set_key<'s>(scope: &mut v8::PinScope<'s, '_>, mut rv: Return<'s>, key: Result<Pkey, Error>) {
-    let value = match key {
-        Ok(key) => keys(scope, [key.into()]),
-        Err(error) => failure(scope, error),
-    };
-    rv.set(value);
-}
-
 /// `cryptoImport(format, kind, curve, bytes)`: a key, as `[object, number]`. Formats: 0 raw, 1 SPKI, 2 PKCS #8; kinds as of
 /// `cryptoGenerate`.
 fn op_import<'s>(scope: &mut v8::PinScope<'s, '_>, args: v8::FunctionCallbackArguments<'s>, rv: Return<'s>) {
-    let kind = kind(arg_u32(&args, 1), arg_u32(&args, 2));
-    let key = with_bytes(args.get(3), |bytes| match (arg_u32(&args, 0), kind) {
+    let (format, kind) = (arg_u32(&args, 0), kind(arg_u32(&args, 1), arg_u32(&args, 2)));
+    // What is longer than any is refused at once.
+    let is_long =
+        format == 2 && kind == Kind::Rsa && (LONG_PKCS8..8 << 10).contains(&byte_length(args.get(3)));
+    if is_long {
+        let bytes = Secret::new(bytes(&args, 3));
+        return run(scope, rv, true, bytes.len(), move |_| imported(format, kind, &bytes));
+    }
+    let result = with_bytes(args.get(3), |bytes| imported(format, kind, bytes));
+    run_now(scope, rv, result.unwrap_or(Err(Error::Data("this is no key"))));
+}
+
+fn imported(format: u32, kind: Kind, bytes: &[u8]) -> Result<Made, Error> {
+    let key = match (format, kind) {
         (0, Kind::Ec(curve)) => Pkey::from_ec_point(curve, bytes),
         (0, Kind::Okp(okp)) => Pkey::from_okp_public(okp, bytes),
         (2, _) => Pkey::from_pkcs8(bytes),
         _ => Pkey::from_spki(bytes),
-    });
-    let key = key.unwrap_or(Err(Error::Data("this is no key"))).and_then(|key| match key.kind() == kind {
-        true => Ok(key),
-        false => Err(Error::Data("this is a key of another algorithm, or of another curve")),
-    });
-    set_key(scope, rv, key);
+    }?;
+    if key.kind() == kind {
+        Ok(Made::One(key.into()))
+    } else {
+        Err(Error::Data("this is a key of another algorithm, or of another curve"))
+    }
 }
 
 /// `cryptoExport(format, key)`: bytes; formats as of `cryptoImport`.
@@ -311,17 +318,19 @@ fn op_from_numbers<'s>(
         let Some(text) = texts.get_index(scope, index) else { return };
         let length = v8::Local::<v8::String>::try_from(text).map_or(0, |text| text.length());
         if length > LONGEST_NUMBER {
-            return set_key(scope, rv, Err(Error::Data("a number of the JSON Web Key is too long")));
+            return run_now(scope, rv, Err(Error::Data("a number of the JSON Web Key is too long")));
         }
         let Some(number) = decoded(scope, text) else { return };
         match number {
             Some(number) => numbers.push(number),
             None => {
-                return set_key(scope, rv, Err(Error::Data("a number of the JSON Web Key is no base64url")));
+                return run_now(scope, rv, Err(Error::Data("a number of the JSON Web Key is no base64url")));
             }
         }
     }
-    set_key(scope, rv, from_numbers(kind, numbers));
+    let is_long = kind == Kind::Rsa && numbers.len() > 2 && numbers[0].len() > LONG_MODULUS;
+    let takes = numbers.iter().map(|number| number.len()).sum();
+    run(scope, rv, is_long, takes, move |_| Ok(Made::One(from_numbers(kind, numbers)?.into())));
 }
 
 fn from_numbers(kind: Kind, numbers: Vec<Secret>) -> Result<Pkey, Error> {

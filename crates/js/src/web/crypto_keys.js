@@ -4,7 +4,7 @@
   const { ops } = nexus;
   const { fails, HASHES, CURVES } = nexus.cryptoAlgorithms;
   const { domString, isObject, finishInterface, illegalConstructor, SafeSet } = nexus.webidl;
-  const { freeze, typedLength, copyBytes, defineProperty, getPrototypeOf, setPrototypeOf, isArray } = nexus.builtins;
+  const { freeze, typedLength, copyBytes, defineProperty, getPrototypeOf, setPrototypeOf, isArray, Promise } = nexus.builtins;
   const { slice, indexOf } = nexus.builtins.string;
 
   // How the host is asked for a kind of keys, and in which format.
@@ -25,6 +25,12 @@
     defineProperty(list, list.length, { __proto__: null, value, writable: true, enumerable: true, configurable: true });
   const sequence = (value, what, convert) => nexus.webidl.sequence(value, what, convert, append);
   const forGuest = (object) => setPrototypeOf(object, ObjectPrototype);
+
+  // What the host answers is a value, or, later, a box with the promise of a box with it. A box has no prototype, and its
+  // promise gets a constructor of its own: `await` asks both for `then` or `constructor`, and finds nothing of the guest's.
+  const isLater = (answer) => isObject(answer) && getPrototypeOf(answer) === null;
+  const CONSTRUCTOR = { __proto__: null, value: Promise };
+  const promiseOf = ({ promise }) => defineProperty(promise, "constructor", CONSTRUCTOR);
 
   // --- CryptoKey ---
 
@@ -350,17 +356,20 @@
           isOf(data, "RSA");
           permits(data, use, extractable, usages);
           hasAlg(data, alg(hash.name));
-          held = given(ops.cryptoFromNumbers(RSA, 0, rsaNumbers(data, isPrivate)));
+          held = ops.cryptoFromNumbers(RSA, 0, rsaNumbers(data, isPrivate));
         } else if (format === "spki" || format === "pkcs8") {
           allow(usages, isPrivate ? forPrivate : forPublic);
-          held = given(ops.cryptoImport(isPrivate ? PKCS8 : SPKI, RSA, 0, data));
+          held = ops.cryptoImport(isPrivate ? PKCS8 : SPKI, RSA, 0, data);
         } else {
           throw notAForm(format, name);
         }
-        const type = isPrivate ? "private" : "public";
-        const { 0: modulusLength, 1: publicExponent } = ops.cryptoRsa(held[1]);
-        const algorithm = { __proto__: null, name, modulusLength, publicExponent, hash: hash.name };
-        return makeKey(held, type, algorithm, extractable, usages);
+        const end = (held) => {
+          const { 1: id } = given(held);
+          const { 0: modulusLength, 1: publicExponent } = ops.cryptoRsa(id);
+          const algorithm = { __proto__: null, name, modulusLength, publicExponent, hash: hash.name };
+          return makeKey(held, isPrivate ? "private" : "public", algorithm, extractable, usages);
+        };
+        return isLater(held) ? { __proto__: null, promise: held.promise, end } : end(held);
       },
       export(format, parts) {
         if (format === "raw") throw notAForm(format, parts.algorithm.name);
@@ -484,5 +493,5 @@
     X25519: okp(X25519, "X25519", [], DERIVES, "enc", () => true),
   };
 
-  nexus.cryptoKeys = { __proto__: null, ALGORITHMS, USAGES, contains, among, partsOf, toJwk, parsedJwk, sequence, forGuest, given };
+  nexus.cryptoKeys = { __proto__: null, ALGORITHMS, USAGES, contains, among, partsOf, toJwk, parsedJwk, sequence, forGuest, given, isLater, promiseOf };
 })

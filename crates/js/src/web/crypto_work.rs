@@ -28,7 +28,7 @@ use crate::state::State;
 
 /// The host's part of a `CryptoKey`. Clones are the same key.
 #[derive(Clone)]
-pub(super) enum Key {
+pub(crate) enum Key {
     Secret(Arc<Secret>),
     Pkey(Arc<Pkey>),
 }
@@ -54,6 +54,8 @@ impl Key {
 pub(crate) enum Made {
     Bytes(Secret),
     Bool(bool),
+    /// A key.
+    One(Key),
     /// A private key and its public one.
     Pair(Pkey, Pkey),
 }
@@ -82,6 +84,7 @@ pub(crate) fn to_value<'s>(
     match result {
         Ok(Made::Bytes(bytes)) => ops::uint8_array(scope, &bytes).map(Into::into),
         Ok(Made::Bool(value)) => Some(v8::Boolean::new(scope, value).into()),
+        Ok(Made::One(key)) => Some(keys(scope, [key])),
         Ok(Made::Pair(private, public)) => Some(keys(scope, [private.into(), public.into()])),
         Err(error) => Some(failure(scope, error)),
     }
