@@ -2,20 +2,17 @@
 
 from tools.term import Problem, say, step
 
-from . import command, measure, report, servers
+from . import command, measure, report, rounds, servers
 
 NAMES = ("nexus", "workerd", "deno", "bun", "hyper")
 
 
 def parser():
-    top = command.parser(
-        "bench", "Measures nexus against workerd, Deno and Bun, and bare hyper as the limit.",
-        smoke="one round, one second, few apps")
-    top.add_argument("--rounds", type=command.positive, default=5, metavar="N", help="rounds over all servers [default: 5]")
-    top.add_argument("--seconds", type=command.positive, default=5, metavar="S", help="load in each round [default: 5]")
+    top = rounds.parser(
+        "bench", "Measures nexus against workerd, Deno and Bun, and bare hyper as the limit.", NAMES,
+        smoke="one round, one second, few apps", seconds=(5, "load"))
     top.add_argument("--starts", type=command.positive, default=10, metavar="N", help="starts of each server [default: 10]")
     top.add_argument("--apps", type=command.positive, default=101, metavar="N", help="apps in the memory measurement [default: 101]")
-    top.add_argument("--only", type=command.some(NAMES), default=set(NAMES), metavar="NAME,…", help=f"some of {', '.join(NAMES)}")
     return top
 
 

@@ -1,13 +1,11 @@
 """`./x bench-crypto`: runs each task on every server in turn, round after round, and prints what one of it took."""
 
 import shutil
-import statistics
 from pathlib import Path
 
-from bench import command, measure, servers
-from bench.report import lines, show, times
+from bench import measure, rounds, servers
+from bench.report import lines
 from bench.web.main import task
-from tools.term import step
 
 APP = servers.BENCH / "crypto" / "app"
 NAMES = ("nexus", "node", "deno", "bun")
@@ -25,33 +23,28 @@ TASKS = (
 SIZES = ((1, "1 KB"), (1024, "1 MB"))
 
 
-def parser():
-    top = command.parser(
-        "bench-crypto", "Measures what Web Crypto takes, against Node.js, Deno and Bun.", smoke="one round, each task a few times")
-    top.add_argument("--rounds", type=command.positive, default=5, metavar="N", help="rounds over all servers [default: 5]")
-    top.add_argument("--only", type=command.some(NAMES), default=set(NAMES), metavar="NAME,…", help=f"some of {', '.join(NAMES)}")
-    return top
-
-
 def main(arguments):
-    options = command.parse(parser(), arguments)
-    return command.conclude(options, lambda: run(options), table)
+    top = rounds.parser(
+        "bench-crypto", "Measures what Web Crypto takes, against Node.js, Deno and Bun.", NAMES,
+        smoke="one round, each task a few times")
+    return rounds.main(top, arguments, run, table)
 
 
 def run(options):
-    rounds = 1 if options.smoke else options.rounds
     chosen = servers.ready(options.only, options.nexus, contenders)
     cores = measure.Cores()
-    results = {server.name: {} for server in chosen}
-    for round_ in range(rounds):
-        for server in chosen:
-            with step(f"round {round_ + 1} of {rounds}: {server.name}"), measure.running(server, cores) as (_, port):
-                for name, title, *counts in TASKS:
-                    for (size, told), count in zip(SIZES, counts):
-                        count = 3 if options.smoke else count
-                        took = task(server, cores, port, f"/{name}/{size}/{count}", 1)
-                        results[server.name].setdefault(f"{title}, {told}", []).extend(1000 * ms / count for ms in took)
-    return results
+    return rounds.over(chosen, options.rounds, lambda server: one_round(server, cores, options))
+
+
+def one_round(server, cores, options):
+    told = {}
+    with measure.running(server, cores) as (_, port):
+        for name, title, *counts in TASKS:
+            for (size, size_told), count in zip(SIZES, counts):
+                count = 3 if options.smoke else count
+                took = task(server, cores, port, f"/{name}/{size}/{count}", 1)
+                told[f"{title}, {size_told}"] = [1000 * ms / count for ms in took]
+    return told
 
 
 def contenders(nexus):
@@ -69,14 +62,7 @@ def contenders(nexus):
 
 
 def table(results):
-    listed = [["", *results, "nexus to the best peer"]]
     titles = [f"{title}, {told}" for _, title, *_ in TASKS for _, told in SIZES]
-    for title in titles:
-        row = {name: statistics.median(each[title]) if each.get(title) else None for name, each in results.items()}
-        peers = [(value, name) for name, value in row.items() if name != "nexus" and value is not None]
-        best, name = min(peers) if peers else (None, "")
-        ratio = f"{times(row.get('nexus'), best)} {name}".strip()
-        listed.append([title, *(show(value, 1) for value in row.values()), ratio])
-    rounds = max(len(each[titles[0]]) for each in results.values())
-    return "\n".join([*lines(listed), "", f"Microseconds for one, medians of {rounds} round{'s' if rounds > 1 else ''}; lower is "
-                      "better. -: the server cannot do it."])
+    listed = [["", *results, "nexus to the best peer"], *(rounds.row(results, title, 1) for title in titles)]
+    return "\n".join([*lines(listed), "", f"Microseconds for one, {rounds.medians_of(results, titles[0])}; lower is better. "
+                      "-: the server cannot do it."])

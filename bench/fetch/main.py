@@ -3,15 +3,14 @@
 import http.client
 import os
 import shutil
-import statistics
 import subprocess
 import time
 from contextlib import contextmanager
 
-from bench import command, measure, servers
-from bench.report import lines, show, times
+from bench import measure, rounds, servers
+from bench.report import lines
 from tools.processes import end, free_port
-from tools.term import Problem, step
+from tools.term import Problem
 
 APP = servers.BENCH / "fetch" / "app"
 NAMES = ("nexus", "workerd", "deno", "bun", "hyper")
@@ -24,37 +23,22 @@ TASKS = (
 )
 LARGE_CPU = "proxy of 100 MB, CPU ms"
 PROXY, PROXY_CPU = "proxy of small bodies, requests/s", "proxy of small bodies, CPU µs/request"
-MORE_IS_BETTER = {PROXY}
-
-
-def parser():
-    top = command.parser(
-        "bench-fetch", "Measures what requests to others cost, against workerd, Deno and Bun.", smoke="one round, each task once")
-    top.add_argument("--rounds", type=command.positive, default=5, metavar="N", help="rounds over all servers [default: 5]")
-    top.add_argument("--seconds", type=command.positive, default=3, metavar="S", help="of the proxy in each round [default: 3]")
-    top.add_argument("--only", type=command.some(NAMES), default=set(NAMES), metavar="NAME,…", help=f"some of {', '.join(NAMES)}")
-    return top
 
 
 def main(arguments):
-    options = command.parse(parser(), arguments)
-    return command.conclude(options, lambda: run(options), table)
+    top = rounds.parser(
+        "bench-fetch", "Measures what requests to others cost, against workerd, Deno and Bun.", NAMES,
+        smoke="one round, each task once", seconds=(3, "of the proxy"))
+    return rounds.main(top, arguments, run, table)
 
 
 def run(options):
-    rounds = 1 if options.smoke else options.rounds
     measure.raise_file_limit()
     cores = measure.Cores()
     servers.fetch({"hyper"})
     with origin(cores) as port:
         chosen = servers.ready(options.only, options.nexus, lambda nexus: contenders(nexus, port))
-        results = {server.name: {} for server in chosen}
-        for round_ in range(rounds):
-            for server in chosen:
-                with step(f"round {round_ + 1} of {rounds}: {server.name}"):
-                    for title, values in one_round(server, cores, options).items():
-                        results[server.name].setdefault(title, []).extend(values)
-    return results
+        return rounds.over(chosen, options.rounds, lambda server: one_round(server, cores, options))
 
 
 @contextmanager
@@ -75,7 +59,7 @@ def one_round(server, cores, options):
     told = {}
     with measure.running(server, cores) as (process, port):
         asked = servers.Server(server.name, server.program, server.command, path="/proxy")
-        load = measure.ask(asked, cores, process, port, 1 if options.smoke else options.seconds)
+        load = measure.ask(asked, cores, process, port, options.seconds)
         told[PROXY], told[PROXY_CPU] = [load["requests_s"]], [load["cpu_us"]]
         for path, title, count, length in TASKS:
             # Bare hyper passes on and has no tasks.
@@ -144,14 +128,9 @@ def task(server, cores, port, path, length):
 
 
 def table(results):
-    listed = [["", *results, "nexus to the best peer", "to hyper"]]
-    for title in [PROXY, PROXY_CPU, TASKS[0][1], LARGE_CPU, *(title for _, title, *_ in TASKS[1:])]:
-        row = {name: statistics.median(each[title]) if each.get(title) else None for name, each in results.items()}
-        peers = [(value, name) for name, value in row.items() if name not in ("nexus", "hyper") and value is not None]
-        best, name = (max if title in MORE_IS_BETTER else min)(peers) if peers else (None, "")
-        decimals = 0 if title == PROXY else 1
-        ratio = f"{times(row.get('nexus'), best)} {name}".strip()
-        limit = times(row.get("nexus"), row.get("hyper")) if row.get("hyper") else "-"
-        listed.append([title, *(show(value, decimals) for value in row.values()), ratio, limit])
-    rounds = max(len(each[PROXY]) for each in results.values())
-    return "\n".join([*lines(listed), "", f"Medians of {rounds} round{'s' if rounds > 1 else ''}; but for requests/s, lower is better."])
+    limits = ("hyper",)
+    tasks = [TASKS[0][1], LARGE_CPU, *(title for _, title, *_ in TASKS[1:])]
+    listed = [["", *results, "nexus to the best peer", "to hyper"], rounds.row(results, PROXY, 0, max, limits),
+              *(rounds.row(results, title, 1, limits=limits) for title in [PROXY_CPU, *tasks])]
+    told = rounds.medians_of(results, PROXY)
+    return "\n".join([*lines(listed), "", f"{told.capitalize()}; but for requests/s, lower is better."])

@@ -3,12 +3,11 @@
 import http.client
 import json
 import os
-import statistics
 import time
 
-from bench import command, measure, servers
-from bench.report import lines, show, times
-from tools.term import Problem, step
+from bench import measure, rounds, servers
+from bench.report import lines
+from tools.term import Problem
 
 FOLDER = servers.BENCH / "web"
 APP = FOLDER / "app"
@@ -30,34 +29,26 @@ ORDER = json.dumps({
 })
 
 
-def parser():
-    top = command.parser(
-        "bench-web", "Measures what the Web APIs take, against workerd, Deno and Bun.", smoke="one round, each task once")
-    top.add_argument("--rounds", type=command.positive, default=5, metavar="N", help="rounds over all servers [default: 5]")
-    top.add_argument("--seconds", type=command.positive, default=2, metavar="S", help="of JSON in each round [default: 2]")
-    top.add_argument("--only", type=command.some(NAMES), default=set(NAMES), metavar="NAME,…", help=f"some of {', '.join(NAMES)}")
-    return top
-
-
 def main(arguments):
-    options = command.parse(parser(), arguments)
-    return command.conclude(options, lambda: run(options), table)
+    top = rounds.parser(
+        "bench-web", "Measures what the Web APIs take, against workerd, Deno and Bun.", NAMES, smoke="one round, each task once",
+        seconds=(2, "of JSON"))
+    return rounds.main(top, arguments, run, table)
 
 
 def run(options):
-    rounds = 1 if options.smoke else options.rounds
     chosen = servers.ready(options.only, options.nexus, contenders)
     cores = measure.Cores()
-    results = {server.name: {} for server in chosen}
-    for round_ in range(rounds):
-        for server in chosen:
-            with step(f"round {round_ + 1} of {rounds}: {server.name}"), measure.running(server, cores) as (_, port):
-                for path, title, count in TASKS:
-                    took = task(server, cores, port, path, 1 if options.smoke else count)
-                    results[server.name].setdefault(title, []).extend(took)
-                requests_s = load(server, cores, port, 1 if options.smoke else options.seconds)
-                results[server.name].setdefault(JSON_TITLE, []).append(1e6 / requests_s)
-    return results
+    return rounds.over(chosen, options.rounds, lambda server: one_round(server, cores, options))
+
+
+def one_round(server, cores, options):
+    told = {}
+    with measure.running(server, cores) as (_, port):
+        for path, title, count in TASKS:
+            told[title] = task(server, cores, port, path, 1 if options.smoke else count)
+        told[JSON_TITLE] = [1e6 / load(server, cores, port, options.seconds)]
+    return told
 
 
 def contenders(nexus):
@@ -113,14 +104,7 @@ def load(server, cores, port, seconds):
 
 
 def table(results):
-    listed = [["", *results, "nexus to the best peer"]]
-    for title in [title for _, title, _ in TASKS] + [JSON_TITLE]:
-        row = {name: statistics.median(each[title]) if each.get(title) else None for name, each in results.items()}
-        peers = [(value, name) for name, value in row.items() if name != "nexus" and value is not None]
-        best, name = min(peers) if peers else (None, "")
-        ratio = f"{times(row.get('nexus'), best)} {name}".strip()
-        decimals = 1 if title == JSON_TITLE else 2
-        listed.append([title, *(show(value, decimals) for value in row.values()), ratio])
-    rounds = max(len(each[JSON_TITLE]) for each in results.values())
-    return "\n".join([*lines(listed), "", f"Milliseconds where nothing else is said, medians of {rounds} "
-                      f"round{'s' if rounds > 1 else ''}; lower is better. -: the server cannot do it."])
+    listed = [["", *results, "nexus to the best peer"], *(rounds.row(results, title, 2) for _, title, _ in TASKS),
+              rounds.row(results, JSON_TITLE, 1)]
+    return "\n".join([*lines(listed), "", f"Milliseconds where nothing else is said, {rounds.medians_of(results, JSON_TITLE)}; "
+                      "lower is better. -: the server cannot do it."])
