@@ -11,8 +11,12 @@ APP = servers.BENCH / "crypto" / "app"
 NAMES = ("nexus", "node", "deno", "bun")
 # The task, its title, and how often in a request: of 1 KB, and of 1 MB.
 TASKS = (
-    ("digest", "SHA-256", 3000, 60),
-    ("hmac", "HMAC with SHA-256", 3000, 60),
+    ("sha-1", "SHA-1", 3000, 60),
+    ("sha-256", "SHA-256", 3000, 60),
+    ("sha-384", "SHA-384", 3000, 60),
+    ("sha-512", "SHA-512", 3000, 60),
+    ("hmac-256", "HMAC with SHA-256", 3000, 60),
+    ("hmac-512", "HMAC with SHA-512", 3000, 60),
     ("encrypt", "AES-GCM, encrypt", 3000, 300),
     ("decrypt", "AES-GCM, decrypt", 3000, 300),
     ("ecdsa-sign", "ECDSA P-256, sign", 1500, 60),
@@ -57,7 +61,7 @@ def contenders(nexus):
         "deno": lambda port, _: [programs["deno"], "run", "--allow-net=127.0.0.1", APP / "deno.mjs", port],
         "bun": lambda port, _: [programs["bun"], APP / "bun.mjs", port],
     }
-    ready = "/digest/1/1"
+    ready = "/sha-256/1/1"
     return [servers.Server(name, programs[name], commands[name], path=ready) for name in NAMES]
 
 

@@ -2,7 +2,7 @@
 const { subtle } = crypto;
 const IV = new Uint8Array(12);
 const KEYS = {
-  hmac: () => subtle.generateKey({ name: "HMAC", hash: "SHA-256" }, false, ["sign", "verify"]),
+  hmac: (hash) => subtle.generateKey({ name: "HMAC", hash }, false, ["sign", "verify"]),
   gcm: () => subtle.generateKey({ name: "AES-GCM", length: 256 }, false, ["encrypt", "decrypt"]),
   ecdsa: () => subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign", "verify"]),
   ed25519: () => subtle.generateKey("Ed25519", false, ["sign", "verify"]),
@@ -10,12 +10,18 @@ const KEYS = {
 const ECDSA = { name: "ECDSA", hash: "SHA-256" };
 const GCM = { name: "AES-GCM", iv: IV };
 // Each gives what is done once.
+const digest = (hash) => async (data) => () => subtle.digest(hash, data);
+const hmac = (hash) => async (data) => {
+  const key = await KEYS.hmac(hash);
+  return () => subtle.sign("HMAC", key, data);
+};
 const TASKS = {
-  digest: async (data) => () => subtle.digest("SHA-256", data),
-  hmac: async (data) => {
-    const key = await KEYS.hmac();
-    return () => subtle.sign("HMAC", key, data);
-  },
+  "sha-1": digest("SHA-1"),
+  "sha-256": digest("SHA-256"),
+  "sha-384": digest("SHA-384"),
+  "sha-512": digest("SHA-512"),
+  "hmac-256": hmac("SHA-256"),
+  "hmac-512": hmac("SHA-512"),
   encrypt: async (data) => {
     const key = await KEYS.gcm();
     return () => subtle.encrypt(GCM, key, data);
