@@ -42,6 +42,31 @@ fn hello_greets_with_the_path() {
 }
 
 #[test]
+fn shortener_makes_links_that_lead_there_also_after_a_restart() {
+    let storage = Folder::new(&[]);
+    let serve = || {
+        let folder = storage.path().to_str().unwrap().to_owned();
+        Start::in_folder(&examples()).path("shortener").args(&["--storage", &folder]).start()
+    };
+    let nexus = serve();
+    let mut client = nexus.client("shortener");
+    let made = client.request("POST", "/", &[], b"https://example.org/a?b=c");
+    assert_eq!(made.status, 201, "{}", made.text());
+    let link = made.text();
+    let id = link.trim().rsplit('/').next().unwrap().to_owned();
+    assert_eq!(id.len(), 6);
+    drop(nexus);
+    let nexus = serve();
+    let mut client = nexus.client("shortener");
+    let redirect = client.get(&format!("/{id}"));
+    assert_eq!((redirect.status, redirect.header("location")), (302, Some("https://example.org/a?b=c")));
+    let listed = client.get("/").json();
+    assert_eq!((&listed["links"][0]["id"], &listed["next"]), (&json!(id), &json!(null)));
+    assert_eq!(client.get("/none").status, 404);
+    assert_eq!(client.request("POST", "/", &[], b"no URL").status, 400);
+}
+
+#[test]
 fn api_keeps_notes() {
     let nexus = serve();
     let mut client = nexus.client("api");

@@ -25,6 +25,8 @@ pub struct HostConfig {
     pub control: ControlSection,
     /// `[deploy]`.
     pub deploy: DeploySection,
+    /// `[storage]`.
+    pub storage: StorageSection,
     /// `[defaults.limits]`: what an app gets whose manifest leaves the limit out.
     pub defaults: Limits,
     /// `[ceilings.limits]`: the most that a manifest may ask for.
@@ -72,6 +74,13 @@ pub struct DeploySection {
     pub folder: Option<PathBuf>,
     /// What deployed apps get of what they ask for.
     pub allow: Vec<PermissionKind>,
+}
+
+/// `[storage]`: what providers keep for apps.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StorageSection {
+    /// Where, if that is said; see [`HostConfig::storage_folder`].
+    pub folder: Option<PathBuf>,
 }
 
 /// `[process]`: what all apps together may use, and in how many processes.
@@ -196,6 +205,13 @@ impl HostConfig {
         self.control.address.clone().or_else(in_folder)
     }
 
+    /// Where providers keep what they keep for apps: where the configuration says, in the data folder, or else in `.nexus` in
+    /// the working directory.
+    pub fn storage_folder(&self) -> PathBuf {
+        let folder = self.storage.folder.clone().or_else(|| self.deploy.folder.clone());
+        folder.unwrap_or_else(|| PathBuf::from(".nexus"))
+    }
+
     fn default_over_ceiling(&self, limit: Limit) -> Option<Diagnostic> {
         let key = limit.key();
         let path = format!("defaults.limits.{key}");
@@ -230,6 +246,7 @@ impl HostConfig {
                 folder: values.text("deploy.folder").map(PathBuf::from),
                 allow: values.permissions("deploy.allow").unwrap_or_default(),
             },
+            storage: StorageSection { folder: values.text("storage.folder").map(PathBuf::from) },
             defaults: Limits::read(&values, "defaults.limits"),
             ceilings: Ceilings::read(&values, "ceilings.limits"),
             scale_ceilings: ScaleCeilings::read(&values),

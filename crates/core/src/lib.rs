@@ -5,6 +5,7 @@
 //! says, what an editor completes and what the documentation lists all come from that description.
 
 mod app;
+mod binding;
 mod diagnostics;
 mod env_file;
 mod host_config;
@@ -25,11 +26,15 @@ mod units;
 mod wasm;
 
 pub use app::{App, AppName};
+pub use binding::{
+    Access, AccessError, Binding, BindingTarget, KvBinding, Resource, ResourceName, ResourceNameError,
+    ResourcePart,
+};
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use env_file::parse_env_file;
 pub use host_config::{
     ControlSection, DeploySection, HostConfig, Hosts, HostsError, ListenSection, LogFormat, LogLevel,
-    LogSection, ProcessSection, ShutdownSection,
+    LogSection, ProcessSection, ShutdownSection, StorageSection,
 };
 pub use isolation::Isolation;
 pub use limits::{Ceilings, Limit, LimitUnit, Limits};

@@ -5,8 +5,8 @@ mod checks;
 use crate::schema::{Document, MANIFEST, Values, validate};
 use crate::source::Written;
 use crate::{
-    AppName, Diagnostic, Diagnostics, HostPattern, Isolation, Limits, PathPattern, Permissions, Route, Scale,
-    WasmSection,
+    AppName, Binding, Diagnostic, Diagnostics, HostPattern, Isolation, Limits, PathPattern, Permissions,
+    Route, Scale, WasmSection,
 };
 
 /// What an app's `nexus.toml` says.
@@ -34,6 +34,8 @@ pub struct Manifest {
     pub permissions: Permissions,
     /// `[env]`, in order.
     pub env: Vec<(String, String)>,
+    /// `[bindings]`, in order.
+    pub bindings: Vec<Binding>,
     /// `[assets]`.
     pub assets: Option<AssetsSection>,
     /// Which of all this the file sets itself, and where: `limits.body`, `assets.folder`, `env.NAME`.
@@ -138,6 +140,7 @@ impl Manifest {
             wasm: WasmSection::read(&values),
             permissions: Permissions::read(&values),
             env: values.variables("env"),
+            bindings: Binding::read(&values),
             assets: values.text("assets.folder").map(|folder| AssetsSection { folder }),
             written: values.written,
         }

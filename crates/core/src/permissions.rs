@@ -38,6 +38,8 @@ impl Permissions {
                 PermissionKind::Read => take(&mut self.read),
                 PermissionKind::Write => take(&mut self.write),
                 PermissionKind::Net => take(&mut self.net.asked),
+                // What bindings ask for is granted, or not, one by one.
+                PermissionKind::Kv => return None,
             };
             (!taken.is_empty()).then(|| format!("{kind} = [{}]", taken.join(", ")))
         });
@@ -57,7 +59,7 @@ impl Permissions {
     }
 }
 
-/// A kind of permission: a key of `[permissions]`.
+/// A kind of permission: a key of `[permissions]`, or what entries of `[bindings]` are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PermissionKind {
     /// Folders to read.
@@ -66,11 +68,13 @@ pub enum PermissionKind {
     Write,
     /// Hosts to connect to.
     Net,
+    /// Namespaces of key-value stores, the app's own.
+    Kv,
 }
 
 impl PermissionKind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Net];
+    pub const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Net, Self::Kv];
 }
 
 impl fmt::Display for PermissionKind {
@@ -79,6 +83,7 @@ impl fmt::Display for PermissionKind {
             PermissionKind::Read => "read",
             PermissionKind::Write => "write",
             PermissionKind::Net => "net",
+            PermissionKind::Kv => "kv",
         })
     }
 }
@@ -89,7 +94,7 @@ pub struct PermissionKindError;
 
 impl fmt::Display for PermissionKindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a permission is \"read\", \"write\" or \"net\"")
+        f.write_str("a permission is \"read\", \"write\", \"net\" or \"kv\"")
     }
 }
 
@@ -232,7 +237,8 @@ mod tests {
     fn each_kind_is_its_keys_name() {
         for kind in PermissionKind::ALL {
             assert_eq!(kind.to_string().parse(), Ok(kind));
-            assert!(crate::schema::MANIFEST.key(&format!("permissions.{kind}")).is_some());
+            let key = |table| crate::schema::MANIFEST.key(&format!("{table}.{kind}"));
+            assert!(key("permissions").or(key("bindings")).is_some());
             assert!(PermissionKindError.to_string().contains(&format!("\"{kind}\"")));
         }
         for wrong in ["", "Net", "network", "read "] {

@@ -17,13 +17,7 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 use nexus_core::{App, Limit, NetDenied, NetHost};
 
-use crate::{Body, HeaderList, Method, RequestId};
-
-/// Makes the capabilities of workers. One for the process.
-pub trait Capabilities: Send + Sync + 'static {
-    /// The `http` capability of one worker of this app, on the worker's thread. Cheap: most workers never use it.
-    fn http(&self, app: &App, sink: Rc<dyn NetSink>) -> Rc<dyn HttpClient>;
-}
+use crate::{Body, Capabilities, HeaderList, Method, RequestId};
 
 /// Sends requests for the guests of one worker.
 pub trait HttpClient {

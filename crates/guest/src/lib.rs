@@ -14,6 +14,7 @@
 //! Watch::give_up  ────────────────────────────►    never returns from this turn, which looks at nothing
 //! Abandon::abandon  ◄──────────────────────────    the engine will never return from this turn
 //! HttpClient::send  ◄──────────────────────────    a request that the guest sends; its response comes back
+//! Kv::call  ◄───────────────────────────────    what one of its bindings leads to
 //! SocketBudget::may_open  ◄────────────────────    the guest wants a socket of its own
 //! StopSink::stopped  ◄─────────────────────────    one request was stopped, and the guest goes on
 //! ```
@@ -22,24 +23,35 @@
 //! or counted atomically. Only a [`Watch`], its [`Stopper`] and a [`SocketBudget`] cross threads.
 
 mod body;
+mod capability;
 mod code_cache;
 mod engine;
 mod exchange;
+mod grants;
 mod headers;
 mod http;
+mod kv;
 mod meter;
 mod request;
 mod services;
 mod watch;
 
 pub use body::{Body, BodyError, BodySource, BodyWriter, PipeState, pipe};
+pub use capability::{
+    Answer, Bound, Capabilities, Capability, CapabilityError, CapabilityNameError, CapabilitySink, Denied,
+};
 pub use code_cache::{CachedCode, CodeCache};
 pub use engine::{Engine, Guest, LoadError, SourceExcerpt, Stop, StopReason, Stopper, Ticket, Usage};
 pub use exchange::{Canceller, Failure, FailureKind, PendingReply, Reply, Responder, exchange};
+pub use grants::{Grant, GrantPolicy, GrantRule, Grants};
 pub use headers::HeaderList;
 pub use http::{
-    Capabilities, CountedSocket, Deadlines, HttpClient, HttpError, NetSink, NoHttp, OutboundRequest,
-    OutboundResponse, SocketBudget,
+    CountedSocket, Deadlines, HttpClient, HttpError, NetSink, NoHttp, OutboundRequest, OutboundResponse,
+    SocketBudget,
+};
+pub use kv::{
+    Kv, KvAnswer, KvChange, KvEntry, KvKey, KvKeyError, KvList, KvListed, KvOperation, KvPage, KvTransaction,
+    KvVersion, KvWritten,
 };
 pub use meter::Meter;
 pub use request::{ClientAddress, Method, Request, RequestId, USUAL_METHODS, method};

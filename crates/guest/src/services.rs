@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nexus_core::Limits;
 
-use crate::{HttpClient, RequestId, Stop, Watch};
+use crate::{Bound, HttpClient, RequestId, Stop, Watch};
 
 /// What a guest gets at load.
 #[derive(Clone)]
@@ -29,6 +29,8 @@ pub struct Services {
     pub stops: Rc<dyn StopSink>,
     /// What sends its requests to others.
     pub http: Rc<dyn HttpClient>,
+    /// What its bindings lead to, by their names, in order.
+    pub bindings: Rc<[(Box<str>, Bound)]>,
 }
 
 /// Told by an engine whose guests keep their requests apart: one of them was stopped at a limit, and the others go on.

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use nexus_core::AppName;
+use nexus_core::{Access, AppName};
 use nexus_guest::{Body, HeaderList, Level, Reply, Request, RequestId, exchange};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -207,6 +207,7 @@ impl Shared {
                 bring_up_to_date(&manager.registry.all()).await;
                 return Ok(json_reply(200, &json!({ "apps": manager.statuses() })));
             }
+            To::Grants => return Ok(json_reply(200, &manager.grants())),
             To::Drain => {
                 // Once this has been sent: the host may end at once.
                 drains.set(true);
@@ -258,7 +259,25 @@ impl Shared {
                 let permit = self.permit()?;
                 self.changed(permit, move || manager.start(&name).and_then(|()| manager.status(&name))).await
             }
-            To::Describe | To::List | To::Drain => Err(ManageError::Missing("there is no such path".into())),
+            To::Grant | To::Revoke => {
+                let required = |name| {
+                    let text = format!("`{name}` is missing");
+                    parameter(&query, name).ok_or(ManageError::Wrong(text))
+                };
+                let named = manage::Named::parse(app, required("capability")?, required("resource")?)?;
+                let given = match (to, parameter(&query, "access")) {
+                    (To::Revoke, _) => None,
+                    (_, None) => Some(Access::Write),
+                    (_, Some(word)) => {
+                        Some(word.parse().map_err(|error| ManageError::Wrong(format!("`access`: {error}")))?)
+                    }
+                };
+                let permit = self.permit()?;
+                self.changed(permit, move || manager.rule(&named, given)).await
+            }
+            To::Describe | To::List | To::Grants | To::Drain => {
+                Err(ManageError::Missing("there is no such path".into()))
+            }
         }
     }
 

@@ -127,6 +127,7 @@ impl Host {
             engines,
             logger: logger.clone(),
             capabilities,
+            grants: Arc::default(),
             pool: tokio::runtime::Handle::current(),
             events: events_in,
             watchdog: watchdog.clone(),

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use nexus_core::{App, HostConfig};
-use nexus_guest::{Capabilities, Engine};
+use nexus_core::{App, HostConfig, PermissionKind};
+use nexus_guest::{Capabilities, Capability, Engine, Grant, GrantPolicy, Grants};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -22,6 +22,8 @@ pub(crate) struct Maker {
     pub(crate) engines: Vec<Arc<dyn Engine>>,
     pub(crate) logger: Logger,
     pub(crate) capabilities: Arc<dyn Capabilities>,
+    /// What each app asks for, and gets.
+    pub(crate) grants: Arc<Grants>,
     pub(crate) pool: Handle,
     pub(crate) events: mpsc::UnboundedSender<Event>,
     pub(crate) watchdog: Arc<Watchdog>,
@@ -49,6 +51,7 @@ impl Maker {
             socket,
             config: self.config.clone(),
             env: self.variables(&app),
+            grants: self.granted(&app, files.is_some()),
             logger: self.logger.clone(),
             capabilities: self.capabilities.clone(),
             pool: self.pool.clone(),
@@ -68,7 +71,25 @@ impl Maker {
     /// # Errors
     /// When no engine runs it.
     pub(crate) fn change(&self, app: Arc<App>, files: Option<Files>) -> Result<Change, String> {
-        Ok(Change { engine: self.engine(&app)?, env: self.variables(&app), app, files })
+        let engine = self.engine(&app)?;
+        let grants = self.granted(&app, files.is_some());
+        Ok(Change { engine, env: self.variables(&app), grants, app, files })
+    }
+
+    /// What the app gets of what its bindings ask for: all, unless it was deployed.
+    fn granted(&self, app: &App, is_deployed: bool) -> Vec<Arc<Grant>> {
+        let policy = if is_deployed { self.policy() } else { GrantPolicy::All };
+        self.grants.enter(app.name(), policy, &app.manifest.bindings)
+    }
+
+    /// What deployed apps get without a rule.
+    pub(crate) fn policy(&self) -> GrantPolicy {
+        let allow = &self.config.deploy.allow;
+        let capability = |kind: &PermissionKind| match kind {
+            PermissionKind::Kv => Some(Capability::Kv),
+            PermissionKind::Read | PermissionKind::Write | PermissionKind::Net => None,
+        };
+        GrantPolicy::Own(allow.iter().filter_map(capability).collect())
     }
 
     /// What runs the app's code; nothing for an app of static files only.

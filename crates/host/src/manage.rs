@@ -11,6 +11,7 @@
 
 mod deploy;
 mod error;
+mod grants;
 mod open;
 mod places;
 mod status;
@@ -27,6 +28,7 @@ use tokio::sync::mpsc;
 
 pub(crate) use self::deploy::Deployment;
 pub(crate) use self::error::ManageError;
+pub(crate) use self::grants::Named;
 use self::places::{Place, Places};
 use crate::aside::{self, Aside};
 use crate::crew::{Commanded, Entry, Registry};

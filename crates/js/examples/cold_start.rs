@@ -80,6 +80,7 @@ fn main() {
 async fn cold_start(app: Arc<App>) -> Duration {
     let start = Instant::now();
     let services = Services {
+        bindings: Rc::new([]),
         log: Rc::new(Silent),
         modules: Rc::new(OneFile),
         env: Rc::new([]),

@@ -318,10 +318,17 @@ fn start(
         modules.extend([path.into(), module.get_module_namespace()]);
     }
     let modules = v8::Array::new_with_elements(scope, &modules).into();
+    let bindings: Vec<v8::Local<'_, v8::Value>> = state
+        .services
+        .bindings
+        .iter()
+        .map(|(name, _)| crate::ops::latin1_string(scope, name.as_bytes()).into())
+        .collect();
+    let bindings = v8::Array::new_with_elements(scope, &bindings).into();
     let receiver = v8::undefined(scope).into();
     let start =
         internal_function(scope, "start").ok_or_else(|| LoadError::new("the snapshot is incomplete"))?;
-    match start.call(scope, receiver, &[namespace, pairs, modules]) {
+    match start.call(scope, receiver, &[namespace, pairs, modules, bindings]) {
         Some(_) => Ok(()),
         None => Err(match scope.exception() {
             Some(exception) => {

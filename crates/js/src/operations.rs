@@ -15,6 +15,7 @@ use crate::state::State;
 use crate::web::crypto_work;
 use crate::web::fetch::Fetched;
 use crate::web::fetched::Exchanges;
+use crate::web::kv;
 
 /// What an operation gave.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub(crate) enum Outcome {
     Encoded(i32, Option<Bytes>),
     /// What cryptography gave, or why it did not.
     Calculated(crypto_work::Result),
+    /// What a key-value store gave, or why it did not.
+    Kv(Box<kv::Told>),
     /// A rejection with a `TypeError` whose cause is an `Error` with a code.
     Failed { message: String, cause: String, code: &'static str },
     /// A rejection with a `TypeError`.
@@ -77,6 +80,7 @@ impl Outcome {
                 Ok(v8::Boolean::new(scope, true).into())
             }
             Outcome::Calculated(result) => crypto_work::to_box(scope, result).ok_or_else(|| too_large(scope)),
+            Outcome::Kv(told) => kv::to_value(scope, *told),
             Outcome::Failed { message, cause, code } => Err(error_with_cause(scope, &message, &cause, code)),
             Outcome::TypeError(message) => {
                 let message = message_string(scope, &message);

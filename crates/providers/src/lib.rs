@@ -20,13 +20,18 @@ mod fault;
 mod h1;
 mod h2;
 mod head;
+pub mod kv;
 mod outbound;
 mod place;
 mod pool;
+mod providers;
 mod resolve;
+mod slot;
+mod storage;
 mod stream;
 mod tasks;
 mod tls;
 mod upload;
 
 pub use outbound::Outbound;
+pub use providers::Providers;

@@ -147,6 +147,7 @@ fn guests(scale: &Scale) {
 async fn load(engine: &WasmEngine, reuse: u32) -> Rc<dyn Guest> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/wasm-c/app.wasm");
     let services = Services {
+        bindings: Rc::new([]),
         log: Rc::new(Silent),
         modules: Rc::new(OneFile(file)),
         env: Rc::new([]),

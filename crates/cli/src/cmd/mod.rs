@@ -8,6 +8,7 @@ mod control;
 pub(crate) mod deploy;
 pub(crate) mod drain;
 mod engines;
+pub(crate) mod grants;
 pub(crate) mod logs;
 pub(crate) mod ps;
 pub(crate) mod rm;

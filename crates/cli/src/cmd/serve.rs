@@ -15,7 +15,7 @@ use nexus_host::store::Store;
 use nexus_host::{
     AppState, Found, Happening, Host, Options, Shares, Sockets, Token, discover, refuse_conflicts,
 };
-use nexus_providers::Outbound;
+use nexus_providers::{Outbound, Providers};
 
 use super::engines::engines;
 use super::supervised::{self, End, Place};
@@ -66,6 +66,10 @@ pub(crate) struct Serve {
     /// Keep apps that come by `nexus deploy` in this folder, and serve them [default: none can come]
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
+
+    /// Where what apps keep is kept [default: the folder of --data, or .nexus here]
+    #[arg(long, value_name = "FOLDER")]
+    storage: Option<PathBuf>,
 
     /// Where the API that manages apps is served: IP:PORT or unix:PATH [default: nexus.sock in --data]
     #[arg(long, value_name = "ADDRESS")]
@@ -191,6 +195,8 @@ impl Serve {
             .max_blocking_threads(8)
             .build()
             .map_err(|error| Failure::host(format!("cannot start the event loop: {error}")))?;
+        let providers = Providers::new(outbound, Some(&config.storage_folder()))
+            .map_err(|error| Failure::host(format!("cannot prepare what keeps data: {error}")))?;
         let grace = config.shutdown.grace;
         let options = Options {
             config,
@@ -199,7 +205,7 @@ impl Serve {
             watch: self.watch,
             token,
             engines: engines(),
-            capabilities: outbound,
+            capabilities: providers,
             logger: logger.clone(),
             build: vec![
                 ("version", env!("CARGO_PKG_VERSION").to_owned()),
@@ -229,6 +235,9 @@ impl Serve {
         }
         if let Some(data) = &self.data {
             config.deploy.folder = Some(data.clone());
+        }
+        if let Some(storage) = &self.storage {
+            config.storage.folder = Some(storage.clone());
         }
         if let Some(control) = &self.control {
             config.control.address = Some(control.clone());

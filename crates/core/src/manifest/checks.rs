@@ -12,6 +12,9 @@ pub(super) fn within(manifest: &Manifest) -> Diagnostics {
     let path = |path: &PathPattern| (path.shape(), path.to_string());
     let mut problems = Diagnostics::new();
     problems.extend(scale(manifest));
+    for binding in &manifest.bindings {
+        problems.extend(name_taken(manifest, &binding.name));
+    }
     twice(manifest, http.hosts.iter().map(host), |place| format!("http.hosts[{place}]"), &mut problems);
     twice(manifest, http.paths.iter().map(path), |place| format!("http.paths[{place}]"), &mut problems);
     let routes = routes.iter().map(|route| path(&route.path));
@@ -38,6 +41,15 @@ pub(super) fn with_main(manifest: &Manifest, main: &str) -> Diagnostics {
         problems.push(written.diagnostic("routes", message).with_help(help));
     }
     problems
+}
+
+/// That a binding has the name of a variable: the app would find one of the two.
+fn name_taken(manifest: &Manifest, name: &str) -> Option<Diagnostic> {
+    manifest.env.iter().find(|(variable, _)| variable == name)?;
+    let line = manifest.written.line(&format!("env.{name}")).unwrap_or_default();
+    let message = format!("`{name}` is the name of a variable, too");
+    let help = format!("the variable is in line {line}; give one of the two another name");
+    Some(manifest.written.diagnostic(&format!("bindings.{name}"), message).with_help(help))
 }
 
 fn scale(manifest: &Manifest) -> Option<Diagnostic> {

@@ -211,7 +211,7 @@ fn limits_that_are_counts_are_whole_numbers() {
 fn an_unknown_key_like_no_other_is_told_what_there_is() {
     assert!(error("[assets]\nfolder = \"a\"\ncolour = 1").ends_with("help: [assets] takes `folder`"));
     assert!(error("[quux]").ends_with(
-        "help: the tables are [project], [http], [[routes]], [scale], [limits], [wasm], [permissions], [env], [assets]"
+        "help: the tables are [project], [http], [[routes]], [scale], [limits], [wasm], [permissions], [env], [bindings], [assets]"
     ));
     assert!(error("[htpp]\nport = 1").ends_with("help: did you mean [http]?"));
     assert!(error("[http.port]").contains("`port` must be a whole number from 1 to 65535, not a table"));

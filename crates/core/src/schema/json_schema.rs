@@ -52,20 +52,31 @@ fn table(table: &Table) -> Value {
             schema["propertyNames"] = json!({ "pattern": VARIABLE_NAME_PATTERN });
             schema["additionalProperties"] = kind(&Kind::Text);
         }
-        Keys::Listed(keys) | Keys::Each(keys) => {
-            schema["properties"] = keys.iter().map(|key| (key.name.to_owned(), self::key(key))).collect();
-            let required = |key: &&Key| matches!(key.fallback, Fallback::Required);
-            let required: Vec<_> = keys.iter().filter(required).map(|key| key.name).collect();
-            if !required.is_empty() {
-                schema["required"] = json!(required);
-            }
+        Keys::Named { one_of, .. } => {
+            let mut entry = object(&table.header(), table.doc);
+            listed(&mut entry, table);
+            entry["oneOf"] = one_of.iter().map(|name| json!({ "required": [name] })).collect();
+            schema["propertyNames"] = json!({ "pattern": VARIABLE_NAME_PATTERN });
+            schema["additionalProperties"] = entry;
         }
+        Keys::Listed(_) | Keys::Each(_) => listed(&mut schema, table),
     }
     match table.keys {
         Keys::Each(_) => {
             json!({ "title": table.header(), "description": table.doc, "type": "array", "items": schema })
         }
         _ => schema,
+    }
+}
+
+/// Puts the listed keys of a table into its schema.
+fn listed(schema: &mut Value, table: &Table) {
+    let keys = table.listed();
+    schema["properties"] = keys.iter().map(|key| (key.name.to_owned(), self::key(key))).collect();
+    let required = |key: &&Key| matches!(key.fallback, Fallback::Required);
+    let required: Vec<_> = keys.iter().filter(required).map(|key| key.name).collect();
+    if !required.is_empty() {
+        schema["required"] = json!(required);
     }
 }
 
@@ -150,6 +161,10 @@ fn kind(kind: &Kind) -> Value {
         Kind::PathPatterns => {
             json!({ "type": "array", "maxItems": kind.most(), "items": self::kind(&Kind::PathPattern) })
         }
+        Kind::Resource => {
+            json!({ "type": "string", "pattern": RESOURCE_PATTERN, "examples": ["cache", "shop/cache"] })
+        }
+        Kind::Part => json!({ "type": "string", "pattern": APP_NAME_PATTERN }),
         Kind::PathPattern => {
             json!({ "type": "string", "pattern": "^/", "examples": ["/api", "/users/:id", "/files/*"] })
         }
@@ -160,6 +175,9 @@ fn kind(kind: &Kind) -> Value {
 const VERSION_PATTERN: &str = "^(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\
     (-(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)(\\.(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*)?\
     (\\+[0-9a-zA-Z-]+(\\.[0-9a-zA-Z-]+)*)?$";
+
+/// Of names with an app's before them or without.
+const RESOURCE_PATTERN: &str = "^([a-z0-9][a-z0-9_.-]{0,62}/)?[a-z0-9][a-z0-9_.-]{0,62}$";
 
 const GRANT_EXAMPLES: [&str; 5] =
     ["api.example.com:443", "*.example.com", "*", "10.1.0.0/16:5432", "localhost:8080"];
@@ -202,7 +220,11 @@ mod tests {
             for table in schema.tables {
                 let described = at(&json, table.path);
                 assert_eq!(described["title"], table.header());
-                let described = described.get("items").unwrap_or(described);
+                let described = match table.keys {
+                    Keys::Each(_) => &described["items"],
+                    Keys::Named { .. } => &described["additionalProperties"],
+                    _ => described,
+                };
                 for key in table.listed() {
                     let found = &described["properties"][key.name];
                     assert!(found["description"].as_str().unwrap().contains(key.doc));
@@ -250,7 +272,7 @@ mod tests {
         assert_eq!(at(&json, "log.access")["default"], false);
         assert_eq!(at(&json, "process.hosts")["default"], "auto");
         assert_eq!(at(&json, "process.hosts")["anyOf"][1]["maximum"], 64);
-        assert_eq!(at(&json, "deploy.allow")["items"]["enum"], json!(["read", "write", "net"]));
+        assert_eq!(at(&json, "deploy.allow")["items"]["enum"], json!(["read", "write", "net", "kv"]));
         assert_eq!(at(&json, "ceilings.permissions.net")["items"]["minLength"], 1);
         assert!(at(&json, "ceilings.permissions.net").get("default").is_none());
         assert_eq!(at(&json, "outbound.roots")["enum"], json!(["bundled", "platform"]));

@@ -37,6 +37,8 @@ pub(crate) enum Keys {
     Each(&'static [Key]),
     /// Variables of any name that is a variable's, each with text.
     Variables,
+    /// Tables of any name that is a variable's, each with one of the keys `one_of`, and with others of these.
+    Named { keys: &'static [Key], one_of: &'static [&'static str] },
 }
 
 /// A key of a table.
@@ -78,10 +80,14 @@ impl Schema {
         self.tables.iter().find(|table| table.path == path)
     }
 
-    /// The key of that path: `http.port`.
+    /// The key of that path: `http.port`, `bindings.CACHE.access`.
     pub(crate) fn key(&self, path: &str) -> Option<&'static Key> {
         let (table, name) = path.rsplit_once('.')?;
-        self.table(table)?.key(name)
+        let named = || {
+            let parent = self.table(table.rsplit_once('.')?.0)?;
+            matches!(parent.keys, Keys::Named { .. }).then_some(parent)
+        };
+        self.table(table).or_else(named)?.key(name)
     }
 }
 
@@ -89,7 +95,7 @@ impl Table {
     /// The listed keys.
     pub(crate) fn listed(&self) -> &'static [Key] {
         match &self.keys {
-            Keys::Listed(keys) | Keys::Each(keys) => keys,
+            Keys::Listed(keys) | Keys::Each(keys) | Keys::Named { keys, .. } => keys,
             Keys::Variables => &[],
         }
     }

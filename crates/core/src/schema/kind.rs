@@ -67,6 +67,10 @@ pub(crate) enum Kind {
     PathPatterns,
     /// A pattern of paths.
     PathPattern,
+    /// The name of a namespace or a database, with the app's whose it is if that is another one.
+    Resource,
+    /// A name as of a provider.
+    Part,
 }
 
 /// Why a value does not fit, where that is narrower than the whole value, and what to do.
@@ -125,6 +129,8 @@ impl Kind {
                 let (what, example) = self.elements();
                 format!("an array of up to {} {what}, like {example}", self.most())
             }
+            Kind::Resource => "a name like \"cache\", or \"APP/cache\" for another app's".to_owned(),
+            Kind::Part => "a name of `a-z 0-9 - _ .`, the first a letter or digit, in quotes".to_owned(),
             Kind::PathPattern => "a path that starts with `/`, like \"/users/:id\"".to_owned(),
             Kind::Hosts => format!("\"auto\" or a whole number from 1 to {}", Hosts::MOST),
         }
@@ -138,7 +144,9 @@ impl Kind {
             Kind::NameServers => ("IP addresses with or without a port", r#"["9.9.9.9", "[::1]:5353"]"#),
             Kind::Folders => ("paths of folders", r#"["data", "/srv/shared"]"#),
             Kind::Paths => ("paths of files", r#"["/etc/nexus/ca.pem"]"#),
-            Kind::Permissions => ("permissions, \"read\", \"write\" or \"net\"", r#"["read", "net"]"#),
+            Kind::Permissions => {
+                ("permissions, \"read\", \"write\", \"net\" or \"kv\"", r#"["read", "net"]"#)
+            }
             Kind::HostPatterns => ("host names", r#"["shop.example", "*.shop.example"]"#),
             Kind::PathPatterns => ("paths that start with `/`", r#"["/api", "/users/:id"]"#),
             _ => ("values", "[]"),
@@ -221,6 +229,8 @@ impl Kind {
             Kind::ListenAddress => parsed(text).map(Value::Listen),
             Kind::AdminAddress => parsed(text).map(Value::Admin),
             Kind::PathPattern => parsed(text).map(Value::Path),
+            Kind::Resource => parsed(text).map(Value::Resource),
+            Kind::Part => parsed(text).map(Value::Part),
             Kind::Hosts if text == "auto" => Ok(Value::Hosts(Hosts::Auto)),
             Kind::Hosts | Kind::Version | Kind::Flag | Kind::Integer { .. } => Err(None),
             Kind::Networks | Kind::NetGrants | Kind::NameServers | Kind::Folders | Kind::Paths => Err(None),
@@ -342,7 +352,7 @@ fn to_i64(number: &DeInteger<'_>) -> Option<i64> {
 }
 
 /// `a`, `b` or `c`, each between quotes of that kind.
-fn listed(words: &[&str], quote: char, before_last: &str) -> String {
+pub(super) fn listed(words: &[&str], quote: char, before_last: &str) -> String {
     let words: Vec<_> = words.iter().map(|word| format!("{quote}{word}{quote}")).collect();
     match words.split_last() {
         Some((last, others)) if !others.is_empty() => format!("{} {before_last} {last}", others.join(", ")),

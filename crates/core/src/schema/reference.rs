@@ -18,7 +18,10 @@ fn reference(schema: &Schema) -> String {
             Keys::Variables => page.push_str(
                 "- **any name** of letters, digits and `_` that starts with no digit: text in quotes.\n",
             ),
-            Keys::Listed(keys) | Keys::Each(keys) => {
+            Keys::Listed(keys) | Keys::Each(keys) | Keys::Named { keys, .. } => {
+                if let Keys::Named { .. } = table.keys {
+                    page.push_str("Each key is a name of letters, digits and `_` that starts with no digit; its value is a table of:\n\n");
+                }
                 for key in *keys {
                     let otherwise = match key.fallback {
                         Fallback::Required => "Required".to_owned(),

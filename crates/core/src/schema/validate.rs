@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{Fallback, Keys, Schema, Table};
-use super::kind::{Kind, found, shortened};
+use super::kind::{Kind, found, listed, shortened};
 use super::values::Values;
 use crate::env_file::is_variable_name;
 use crate::source::{Source, Written};
@@ -89,9 +89,47 @@ impl Walk<'_> {
             return;
         };
         self.values.written.insert(path.clone(), key.span());
-        self.table(&path, described, table);
-        if let Some(described) = described {
-            self.required(described, table, &key.span());
+        match described {
+            Some(described @ Table { keys: Keys::Named { one_of, .. }, .. }) => {
+                self.named(&path, described, one_of, table);
+            }
+            _ => {
+                self.table(&path, described, table);
+                if let Some(described) = described {
+                    self.required(described, table, &key.span());
+                }
+            }
+        }
+    }
+
+    /// Goes through a table of tables with names.
+    fn named(&mut self, path: &str, described: &'static Table, one_of: &[&str], table: &DeTable<'_>) {
+        let mut entries: Vec<_> = table.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        let certain = self.certain;
+        for (key, value) in entries.into_iter().filter(|(key, _)| key.span().start < certain) {
+            let Some(name) = self.variable_name(key) else { continue };
+            let choice = listed(one_of, '`', "or");
+            let DeValue::Table(entry) = value.get_ref() else {
+                let message =
+                    format!("`{name}` must be a table with {choice}, not {}", found(value.get_ref()));
+                let help = format!("write `{name} = {{ {} = … }}`", one_of[0]);
+                self.problem(&value.span(), message, Some(help));
+                continue;
+            };
+            let inner = format!("{path}.{name}");
+            self.values.written.insert(inner.clone(), key.span());
+            self.table(&inner, Some(described), entry);
+            self.required(described, entry, &key.span());
+            let set = one_of.iter().filter(|one| entry.keys().any(|key| key.get_ref() == **one)).count();
+            if set != 1 && self.certain == usize::MAX {
+                let message = match set {
+                    0 => format!("`{name}` needs {choice}"),
+                    _ => format!("`{name}` has more than one of {choice}"),
+                };
+                let help = "each binding is one thing; give others names of their own".to_owned();
+                self.problem(&key.span(), message, (set > 1).then_some(help));
+            }
         }
     }
 
@@ -150,14 +188,21 @@ impl Walk<'_> {
     }
 
     fn variable(&mut self, path: String, key: &Spanned<impl AsRef<str>>, value: &Spanned<DeValue<'_>>) {
-        let name = key.get_ref().as_ref();
-        if !is_variable_name(name) {
-            let message = format!("`{}` is no name of a variable", shortened(name));
-            let help = "a name holds letters, digits and `_`, and starts with no digit";
-            self.problem(&key.span(), message, Some(help.to_owned()));
-            return;
+        if let Some(name) = self.variable_name(key) {
+            self.read(path, name, &Kind::Text, value);
         }
-        self.read(path, name, &Kind::Text, value);
+    }
+
+    /// The name, if it is one that a variable may have.
+    fn variable_name<'k>(&mut self, key: &'k Spanned<impl AsRef<str>>) -> Option<&'k str> {
+        let name = key.get_ref().as_ref();
+        if is_variable_name(name) {
+            return Some(name);
+        }
+        let message = format!("`{}` is no name of a variable", shortened(name));
+        let help = "a name holds letters, digits and `_`, and starts with no digit";
+        self.problem(&key.span(), message, Some(help.to_owned()));
+        None
     }
 
     fn read(&mut self, path: String, name: &str, kind: &Kind, value: &Spanned<DeValue<'_>>) {

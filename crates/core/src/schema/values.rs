@@ -8,7 +8,7 @@ use super::keys::{Fallback, Schema};
 use crate::outbound::{HostPath, NameServer};
 use crate::{
     AdminAddress, AppName, GrantedFolder, HostPattern, Hosts, IpNet, ListenAddress, NetGrant, PathPattern,
-    PermissionKind, Written,
+    PermissionKind, ResourceName, ResourcePart, Written,
 };
 
 /// A value, read.
@@ -35,6 +35,8 @@ pub(crate) enum Value {
     HostPatterns(Vec<HostPattern>),
     PathPatterns(Vec<PathPattern>),
     Path(PathPattern),
+    Resource(ResourceName),
+    Part(ResourcePart),
 }
 
 /// What a file sets. Each getter gives the key's default where the file does not set it, and `None` where
@@ -79,6 +81,19 @@ impl Values {
         tables.filter(within).map(|table| table.iter().map(|set| (parts(set).1, &set.1)).collect())
     }
 
+    /// The tables with names of the table `table`, in order: each name, and a getter's prefix for it.
+    pub(crate) fn named(&self, table: &str) -> Vec<(String, String)> {
+        let mut names: Vec<(String, String)> = Vec::new();
+        for (path, _) in &self.set {
+            let name = path.strip_prefix(table).and_then(|rest| rest.strip_prefix('.'));
+            let Some((name, _)) = name.and_then(|rest| rest.split_once('.')) else { continue };
+            if names.last().is_none_or(|(last, _)| last != name) {
+                names.push((name.to_owned(), format!("{table}.{name}")));
+            }
+        }
+        names
+    }
+
     fn get(&self, path: &str) -> Option<Value> {
         if let Some((_, value)) = self.set.iter().find(|(set, _)| set == path) {
             return Some(value.clone());
@@ -121,6 +136,8 @@ getters! {
     idle: Idle -> Option<Duration>;
     host_patterns: HostPatterns -> Vec<HostPattern>;
     path_patterns: PathPatterns -> Vec<PathPattern>;
+    resource: Resource -> ResourceName;
+    part: Part -> ResourcePart;
 }
 
 impl Values {

@@ -1,9 +1,10 @@
 //! The API's description, made of its routes.
 
 use nexus_core::Limit;
+use nexus_guest::Capability;
 use serde_json::{Map, Value, json};
 
-use super::routes::{ROUTES, Route};
+use super::routes::{ROUTES, Route, To};
 
 /// The description, as OpenAPI 3.1 has it.
 pub(super) fn description(version: &str) -> Value {
@@ -57,7 +58,7 @@ fn operation(route: &Route) -> Value {
         "parameters": parameters,
         "responses": responses,
     });
-    if route.method == "PUT" {
+    if route.to == To::Deploy {
         let content = json!({ "application/x-tar": { "schema": { "type": "string", "format": "binary" } } });
         operation["requestBody"] = json!({ "required": true, "content": content });
     }
@@ -148,8 +149,21 @@ fn schemas() -> Value {
             "unchanged": { "type": "boolean", "description": "Whether it is what served before" },
             "not_granted": {
                 "type": "array", "items": text,
-                "description": "What its manifest asks for under [permissions] and the host does not allow",
+                "description": "What its manifest asks for under [permissions] and [bindings] and the host does not allow",
             },
+        })),
+        "Grants": object(json!({ "grants": { "type": "array", "items": reference("Grant") } })),
+        "Granted": object(json!({
+            "grants": { "type": "array", "items": reference("Grant") },
+            "kept": { "type": "boolean", "description": "Whether it outlasts the host" },
+        })),
+        "Grant": object(json!({
+            "app": text,
+            "binding": { "type": "string", "description": "The name under which the app finds it" },
+            "capability": { "enum": Capability::ALL.map(Capability::name) },
+            "resource": { "type": "string", "description": "What it leads to, as APP/NAME" },
+            "asked": { "enum": ["read", "write"] },
+            "granted": { "enum": ["read", "write", null] },
         })),
     })
 }

@@ -28,11 +28,14 @@ pub(super) enum To {
     Stop,
     Start,
     Logs,
+    Grants,
+    Grant,
+    Revoke,
     Drain,
 }
 
 /// All of them.
-pub(super) static ROUTES: [Route; 10] = [
+pub(super) static ROUTES: [Route; 13] = [
     Route {
         method: "GET",
         path: "/v1/openapi.json",
@@ -118,6 +121,40 @@ pub(super) static ROUTES: [Route; 10] = [
         ],
         answer: None,
         problems: &[400, 401, 404],
+    },
+    Route {
+        method: "GET",
+        path: "/v1/grants",
+        to: To::Grants,
+        summary: "What each app asks for by its bindings, and what it is granted of that",
+        query: &[],
+        answer: Some("Grants"),
+        problems: &[401],
+    },
+    Route {
+        method: "PUT",
+        path: "/v1/apps/{name}/grants",
+        to: To::Grant,
+        summary: "Grant an app something, from its next call on, whatever the host's policy says",
+        query: &[
+            ("capability", "string", "What it is: kv"),
+            ("resource", "string", "What it leads to: NAME, or APP/NAME for another app's"),
+            ("access", "string", "read, or write if it is left out"),
+        ],
+        answer: Some("Granted"),
+        problems: &[400, 401, 500, 503],
+    },
+    Route {
+        method: "DELETE",
+        path: "/v1/apps/{name}/grants",
+        to: To::Revoke,
+        summary: "Take something from an app, from its next call on, whatever the host's policy says",
+        query: &[
+            ("capability", "string", "What it is: kv"),
+            ("resource", "string", "What it leads to: NAME, or APP/NAME for another app's"),
+        ],
+        answer: Some("Granted"),
+        problems: &[400, 401, 500, 503],
     },
     Route {
         method: "POST",

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use nexus_core::{App, HttpSection, Scale};
-use nexus_guest::Engine;
+use nexus_guest::{Engine, Grant};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
@@ -74,6 +74,8 @@ pub(crate) struct Change {
     pub(crate) engine: Option<Arc<dyn Engine>>,
     /// The app's variables, those of the host's `--env-file` included.
     pub(crate) env: Vec<(String, String)>,
+    /// What its bindings are granted, in order.
+    pub(crate) grants: Vec<Arc<Grant>>,
     /// What keeps its files where they are.
     pub(crate) files: Option<Files>,
 }

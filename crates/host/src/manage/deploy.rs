@@ -132,6 +132,7 @@ impl Manager {
             self.tell(&entry, Level::Info, "the app was removed".into());
             self.withdraw(&entry);
         }
+        self.forget_grants(name);
         if let Err(error) = self.places().remove(name) {
             let message = format!("that the app is gone cannot be written: {error}");
             self.maker.logger.host(Level::Warn, message, [("app", name.as_str().into())]);
@@ -153,8 +154,10 @@ impl Manager {
     }
 
     fn checked(&self, folder: &Path, name: &AppName) -> Result<(App, Vec<String>), ManageError> {
-        discover::deployed(folder, name, &self.maker.config)
-            .map_err(|problems| ManageError::Wrong(problems.to_string()))
+        let (app, mut refused) = discover::deployed(folder, name, &self.maker.config)
+            .map_err(|problems| ManageError::Wrong(problems.to_string()))?;
+        refused.extend(self.maker.grants.missing(name, &self.maker.policy(), &app.manifest.bindings));
+        Ok((app, refused))
     }
 
     /// Serves a version, and then records it.

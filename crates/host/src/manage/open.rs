@@ -38,6 +38,7 @@ impl Manager {
             }
         };
         *self.places() = Places::read(data);
+        self.read_rules(data)?;
         let mut opened = Vec::new();
         for deployed in store.apps() {
             opened.push(match deployed {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use nexus_core::{NetDenied, NetPolicy};
 use nexus_guest::{
-    Engine, Guest, HttpError, Level, LoadError, LogRecord, LogSink, NetSink, RequestId, Services,
-    SocketBudget, Stop, StopSink,
+    CapabilitySink, Denied, Engine, Guest, HttpError, Level, LoadError, LogRecord, LogSink, NetSink,
+    RequestId, Services, SocketBudget, Stop, StopSink,
 };
 
 use super::lost::Lost;
@@ -27,7 +27,15 @@ pub(super) async fn load(
     let modules =
         modules.map_err(|error| LoadError::new(format!("cannot open the app's folder: {error}")))?;
     let log = start.logger.app(start.app.name().as_str(), Some(worker.number));
+    let app = &start.app;
+    let bound = app.manifest.bindings.iter().zip(&start.grants).map(|(binding, grant)| {
+        let sink = Rc::new(Calls { log: log.clone() });
+        let bound = start.capabilities.bind(app, binding, grant.clone(), sink).map_err(LoadError::new)?;
+        Ok((binding.name.clone(), bound))
+    });
+    let bindings: Vec<_> = bound.collect::<Result<_, LoadError>>()?;
     let services = Services {
+        bindings: bindings.into(),
         log: Rc::new(log.clone()),
         modules: Rc::new(modules),
         env: start.env.clone().into(),
@@ -67,6 +75,27 @@ impl StopSink for Stops {
         self.worker.stats.stopped(stop.reason);
         let message = format!("the guest was stopped: {}", stop.detail);
         self.log.log(LogRecord { level: Level::Error, request: Some(request), message, stack: None });
+    }
+}
+
+/// Tells what came of calls to providers that somebody should know.
+struct Calls {
+    log: AppLog,
+}
+
+impl Calls {
+    fn warn(&self, request: Option<RequestId>, message: String) {
+        self.log.log(LogRecord { level: Level::Warn, request, message, stack: None });
+    }
+}
+
+impl CapabilitySink for Calls {
+    fn denied(&self, request: Option<RequestId>, denied: &Denied) {
+        self.warn(request, format!("denied: {denied}"));
+    }
+
+    fn failed(&self, request: Option<RequestId>, message: &str) {
+        self.warn(request, message.to_owned());
     }
 }
 

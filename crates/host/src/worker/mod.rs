@@ -38,7 +38,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nexus_core::{App, HostConfig, Limit};
-use nexus_guest::{Capabilities, Engine, Stop, Watch};
+use nexus_guest::{Capabilities, Engine, Grant, Stop, Watch};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::descriptors::{Connector, Descriptors};
@@ -65,6 +65,8 @@ pub(crate) struct Start {
     pub(crate) config: Arc<HostConfig>,
     /// The app's variables, those of the host's `--env-file` included.
     pub(crate) env: Vec<(String, String)>,
+    /// What its bindings are granted, in order.
+    pub(crate) grants: Vec<Arc<Grant>>,
     pub(crate) logger: Logger,
     /// What its guests may use of the world.
     pub(crate) capabilities: Arc<dyn Capabilities>,

@@ -75,8 +75,8 @@
     return [app, uncurryThis(handler)];
   };
 
-  // `modules` are the files that routes lead to, each with its namespace after it.
-  nexus.start = (namespace, pairs, modules) => {
+  // `modules` are the files that routes lead to, each with its namespace after it; `bindings` what the manifest has.
+  nexus.start = (namespace, pairs, modules, bindings) => {
     [app, handle] = handlerOf(namespace, "the main module", "");
     for (let i = 0; i < modules.length; i += 2) {
       const module = `the module \`${modules[i]}\` of a route`;
@@ -84,6 +84,8 @@
     }
     env = {};
     for (let i = 0; i < pairs.length; i += 2) env[pairs[i]] = pairs[i + 1];
+    // Of each its name; the host knows it by its place.
+    for (let i = 0; i < bindings.length; i++) env[bindings[i]] = nexus.makeKvNamespace(i);
   };
 
   // See warm.js.

@@ -16,6 +16,7 @@ pub(crate) mod fetched;
 mod global_scope;
 mod held;
 mod integrity;
+pub(crate) mod kv;
 mod performance;
 mod request;
 pub(crate) mod response;
@@ -43,6 +44,7 @@ pub(crate) const OPS: &[&[Op]] = &[
     encoding::OPS,
     fetch::OPS,
     global_scope::OPS,
+    kv::OPS,
     performance::OPS,
     request::OPS,
     response::OPS,

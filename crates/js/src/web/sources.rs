@@ -99,6 +99,7 @@ pub(crate) const LAZY: &[(&[&str], &[&str])] = &[
         &["console_format.js"],
         &["nexus.formatLog", "nexus.formatList", "nexus.formatTable", "nexus.indentLines"],
     ),
+    (&["kv.js"], &["nexus.makeKvNamespace"]),
     (&["message_channel.js"], &["MessageChannel", "MessagePort", "MessageEvent", "nexus.makeServerEvent"]),
     (
         &["mime_type.js"],

@@ -54,6 +54,7 @@ pub(crate) async fn load_with(
     change(&mut manifest, &mut limits);
     let files = files.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect();
     let services = Services {
+        bindings: Rc::new([]),
         log: log.clone(),
         modules: Rc::new(Files(files)),
         env: Rc::new([("GREETING".to_owned(), "hello".to_owned())]),

@@ -200,6 +200,7 @@ fn services(
     events: &Sender<Event>,
 ) -> Services {
     Services {
+        bindings: Rc::new([]),
         log: Rc::new(Log::default()),
         modules: Rc::new(Files(HashMap::from([("index.js".to_owned(), source.into())]))),
         env: Rc::new([("ROUNDS".to_owned(), rounds.to_string())]),

@@ -141,6 +141,7 @@ pub(crate) async fn load(file: Vec<u8>, limits: &[(Limit, u64)]) -> Result<TestG
         all.set(*limit, *value);
     }
     let services = Services {
+        bindings: Rc::new([]),
         log: log.clone(),
         modules: Rc::new(Files(HashMap::from([("app.wasm".to_owned(), file)]))),
         env: Rc::new([]),

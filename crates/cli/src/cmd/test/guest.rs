@@ -302,6 +302,7 @@ fn services(
         env: Rc::new([]),
         limits,
         watch,
+        bindings: Rc::new([]),
         abandon: told.clone(),
         stops: told,
         http: Rc::new(Network::new(server, Rc::new(lacks))),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::source::assert_within;
+use crate::{Access, Binding, BindingTarget};
 use proptest::prelude::*;
 
 /// A manifest as people may write it, and what it means.
@@ -16,8 +17,13 @@ fn model() -> impl Strategy<Value = (String, Manifest)> {
     let folder = proptest::option::of("[a-z]{1,8}(/[a-z]{1,8})?");
     let reuse = proptest::option::of(1u32..=1_000_000);
     let read = proptest::collection::vec("[^\\p{Cc}\"\\\\]{1,12}", 0..3);
+    let bindings = proptest::collection::btree_map(
+        "b[A-Za-z0-9_]{0,8}",
+        ("([a-z]{1,4}/)?[a-z]{1,4}", any::<bool>()),
+        0..3,
+    );
     let net = proptest::collection::vec("(\\*\\.)?[a-z]{1,4}\\.[a-z]{2,4}(:[1-9][0-9]{0,3})?", 0..3);
-    let wasm = (reuse, (read, net), any::<bool>());
+    let wasm = (reuse, (read, net, bindings), any::<bool>());
     let scale = proptest::option::of((0usize..=4, 4usize..=32));
     let hosts = proptest::collection::btree_set("(\\*\\.)?[a-z]{1,4}\\.[a-z]{2,4}", 0..4);
     let routes = proptest::collection::btree_map("(/[a-z]{1,4}){1,3}(/\\*)?", "[a-z]{1,8}\\.m?js", 0..4);
@@ -31,7 +37,7 @@ fn model() -> impl Strategy<Value = (String, Manifest)> {
             limits,
             env,
             folder,
-            (reuse, (read, net), units),
+            (reuse, (read, net, bindings), units),
         )| {
             let mut text = String::from("[project]\n");
             let mut expected = Manifest::default_for("folder").unwrap();
@@ -91,6 +97,18 @@ fn model() -> impl Strategy<Value = (String, Manifest)> {
             for (name, value) in env {
                 line(&name, format!("\"{value}\""));
                 expected.env.push((name, value));
+            }
+            line("\n[bindings]\n# bindings", String::new());
+            for (name, (namespace, reads)) in bindings {
+                let name = format!("{name}_");
+                if expected.env.iter().any(|(variable, _)| *variable == name) {
+                    continue;
+                }
+                let access = if reads { Access::Read } else { Access::Write };
+                line(&name, format!("{{ access = '{access}', kv = \"{namespace}\" }}"));
+                let namespace = namespace.parse().unwrap();
+                let to = BindingTarget::Kv(crate::KvBinding { namespace, access, provider: None });
+                expected.bindings.push(Binding { name: name.into(), to });
             }
             if let Some(folder) = folder {
                 line("\n[assets]\nfolder", format!("\"{folder}\""));

@@ -91,12 +91,25 @@ pub(crate) static HOST: Schema = Schema {
                     name: "allow",
                     kind: Kind::Permissions,
                     fallback: Fallback::Value("[]"),
-                    doc: "Which of the [permissions] in their manifests deployed apps get: `read` and `write` are the \
-                          folders of these keys, and `net` are its hosts. What is not allowed is taken away, and the \
+                    doc: "Which of the permissions that their manifests ask for deployed apps get: `read` and `write` are the \
+                          folders of these keys, `net` its hosts, and `kv` namespaces of its own under [bindings]. What is not allowed is taken away, and the \
                           deployer is told.",
                     reason: "whoever may deploy is not thereby trusted with the host's files and network",
                 },
             ]),
+        },
+        Table {
+            path: "storage",
+            doc: "What the host keeps for apps: their namespaces of key-value stores.",
+            keys: Keys::Listed(&[Key {
+                name: "folder",
+                kind: Kind::Path,
+                fallback: Fallback::Nothing(
+                    "the folder of [deploy], or else `.nexus` in the working directory",
+                ),
+                doc: "The folder, which the host makes when there is something to keep; `--storage` comes first.",
+                reason: "what an app writes is there again when it is served again",
+            }]),
         },
         Table {
             path: "defaults.limits",

@@ -1,6 +1,7 @@
 //! The keys of `nexus.toml`.
 
 use super::{DAY, Fallback, Key, Keys, LIMITS, MOST_WORKERS, Schema, Table};
+use crate::Access;
 use crate::schema::kind::Kind;
 
 /// `nexus.toml`.
@@ -226,6 +227,38 @@ pub(crate) static MANIFEST: Schema = Schema {
             doc: "Plain variables, which the app finds in `env`. The file is no place for secrets: \
                   give those with `--env-file`, whose variables come first.",
             keys: Keys::Variables,
+        },
+        Table {
+            path: "bindings",
+            doc: "What the app finds in `env` beside its variables: each entry a capability that the host carries out; docs/capabilities.md has more.",
+            keys: Keys::Named {
+                keys: &[
+                    Key {
+                        name: "kv",
+                        kind: Kind::Resource,
+                        fallback: Fallback::Nothing("none"),
+                        doc: "A namespace of a key-value store. One that no other app is granted is the app's alone.",
+                        reason: "a binding leads to one thing",
+                    },
+                    Key {
+                        name: "access",
+                        kind: Kind::Choice(&Access::WORDS),
+                        fallback: Fallback::Value(r#""write""#),
+                        doc: "What the app may do there: `read`, or `write`, which is to read and to write.",
+                        reason: "most apps write what they read",
+                    },
+                    Key {
+                        name: "provider",
+                        kind: Kind::Part,
+                        fallback: Fallback::Nothing(
+                            "the provider of that capability that the host has by itself",
+                        ),
+                        doc: "The provider that keeps it, by its name in the host's configuration.",
+                        reason: "an app need not know who keeps its data",
+                    },
+                ],
+                one_of: &["kv"],
+            },
         },
         Table {
             path: "assets",

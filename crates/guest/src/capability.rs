@@ -1,0 +1,216 @@
+//! What all capabilities have in common that providers carry out: how they answer, and why they do not.
+//!
+//! `http` is older and has errors of its own; see [`HttpError`](crate::HttpError).
+
+use std::fmt;
+use std::rc::Rc;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+use nexus_core::{Access, App, Binding, Limit, format_duration};
+
+use crate::{Grant, HttpClient, Kv, NetSink, RequestId};
+
+/// Makes the capabilities of workers. One for the process.
+pub trait Capabilities: Send + Sync + 'static {
+    /// The `http` capability of one worker of this app, on the worker's thread. Cheap: most workers never use it.
+    fn http(&self, app: &App, sink: Rc<dyn NetSink>) -> Rc<dyn HttpClient>;
+
+    /// What one of the app's bindings leads to, for one worker, on the worker's thread. The grant is asked at every call.
+    ///
+    /// # Errors
+    /// What is wrong with the binding, in one line: the app cannot be loaded then.
+    fn bind(
+        &self,
+        app: &App,
+        binding: &Binding,
+        grant: Arc<Grant>,
+        sink: Rc<dyn CapabilitySink>,
+    ) -> Result<Bound, String> {
+        let _ = (app, grant, sink);
+        Err(format!("nothing here carries out what the binding {} is for", binding.name))
+    }
+}
+
+/// What a binding leads to.
+#[derive(Clone)]
+pub enum Bound {
+    /// A namespace of a key-value store.
+    Kv(Rc<dyn Kv>),
+}
+
+/// What a provider answers: at once where it can, so that whoever calls needs no turn of its event loop.
+pub enum Answer<T> {
+    /// This.
+    Now(Result<T, CapabilityError>),
+    /// What comes of this. Whoever drops it waits no longer; what was begun may be done all the same.
+    Later(LocalBoxFuture<'static, Result<T, CapabilityError>>),
+}
+
+impl<T: 'static> Answer<T> {
+    /// The answer, awaited.
+    ///
+    /// # Errors
+    /// What the provider says.
+    pub async fn wait(self) -> Result<T, CapabilityError> {
+        match self {
+            Answer::Now(result) => result,
+            Answer::Later(future) => future.await,
+        }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Answer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Answer::Now(result) => f.debug_tuple("Now").field(result).finish(),
+            Answer::Later(_) => f.debug_tuple("Later").finish_non_exhaustive(),
+        }
+    }
+}
+
+/// A kind of side effect that a provider carries out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Capability {
+    /// A key-value store.
+    Kv,
+}
+
+impl Capability {
+    /// Every one.
+    pub const ALL: [Self; 1] = [Self::Kv];
+
+    /// Its name in manifests, messages and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Capability::Kv => "kv",
+        }
+    }
+}
+
+/// A word that names no [`Capability`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CapabilityNameError;
+
+impl fmt::Display for CapabilityNameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = Capability::ALL.map(Capability::name);
+        write!(f, "a capability is one of: {}", names.join(", "))
+    }
+}
+
+impl std::error::Error for CapabilityNameError {}
+
+impl FromStr for Capability {
+    type Err = CapabilityNameError;
+
+    fn from_str(word: &str) -> Result<Self, CapabilityNameError> {
+        Self::ALL.into_iter().find(|capability| capability.name() == word).ok_or(CapabilityNameError)
+    }
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A call that no grant covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denied {
+    /// The capability.
+    pub capability: Capability,
+    /// The name under which the guest has it.
+    pub binding: Box<str>,
+    /// What it leads to, as the manifest names it.
+    pub resource: String,
+    /// What the call would have needed.
+    pub needed: Access,
+    /// What to do, in one clause.
+    pub help: String,
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { capability, binding, resource, needed, help } = self;
+        write!(f, "the app may not {needed} {capability} `{resource}` by its binding {binding}: {help}")
+    }
+}
+
+/// Why a provider did not do what it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CapabilityError {
+    /// No grant covers it.
+    Denied(Denied),
+    /// The provider of this name carries nothing out at the moment, and why.
+    Unavailable(String, &'static str),
+    /// As much waits for the provider as may, in the app's name.
+    Busy(String),
+    /// The provider took longer than this. What was to be written may have been, or not.
+    TimedOut(String, Duration),
+    /// There is no more room under this limit of the app's, of this value.
+    Full(Limit, u64),
+    /// It cannot be carried out as it was asked for: why, in one line.
+    Invalid(String),
+    /// The provider failed.
+    Failed {
+        /// Why, in one line, for the guest.
+        told: String,
+        /// More of it for whoever runs the host: paths, what the system said.
+        detail: String,
+    },
+}
+
+impl CapabilityError {
+    /// A short, stable code for it.
+    pub fn code(&self) -> &'static str {
+        match self {
+            CapabilityError::Denied(_) => "EPERM",
+            CapabilityError::Unavailable(..) => "EUNAVAILABLE",
+            CapabilityError::Busy(_) => "EBUSY",
+            CapabilityError::TimedOut(..) => "ETIMEDOUT",
+            CapabilityError::Full(..) => "EQUOTA",
+            CapabilityError::Invalid(_) => "EINVAL",
+            CapabilityError::Failed { .. } => "EIO",
+        }
+    }
+
+    /// Whether the same may well be done if it is tried again: nothing was done, and it is not the app's fault.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, CapabilityError::Unavailable(..) | CapabilityError::Busy(_))
+    }
+}
+
+impl fmt::Display for CapabilityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CapabilityError::Denied(denied) => denied.fmt(f),
+            CapabilityError::Unavailable(provider, why) => {
+                write!(f, "the provider `{provider}` {why}; try again later")
+            }
+            CapabilityError::Busy(provider) => {
+                write!(f, "as much waits for the provider `{provider}` as may; try again")
+            }
+            CapabilityError::TimedOut(provider, limit) => {
+                write!(f, "the provider `{provider}` took longer than {}", format_duration(*limit))
+            }
+            CapabilityError::Full(limit, value) => {
+                write!(f, "the app keeps as much as it may (limit: {} {})", limit.key(), limit.show(*value))
+            }
+            CapabilityError::Invalid(told) | CapabilityError::Failed { told, .. } => f.write_str(told),
+        }
+    }
+}
+
+impl std::error::Error for CapabilityError {}
+
+/// Is told what comes of a worker's calls to providers. Lives on the worker's thread.
+pub trait CapabilitySink {
+    /// A call was denied, in the name of this request.
+    fn denied(&self, request: Option<RequestId>, denied: &Denied);
+
+    /// A provider failed, in the name of this request: what whoever runs the host should know.
+    fn failed(&self, request: Option<RequestId>, message: &str);
+}

@@ -1,0 +1,451 @@
+//! What is in an app's file, and how it is read and written.
+//!
+//! ```text
+//! heads of NAMESPACE    key ─► version, end, length, metadata, and the value if it is short
+//! values of NAMESPACE   key ─► the value if it is long, so that a list does not read it
+//! ends                  when, namespace, key: what expires
+//! state                 "bytes", "version"
+//! ```
+
+use std::io;
+use std::path::Path;
+
+use ::redb::{
+    Database, Error, ReadableDatabase, ReadableTable, Table, TableDefinition, TableError, WriteTransaction,
+};
+use bytes::Bytes;
+use nexus_core::ResourcePart;
+use nexus_guest::{
+    CapabilityError, KvAnswer, KvEntry, KvKey, KvList, KvListed, KvOperation, KvPage, KvTransaction,
+    KvVersion,
+};
+
+use super::plan::{From, Old, Plan, Rows, begin, page, plan};
+use super::{cost, fits, has_expired, now};
+
+const ENDS: TableDefinition<'_, (u64, &str, &str), ()> = TableDefinition::new("ends");
+const STATE: TableDefinition<'_, &str, u64> = TableDefinition::new("state");
+/// Values of up to so many bytes stand with their heads.
+const SHORT: usize = 1024;
+/// So many bytes are read on the caller's thread; more takes about a millisecond.
+const QUICK: usize = 256 << 10;
+/// How many expired entries a commit takes away at most, of all namespaces.
+const MOST_PURGED: usize = 1000;
+
+type Heads<'a> = Table<'a, &'static str, &'static [u8]>;
+
+fn heads(namespace: &str) -> String {
+    format!("heads of {namespace}")
+}
+
+fn values(namespace: &str) -> String {
+    format!("values of {namespace}")
+}
+
+fn definition(name: &str) -> TableDefinition<'_, &'static str, &'static [u8]> {
+    TableDefinition::new(name)
+}
+
+/// A transaction, and where it belongs.
+pub(super) struct Task {
+    pub(super) namespace: ResourcePart,
+    pub(super) quota: u64,
+    pub(super) transaction: KvTransaction,
+}
+
+/// Why a file cannot be read or written.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// It is the caller's.
+    Told(CapabilityError),
+    /// There is more to read than is read on the caller's thread.
+    Long,
+    /// redb panicked, as it does over some files that are damaged.
+    Panic,
+    /// redb says so.
+    Redb(Box<Error>),
+}
+
+impl std::convert::From<CapabilityError> for Fault {
+    fn from(error: CapabilityError) -> Self {
+        Fault::Told(error)
+    }
+}
+
+macro_rules! faults {
+    ($($error:ident),*) => {
+        $(impl std::convert::From<::redb::$error> for Fault {
+            fn from(error: ::redb::$error) -> Self {
+                Fault::Redb(Box::new(error.into()))
+            }
+        })*
+    };
+}
+
+faults!(StorageError, TableError, TransactionError, CommitError);
+
+impl Fault {
+    pub(super) fn of(error: Error, path: &Path) -> Self {
+        Fault::Redb(Box::new(error)).at(path)
+    }
+
+    /// Whether the file is to be opened anew before anything else is done with it.
+    pub(super) fn wants_reopening(&self) -> bool {
+        matches!(self, Fault::Panic | Fault::Redb(_))
+    }
+
+    /// The same, told: what is wrong with the file, and what to do.
+    pub(super) fn at(self, path: &Path) -> Self {
+        let path = path.display();
+        let way_out =
+            "move it away, and the app begins with nothing, or put a copy back; other apps are not affected";
+        let (told, detail) = match self {
+            Fault::Told(_) | Fault::Long => return self,
+            Fault::Panic => ("the store is damaged", format!("{path} is damaged; {way_out}")),
+            Fault::Redb(error) => match *error {
+                Error::Io(error) if is_full(&error) => {
+                    ("there is no room on the disk", format!("{path}: {error}"))
+                }
+                Error::Corrupted(what) => {
+                    ("the store is damaged", format!("{path} is damaged ({what}); {way_out}"))
+                }
+                Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    ("the store is damaged", format!("{path} is no store ({error}); {way_out}"))
+                }
+                Error::DatabaseAlreadyOpen => {
+                    ("another process has the store open", format!("{path} is open in another process"))
+                }
+                error => ("the store cannot be used", format!("{path}: {error}")),
+            },
+        };
+        Fault::Told(CapabilityError::Failed { told: format!("kv: {told}; the host's log says more"), detail })
+    }
+
+    pub(super) fn told(self) -> CapabilityError {
+        match self.at(Path::new("a store")) {
+            Fault::Told(error) => error,
+            _ => CapabilityError::Invalid("there is too much to read".into()),
+        }
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
+}
+
+/// An entry without its value, or with it if that is short.
+struct Head<'a> {
+    version: KvVersion,
+    expires: Option<u64>,
+    length: usize,
+    metadata: Option<&'a str>,
+    value: Option<&'a [u8]>,
+}
+
+/// What stands before the metadata: version, end, length, and the metadata's length with one for whether there is any.
+const FIXED: usize = 8 + 8 + 4 + 2;
+
+impl<'a> Head<'a> {
+    fn write(entry: &KvEntry) -> Vec<u8> {
+        let metadata = entry.metadata.as_deref();
+        let mut head =
+            Vec::with_capacity(FIXED + metadata.map_or(0, str::len) + entry.value.len().min(SHORT));
+        head.extend(entry.version.0.to_le_bytes());
+        head.extend(entry.expires.unwrap_or(0).to_le_bytes());
+        head.extend(u32::try_from(entry.value.len()).unwrap_or(u32::MAX).to_le_bytes());
+        let length = metadata.map_or(0, |text| text.len() + 1);
+        head.extend(u16::try_from(length).unwrap_or(u16::MAX).to_le_bytes());
+        head.extend(metadata.unwrap_or_default().as_bytes());
+        if entry.value.len() <= SHORT {
+            head.extend(&*entry.value);
+        }
+        head
+    }
+
+    fn read(bytes: &'a [u8]) -> Result<Self, Fault> {
+        Self::parse(bytes)
+            .ok_or_else(|| Fault::Redb(Box::new(Error::Corrupted("an entry makes no sense".into()))))
+    }
+
+    fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let (version, rest) = bytes.split_first_chunk::<8>()?;
+        let (expires, rest) = rest.split_first_chunk::<8>()?;
+        let (length, rest) = rest.split_first_chunk::<4>()?;
+        let (metadata, rest) = rest.split_first_chunk::<2>()?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let metadata = match u16::from_le_bytes(*metadata) {
+            0 => None,
+            more => Some(usize::from(more) - 1),
+        };
+        let (metadata, rest) = match metadata {
+            Some(length) => {
+                let (text, rest) = rest.split_at_checked(length)?;
+                (Some(std::str::from_utf8(text).ok()?), rest)
+            }
+            None => (None, rest),
+        };
+        let value = if length <= SHORT { Some(rest) } else { None };
+        let fits = rest.len() == if length <= SHORT { length } else { 0 };
+        let expires = u64::from_le_bytes(*expires);
+        fits.then(|| Self {
+            version: KvVersion(u64::from_le_bytes(*version)),
+            expires: (expires != 0).then_some(expires),
+            length,
+            metadata,
+            value,
+        })
+    }
+
+    fn cost(&self, key: &str) -> u64 {
+        cost(key.len(), self.length, self.metadata.map_or(0, str::len))
+    }
+}
+
+/// Reads. With `quickly`, only if that is quick.
+pub(super) fn read(
+    database: &Database,
+    namespace: &ResourcePart,
+    operation: &KvOperation,
+    quickly: bool,
+) -> Result<KvAnswer, Fault> {
+    let transaction = database.begin_read()?;
+    let name = heads(namespace.as_str());
+    let heads = match transaction.open_table(definition(&name)) {
+        Ok(heads) => heads,
+        Err(TableError::TableDoesNotExist(_)) => return Ok(super::redb::nothing(operation)),
+        Err(error) => return Err(error.into()),
+    };
+    let keys = match operation {
+        KvOperation::Get(keys) => keys,
+        KvOperation::List(list) => return listed(&heads, list).map(KvAnswer::Page),
+        KvOperation::Write(_) => {
+            return Err(Fault::Told(CapabilityError::Invalid("a write is no read".into())));
+        }
+    };
+    let now = now();
+    let mut bytes = 0;
+    let mut entries = Vec::with_capacity(keys.len());
+    for key in keys {
+        let Some(head) = heads.get(key.as_str())? else {
+            entries.push(None);
+            continue;
+        };
+        let head = Head::read(head.value())?;
+        if has_expired(head.expires, now) {
+            entries.push(None);
+            continue;
+        }
+        bytes += head.length;
+        if quickly && bytes > QUICK {
+            return Err(Fault::Long);
+        }
+        fits(bytes)?;
+        let value = match head.value {
+            Some(value) => Bytes::copy_from_slice(value),
+            None => {
+                let values = transaction.open_table(definition(&values(namespace.as_str())))?;
+                let value = values.get(key.as_str())?;
+                value.map_or_else(Bytes::new, |value| Bytes::copy_from_slice(value.value()))
+            }
+        };
+        let (version, expires) = (head.version, head.expires);
+        entries.push(Some(KvEntry { value, metadata: head.metadata.map(Into::into), expires, version }));
+    }
+    Ok(KvAnswer::Entries(entries))
+}
+
+fn listed(heads: &impl ReadableTable<&'static str, &'static [u8]>, list: &KvList) -> Result<KvPage, Fault> {
+    use std::ops::Bound;
+    let from: (Bound<&str>, Bound<&str>) = match begin(list) {
+        From::At(key) => (Bound::Included(key), Bound::Unbounded),
+        From::Behind(key) => (Bound::Excluded(key), Bound::Unbounded),
+    };
+    let rows = heads.range::<&str>(from)?.map(|row| {
+        let (key, head) = row?;
+        let head = Head::read(head.value())?;
+        let (metadata, expires) = (head.metadata.map(Into::into), head.expires);
+        Ok::<_, Fault>(KvListed { key: key.value().into(), metadata, expires })
+    });
+    page(list, now(), rows)
+}
+
+/// Writes these transactions in one commit, and what each comes to. It is on disk when this returns.
+pub(super) fn commit(
+    database: &Database,
+    tasks: Vec<Task>,
+) -> Result<Vec<Result<KvAnswer, CapabilityError>>, Fault> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_two_phase_commit(true);
+    transaction.set_quick_repair(true);
+    let mut results = Vec::with_capacity(tasks.len());
+    let now = now();
+    let mut file = State::read(&transaction)?;
+    let before = file.version;
+    file.purge(&transaction, now)?;
+    for task in tasks {
+        match file.apply(&transaction, task, now) {
+            Ok(answer) => results.push(Ok(answer)),
+            Err(Fault::Told(error)) => results.push(Err(error)),
+            Err(fault) => return Err(fault),
+        }
+    }
+    if file.version == before && !file.has_purged {
+        transaction.abort()?;
+        return Ok(results);
+    }
+    {
+        let mut state = transaction.open_table(STATE)?;
+        state.insert("bytes", file.bytes)?;
+        state.insert("version", file.version)?;
+    }
+    transaction.commit()?;
+    Ok(results)
+}
+
+/// What holds for a whole file.
+struct State {
+    bytes: u64,
+    version: u64,
+    has_purged: bool,
+}
+
+impl State {
+    fn read(transaction: &WriteTransaction) -> Result<Self, Fault> {
+        let state = transaction.open_table(STATE)?;
+        let number = |key| Ok::<_, Fault>(state.get(key)?.map_or(0, |number| number.value()));
+        Ok(Self { bytes: number("bytes")?, version: number("version")?, has_purged: false })
+    }
+
+    fn apply(&mut self, transaction: &WriteTransaction, task: Task, now: u64) -> Result<KvAnswer, Fault> {
+        let namespace = task.namespace.as_str();
+        let rows = Kept {
+            heads: transaction.open_table(definition(&heads(namespace)))?,
+            values: transaction.open_table(definition(&values(namespace)))?,
+        };
+        let version = KvVersion(self.version + 1);
+        let Plan { changes, bytes, written } =
+            plan(task.transaction, version, now, (self.bytes, task.quota), &rows)?;
+        let Kept { mut heads, mut values } = rows;
+        let mut ends = transaction.open_table(ENDS)?;
+        for (key, old, new) in &changes {
+            let key = key.as_str();
+            if let Some(at) = old.as_ref().and_then(|old| old.expires) {
+                ends.remove((at, namespace, key))?;
+            }
+            if old.as_ref().is_some_and(|old| old.is_long)
+                && new.as_ref().is_none_or(|new| new.value.len() <= SHORT)
+            {
+                values.remove(key)?;
+            }
+            let Some(new) = new else {
+                heads.remove(key)?;
+                continue;
+            };
+            heads.insert(key, &*Head::write(new))?;
+            if new.value.len() > SHORT {
+                values.insert(key, &*new.value)?;
+            }
+            if let Some(at) = new.expires {
+                ends.insert((at, namespace, key), ())?;
+            }
+        }
+        self.bytes = bytes;
+        if written.version.is_some() {
+            self.version = version.0;
+        }
+        Ok(KvAnswer::Written(written))
+    }
+
+    /// Takes away what has expired.
+    fn purge(&mut self, transaction: &WriteTransaction, now: u64) -> Result<(), Fault> {
+        let mut ends = transaction.open_table(ENDS)?;
+        let expired = ends.range::<(u64, &str, &str)>(..(now + 1, "", ""))?.take(MOST_PURGED).map(|row| {
+            let (place, ()) = row.map(|(place, _)| (place, ()))?;
+            let (at, namespace, key) = place.value();
+            Ok::<_, Fault>((at, namespace.to_owned(), key.to_owned()))
+        });
+        let expired = expired.collect::<Result<Vec<_>, _>>()?;
+        for (at, namespace, key) in expired {
+            self.has_purged = true;
+            ends.remove((at, &*namespace, &*key))?;
+            let mut heads = transaction.open_table(definition(&heads(&namespace)))?;
+            let is_long = match heads.remove(&*key)? {
+                Some(head) => {
+                    let head = Head::read(head.value())?;
+                    self.bytes = self.bytes.saturating_sub(head.cost(&key));
+                    head.length > SHORT
+                }
+                None => false,
+            };
+            if is_long {
+                transaction.open_table(definition(&values(&namespace)))?.remove(&*key)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A namespace while it is written.
+struct Kept<'a> {
+    heads: Heads<'a>,
+    values: Heads<'a>,
+}
+
+impl Rows for Kept<'_> {
+    type Fault = Fault;
+
+    fn old(&self, key: &KvKey) -> Result<Option<Old>, Fault> {
+        let Some(head) = self.heads.get(key.as_str())? else { return Ok(None) };
+        let head = Head::read(head.value())?;
+        Ok(Some(Old {
+            version: head.version,
+            expires: head.expires,
+            metadata: head.metadata.map(Into::into),
+            cost: head.cost(key.as_str()),
+            is_long: head.length > SHORT,
+        }))
+    }
+
+    fn value(&self, key: &KvKey) -> Result<Option<Bytes>, Fault> {
+        let Some(head) = self.heads.get(key.as_str())? else { return Ok(None) };
+        if let Some(value) = Head::read(head.value())?.value {
+            return Ok(Some(Bytes::copy_from_slice(value)));
+        }
+        Ok(self.values.get(key.as_str())?.map(|value| Bytes::copy_from_slice(value.value())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_head_is_read_as_it_was_written(
+            version in any::<u64>(),
+            expires in proptest::option::of(1u64..),
+            metadata in proptest::option::of("\\PC{0,100}"),
+            value in proptest::collection::vec(any::<u8>(), 0..2000),
+        ) {
+            let metadata: Option<Box<str>> = metadata.map(Into::into);
+            let entry = KvEntry { value: value.clone().into(), metadata, expires, version: KvVersion(version) };
+            let written = Head::write(&entry);
+            let head = Head::parse(&written).unwrap();
+            prop_assert_eq!((head.version, head.expires, head.length), (entry.version, expires, value.len()));
+            prop_assert_eq!(head.metadata, entry.metadata.as_deref());
+            prop_assert_eq!(head.value, (value.len() <= SHORT).then_some(&*value));
+            for cut in 0..written.len() {
+                prop_assert!(Head::parse(&written[..cut]).is_none());
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_a_head_or_none(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+            let _ = Head::parse(&bytes);
+        }
+    }
+}

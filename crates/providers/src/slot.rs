@@ -1,0 +1,143 @@
+//! A provider, as those who call it see it: up, being changed, or stopped. It is stopped, started and changed while they run.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use nexus_guest::{Answer, CapabilityError};
+use tokio::sync::watch;
+
+/// A provider with this kind of implementation. One for the process, for each provider that is configured.
+pub(crate) struct Slot<E: ?Sized> {
+    name: String,
+    /// How long a call may take.
+    timeout: Duration,
+    state: watch::Sender<State<E>>,
+    /// How many calls are under way.
+    inside: AtomicUsize,
+}
+
+enum State<E: ?Sized> {
+    Running(Arc<E>),
+    /// Calls wait for what comes.
+    Changing,
+    Stopped,
+}
+
+/// A call that is under way.
+struct Inside<E: ?Sized>(Arc<Slot<E>>);
+
+impl<E: ?Sized> Drop for Inside<E> {
+    fn drop(&mut self) {
+        self.0.inside.fetch_sub(1, Ordering::Release);
+    }
+}
+
+impl<E: ?Sized> fmt::Debug for Slot<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl<E: ?Sized + Send + Sync + 'static> Slot<E> {
+    /// A provider that runs.
+    pub(crate) fn new(name: &str, timeout: Duration, engine: Arc<E>) -> Arc<Self> {
+        let state = watch::Sender::new(State::Running(engine));
+        Arc::new(Self { name: name.to_owned(), timeout, state, inside: AtomicUsize::new(0) })
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Has `call` done by the implementation, or says at once that there is none. While the provider is changed, it waits.
+    pub(crate) fn call<T: 'static>(
+        self: &Arc<Self>,
+        call: impl FnOnce(&E) -> Answer<T> + 'static,
+    ) -> Answer<T> {
+        let (engine, inside) = match &*self.state.borrow() {
+            State::Running(engine) => (engine.clone(), self.enter()),
+            State::Stopped => return Answer::Now(Err(self.stopped())),
+            State::Changing => return self.call_later(call),
+        };
+        match call(&engine) {
+            Answer::Now(result) => Answer::Now(result),
+            Answer::Later(later) => {
+                let (timeout, name) = (self.timeout, self.name.clone());
+                Answer::Later(Box::pin(async move {
+                    let _inside = inside;
+                    let result = tokio::time::timeout(timeout, later).await;
+                    result.unwrap_or(Err(CapabilityError::TimedOut(name, timeout)))
+                }))
+            }
+        }
+    }
+
+    fn call_later<T: 'static>(self: &Arc<Self>, call: impl FnOnce(&E) -> Answer<T> + 'static) -> Answer<T> {
+        let slot = self.clone();
+        Answer::Later(Box::pin(async move {
+            let mut states = slot.state.subscribe();
+            let changed = states.wait_for(|state| !matches!(state, State::Changing));
+            match tokio::time::timeout(slot.timeout, changed).await {
+                Ok(Ok(_)) => {}
+                _ => return Err(CapabilityError::Unavailable(slot.name.clone(), "is being changed")),
+            }
+            drop(states);
+            // It may be changed once more by now. Then this is as if it was stopped: nobody waits for ever.
+            let (engine, _inside) = match &*slot.state.borrow() {
+                State::Running(engine) => (engine.clone(), slot.enter()),
+                _ => return Err(slot.stopped()),
+            };
+            let answer = call(&engine).wait();
+            let timeout = slot.timeout;
+            let result = tokio::time::timeout(timeout, answer).await;
+            result.unwrap_or_else(|_| Err(CapabilityError::TimedOut(slot.name.clone(), timeout)))
+        }))
+    }
+
+    /// Whether it carries calls out.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Running(_))
+    }
+
+    /// Has calls fail from now on, until it is [replaced](Slot::replace). Gives the implementation, once no call is under way
+    /// there any more, or after so long.
+    pub(crate) fn stop(&self, patience: Duration) -> Option<Arc<E>> {
+        self.leave(State::Stopped, patience)
+    }
+
+    /// Has calls wait from now on, likewise.
+    pub(crate) fn hold(&self, patience: Duration) -> Option<Arc<E>> {
+        self.leave(State::Changing, patience)
+    }
+
+    fn leave(&self, state: State<E>, patience: Duration) -> Option<Arc<E>> {
+        let before = self.state.send_replace(state);
+        let began = Instant::now();
+        // Acquire: what the calls did is done then.
+        while self.inside.load(Ordering::Acquire) > 0 && began.elapsed() < patience {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        match before {
+            State::Running(engine) => Some(engine),
+            State::Changing | State::Stopped => None,
+        }
+    }
+
+    /// Has calls carried out by this from now on.
+    pub(crate) fn replace(&self, engine: Arc<E>) {
+        self.state.send_replace(State::Running(engine));
+    }
+
+    fn stopped(&self) -> CapabilityError {
+        CapabilityError::Unavailable(self.name.clone(), "is stopped")
+    }
+
+    /// Under the state's lock, so that whoever changes it sees this call.
+    fn enter(self: &Arc<Self>) -> Inside<E> {
+        self.inside.fetch_add(1, Ordering::Acquire);
+        Inside(self.clone())
+    }
+}
