@@ -359,7 +359,7 @@ fn a_deployed_app_gets_what_the_host_allows() {
     let managed = Managed::start(folder, &[]);
     assert!(!managed.done(&["deploy", "shop"]).contains("not granted"));
     assert_eq!(Client::connect(&managed.address("shop")).get("/put").json()["value"], "v");
-    assert_eq!(managed.kept("kv"), ["shop.redb"]);
+    assert_eq!(managed.kept("kv"), ["hosts.lock", "shop.redb"]);
 }
 
 #[test]

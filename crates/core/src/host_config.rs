@@ -11,7 +11,7 @@ use crate::schema::{Document, HOST, Values, validate};
 use crate::source::Written;
 use crate::{
     AdminAddress, Ceilings, Diagnostic, Diagnostics, IpNet, Limit, Limits, ListenAddress, NetGrant,
-    OutboundSection, PermissionKind, ScaleCeilings,
+    OutboundSection, PermissionKind, Provider, ScaleCeilings,
 };
 
 /// What `nexus-host.toml` says, for all apps of the host.
@@ -27,6 +27,8 @@ pub struct HostConfig {
     pub deploy: DeploySection,
     /// `[storage]`.
     pub storage: StorageSection,
+    /// `[providers]`, in order: those that the host has beside the ones that it has by itself, or in place of them.
+    pub providers: Vec<Provider>,
     /// `[defaults.limits]`: what an app gets whose manifest leaves the limit out.
     pub defaults: Limits,
     /// `[ceilings.limits]`: the most that a manifest may ask for.
@@ -246,6 +248,7 @@ impl HostConfig {
                 folder: values.text("deploy.folder").map(PathBuf::from),
                 allow: values.permissions("deploy.allow").unwrap_or_default(),
             },
+            providers: Provider::read(&values),
             storage: StorageSection { folder: values.text("storage.folder").map(PathBuf::from) },
             defaults: Limits::read(&values, "defaults.limits"),
             ceilings: Ceilings::read(&values, "ceilings.limits"),

@@ -16,6 +16,7 @@ mod net;
 mod net_policy;
 mod outbound;
 mod permissions;
+mod provider;
 mod route;
 mod scale;
 mod schema;
@@ -43,6 +44,7 @@ pub use net::{AddressError, AdminAddress, IpNet, ListenAddress};
 pub use net_policy::{NetDenied, NetGrant, NetGrantError, NetHost, NetPolicy, is_localhost, is_public};
 pub use outbound::{OutboundSection, Roots};
 pub use permissions::{GrantedFolder, GrantedFolderError, PermissionKind, PermissionKindError, Permissions};
+pub use provider::{Provider, ProviderConfig, ProviderKind, ProviderKindError};
 pub use route::{
     Conflict, HostPattern, NoRoute, PathPattern, PatternError, Route, Router, Routes, normal_path,
 };

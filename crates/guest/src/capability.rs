@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
-use nexus_core::{Access, App, Binding, Limit, format_duration};
+use nexus_core::{Access, App, Binding, Limit, ProviderConfig, format_duration};
 
 use crate::{Grant, HttpClient, Kv, NetSink, RequestId};
 
@@ -17,6 +17,11 @@ use crate::{Grant, HttpClient, Kv, NetSink, RequestId};
 pub trait Capabilities: Send + Sync + 'static {
     /// The `http` capability of one worker of this app, on the worker's thread. Cheap: most workers never use it.
     fn http(&self, app: &App, sink: Rc<dyn NetSink>) -> Rc<dyn HttpClient>;
+
+    /// What starts, stops and changes the providers of this process, if it has any.
+    fn control(&self) -> Option<Arc<dyn ProviderControl>> {
+        None
+    }
 
     /// What one of the app's bindings leads to, for one worker, on the worker's thread. The grant is asked at every call.
     ///
@@ -177,6 +182,19 @@ impl CapabilityError {
         }
     }
 
+    /// What came of the call, in a word for metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            CapabilityError::Denied(_) => "denied",
+            CapabilityError::Unavailable(..) => "unavailable",
+            CapabilityError::Busy(_) => "busy",
+            CapabilityError::TimedOut(..) => "timeout",
+            CapabilityError::Full(..) => "full",
+            CapabilityError::Invalid(_) => "invalid",
+            CapabilityError::Failed { .. } => "failed",
+        }
+    }
+
     /// Whether the same may well be done if it is tried again: nothing was done, and it is not the app's fault.
     pub fn is_retryable(&self) -> bool {
         matches!(self, CapabilityError::Unavailable(..) | CapabilityError::Busy(_))
@@ -213,4 +231,110 @@ pub trait CapabilitySink {
 
     /// A provider failed, in the name of this request: what whoever runs the host should know.
     fn failed(&self, request: Option<RequestId>, message: &str);
+
+    /// A call was made and is over, whatever came of it.
+    fn called(&self, call: Called<'_>);
 }
+
+/// A call that is over.
+#[derive(Debug, Clone, Copy)]
+pub struct Called<'a> {
+    /// What was asked.
+    pub capability: Capability,
+    /// The provider's name.
+    pub provider: &'a str,
+    /// The operation's name.
+    pub operation: &'static str,
+    /// Why it was not done.
+    pub error: Option<&'a CapabilityError>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Starts, stops and changes what carries capabilities out, while it is used. Each call waits until it is done, for some
+/// seconds at most: none belongs on an event loop.
+pub trait ProviderControl: Send + Sync + 'static {
+    /// All providers, by name.
+    fn list(&self) -> Vec<ProviderStatus>;
+
+    /// Has calls fail at once from now on; those under way are waited for.
+    ///
+    /// # Errors
+    /// When there is no such provider.
+    fn stop(&self, name: &str) -> Result<(), ProviderError>;
+
+    /// Has calls carried out again. One that runs goes on.
+    ///
+    /// # Errors
+    /// When there is no such provider.
+    fn start(&self, name: &str) -> Result<(), ProviderError>;
+
+    /// Puts another implementation in the place of the one there is: calls under way are waited for, those that come wait.
+    ///
+    /// # Errors
+    /// When there is no such provider, or it cannot be made like this; then all stays as it is.
+    fn update(&self, name: &str, config: ProviderConfig) -> Result<(), ProviderError>;
+}
+
+/// A provider, as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderStatus {
+    /// Its name.
+    pub name: String,
+    /// What it carries out.
+    pub capability: Capability,
+    /// What it is made of.
+    pub config: ProviderConfig,
+    /// How it is.
+    pub state: ProviderState,
+    /// Counts its implementations, from 1.
+    pub version: u64,
+    /// How many calls are under way.
+    pub calls: usize,
+}
+
+/// How a provider is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProviderState {
+    /// Calls wait for it.
+    Starting,
+    /// It carries calls out.
+    Running,
+    /// It does, and has failed within the last minute.
+    Degraded,
+    /// Calls fail.
+    Stopped,
+}
+
+impl fmt::Display for ProviderState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ProviderState::Starting => "starting",
+            ProviderState::Running => "running",
+            ProviderState::Degraded => "degraded",
+            ProviderState::Stopped => "stopped",
+        })
+    }
+}
+
+/// Why a provider was not changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProviderError {
+    /// There is none of this name.
+    Unknown(String),
+    /// It cannot be as it was asked for: why, in one line.
+    Unfit(String),
+}
+
+impl fmt::Display for ProviderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ProviderError::Unknown(name) => {
+                write!(f, "there is no provider `{name}`; `nexus provider` lists them")
+            }
+            ProviderError::Unfit(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for ProviderError {}

@@ -38,7 +38,8 @@ mod watch;
 
 pub use body::{Body, BodyError, BodySource, BodyWriter, PipeState, pipe};
 pub use capability::{
-    Answer, Bound, Capabilities, Capability, CapabilityError, CapabilityNameError, CapabilitySink, Denied,
+    Answer, Bound, Called, Capabilities, Capability, CapabilityError, CapabilityNameError, CapabilitySink,
+    Denied, ProviderControl, ProviderError, ProviderState, ProviderStatus,
 };
 pub use code_cache::{CachedCode, CodeCache};
 pub use engine::{Engine, Guest, LoadError, SourceExcerpt, Stop, StopReason, Stopper, Ticket, Usage};

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use nexus_core::{Access, AppName};
+use nexus_core::{Access, AppName, parse_duration};
 use nexus_guest::{Body, HeaderList, Level, Reply, Request, RequestId, exchange};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -34,7 +34,7 @@ use crate::http::{
 };
 use crate::listen::Bound;
 use crate::log::{Logger, Recent};
-use crate::manage::{self, Deployment, ManageError, Manager};
+use crate::manage::{self, Deployment, ManageError, Manager, ProviderAct};
 
 /// The largest upload, in bytes: what a deployed app may hold, with what an archive puts around it.
 const MAX_UPLOAD: u64 = 300 << 20;
@@ -207,6 +207,7 @@ impl Shared {
                 bring_up_to_date(&manager.registry.all()).await;
                 return Ok(json_reply(200, &json!({ "apps": manager.statuses() })));
             }
+            To::Providers => return Ok(json_reply(200, &manager.providers())),
             To::Grants => return Ok(json_reply(200, &manager.grants())),
             To::Drain => {
                 // Once this has been sent: the host may end at once.
@@ -275,7 +276,16 @@ impl Shared {
                 let permit = self.permit()?;
                 self.changed(permit, move || manager.rule(&named, given)).await
             }
-            To::Describe | To::List | To::Grants | To::Drain => {
+            To::StopProvider | To::StartProvider | To::UpdateProvider => {
+                let act = match to {
+                    To::StopProvider => ProviderAct::Stop,
+                    To::StartProvider => ProviderAct::Start,
+                    _ => update_of(&query)?,
+                };
+                let permit = self.permit()?;
+                self.changed(permit, move || manager.act_on_provider(&name, act)).await
+            }
+            To::Describe | To::List | To::Grants | To::Providers | To::Drain => {
                 Err(ManageError::Missing("there is no such path".into()))
             }
         }
@@ -334,6 +344,21 @@ fn app_name(name: &str) -> Result<AppName, ManageError> {
         let text = "an app's name is 1 to 63 of `a-z 0-9 - _ .`, the first a letter or digit";
         ManageError::Wrong(text.into())
     })
+}
+
+/// What is to change of a provider.
+fn update_of(query: &str) -> Result<ProviderAct, ManageError> {
+    let kind = parameter(query, "type").map(str::parse).transpose();
+    let kind = kind.map_err(|error| ManageError::Wrong(format!("`type`: {error}")))?;
+    let timeout = parameter(query, "timeout").map(parse_duration).transpose();
+    let timeout = timeout.map_err(|error| ManageError::Wrong(format!("`timeout`: {error}")))?;
+    let range = Duration::from_millis(1)..=Duration::from_secs(60);
+    match timeout {
+        Some(timeout) if !range.contains(&timeout) => {
+            Err(ManageError::Wrong("`timeout` is a time from 1 ms to 60 s".into()))
+        }
+        timeout => Ok(ProviderAct::Update { kind, timeout }),
+    }
 }
 
 fn deployed(manager: &Manager, app: &AppName, deployment: &Deployment) -> Value {

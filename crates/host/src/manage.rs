@@ -14,6 +14,7 @@ mod error;
 mod grants;
 mod open;
 mod places;
+mod providers;
 mod status;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -30,6 +31,7 @@ pub(crate) use self::deploy::Deployment;
 pub(crate) use self::error::ManageError;
 pub(crate) use self::grants::Named;
 use self::places::{Place, Places};
+pub(crate) use self::providers::ProviderAct;
 use crate::aside::{self, Aside};
 use crate::crew::{Commanded, Entry, Registry};
 use crate::front::Fronts;

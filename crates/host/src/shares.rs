@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroUsize;
 
-use nexus_core::{HostConfig, Hosts};
+use nexus_core::{AppName, BindingTarget, HostConfig, Hosts};
 
 use crate::discover::Found;
 use crate::ledger::granted;
@@ -25,7 +25,8 @@ const APPS: usize = 256;
 /// What a host must have at least, in bytes: as much as the smallest budget that can be configured.
 const LEAST: u64 = 64 * MB;
 
-/// How the apps are shared out: those of one shared port to one host, which routes their requests; else in turn, so that apps that were found side by side, which often are alike, spread over
+/// How the apps are shared out: those of one shared port to one host, which routes their requests, and those that share what
+/// one of them keeps, whose file is one process's; else in turn, so that apps that were found side by side, which often are alike, spread over
 /// the hosts, and no two hosts differ by more than one app. What cannot be served is told of by the first host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shares {
@@ -90,22 +91,44 @@ impl Shares {
     }
 }
 
-/// The groups of the apps that can be served, numbered as they come.
+/// The groups of the apps that can be served, numbered as they come: what shares a port, or what an app keeps, is together.
 fn groups(apps: &[Found]) -> Vec<Option<usize>> {
-    let mut next = 0;
-    let mut another = || {
-        next += 1;
-        next - 1
+    // Of each app another one of its group, or itself.
+    let mut joined: Vec<usize> = (0..apps.len()).collect();
+    let mut ports = HashMap::new();
+    let mut stores: HashMap<AppName, usize> = HashMap::new();
+    for (place, found) in apps.iter().enumerate() {
+        let Ok(app) = &found.app else { continue };
+        let http = &app.manifest.http;
+        if http.is_shared() {
+            join(&mut joined, place, *ports.entry(http.port).or_insert(place));
+        }
+        for binding in &app.manifest.bindings {
+            let BindingTarget::Kv(kv) = &binding.to;
+            let owner = kv.namespace.of(app.name()).owner;
+            join(&mut joined, place, *stores.entry(owner).or_insert(place));
+        }
+    }
+    let mut numbers: HashMap<usize, usize> = HashMap::new();
+    let group = |(place, found): (usize, &Found)| {
+        found.app.as_ref().ok()?;
+        let next = numbers.len();
+        Some(*numbers.entry(root(&joined, place)).or_insert(next))
     };
-    let mut shared = HashMap::new();
-    let group = |found: &Found| {
-        let http = &found.app.as_ref().ok()?.manifest.http;
-        Some(match http.is_shared() {
-            true => *shared.entry(http.port).or_insert_with(&mut another),
-            false => another(),
-        })
-    };
-    apps.iter().map(group).collect()
+    apps.iter().enumerate().map(group).collect()
+}
+
+/// The app that stands for a whole group.
+fn root(joined: &[usize], mut place: usize) -> usize {
+    while joined[place] != place {
+        place = joined[place];
+    }
+    place
+}
+
+fn join(joined: &mut [usize], place: usize, other: usize) {
+    let (one, other) = (root(joined, place), root(joined, other));
+    joined[one.max(other)] = one.min(other);
 }
 
 /// As many as cages fit into the memory, but no more than one for each [`APPS`] that are begun.
@@ -189,6 +212,28 @@ mod tests {
         };
         let apps: Vec<Found> = apps.iter().map(found).collect();
         Shares { hosts: NonZeroUsize::new(hosts).unwrap(), groups: groups(&apps) }
+    }
+
+    #[test]
+    fn apps_that_share_what_they_keep_are_together() {
+        let found = |(name, bindings): &(&str, &str)| {
+            let manifest = format!("[bindings]\n{bindings}");
+            let manifest = Manifest::parse(&manifest, "nexus.toml", name).unwrap();
+            let folder = PathBuf::from(name);
+            Found { folder: folder.clone(), app: Ok(App { folder, main: None, manifest }) }
+        };
+        let apps = [
+            ("a", "K = { kv = \"x\" }"),
+            ("b", "K = { kv = \"x\" }"),
+            ("c", ""),
+            ("d", "K = { kv = \"b/x\" }\nL = { kv = \"e/x\" }"),
+            ("e", "K = { kv = \"y\" }"),
+            ("f", "K = { kv = \"c/x\" }"),
+            ("g", "K = { kv = \"nobody/x\" }"),
+            ("h", "K = { kv = \"nobody/y\" }"),
+        ];
+        let groups = groups(&apps.iter().map(found).collect::<Vec<_>>());
+        assert_eq!(groups, [0, 1, 2, 1, 1, 3, 4, 4].map(Some));
     }
 
     #[test]

@@ -2,20 +2,30 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use nexus_guest::{Answer, CapabilityError};
+use nexus_guest::{Answer, CapabilityError, ProviderState};
 use tokio::sync::watch;
+
+/// How long a failure counts, in milliseconds.
+const RECENT: u64 = 60_000;
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
 
 /// A provider with this kind of implementation. One for the process, for each provider that is configured.
 pub(crate) struct Slot<E: ?Sized> {
     name: String,
-    /// How long a call may take.
-    timeout: Duration,
+    /// How long a call may take, in milliseconds.
+    timeout: AtomicU64,
     state: watch::Sender<State<E>>,
     /// How many calls are under way.
     inside: AtomicUsize,
+    /// When a call failed last by the provider's fault, in milliseconds since `began`; 0 is never.
+    failed: AtomicU64,
+    began: Instant,
 }
 
 enum State<E: ?Sized> {
@@ -44,7 +54,14 @@ impl<E: ?Sized + Send + Sync + 'static> Slot<E> {
     /// A provider that runs.
     pub(crate) fn new(name: &str, timeout: Duration, engine: Arc<E>) -> Arc<Self> {
         let state = watch::Sender::new(State::Running(engine));
-        Arc::new(Self { name: name.to_owned(), timeout, state, inside: AtomicUsize::new(0) })
+        Arc::new(Self {
+            name: name.to_owned(),
+            timeout: AtomicU64::new(millis(timeout)),
+            state,
+            inside: AtomicUsize::new(0),
+            failed: AtomicU64::new(0),
+            began: Instant::now(),
+        })
     }
 
     /// Its name.
@@ -65,7 +82,7 @@ impl<E: ?Sized + Send + Sync + 'static> Slot<E> {
         match call(&engine) {
             Answer::Now(result) => Answer::Now(result),
             Answer::Later(later) => {
-                let (timeout, name) = (self.timeout, self.name.clone());
+                let (timeout, name) = (self.timeout(), self.name.clone());
                 Answer::Later(Box::pin(async move {
                     let _inside = inside;
                     let result = tokio::time::timeout(timeout, later).await;
@@ -80,7 +97,7 @@ impl<E: ?Sized + Send + Sync + 'static> Slot<E> {
         Answer::Later(Box::pin(async move {
             let mut states = slot.state.subscribe();
             let changed = states.wait_for(|state| !matches!(state, State::Changing));
-            match tokio::time::timeout(slot.timeout, changed).await {
+            match tokio::time::timeout(slot.timeout(), changed).await {
                 Ok(Ok(_)) => {}
                 _ => return Err(CapabilityError::Unavailable(slot.name.clone(), "is being changed")),
             }
@@ -91,15 +108,42 @@ impl<E: ?Sized + Send + Sync + 'static> Slot<E> {
                 _ => return Err(slot.stopped()),
             };
             let answer = call(&engine).wait();
-            let timeout = slot.timeout;
+            let timeout = slot.timeout();
             let result = tokio::time::timeout(timeout, answer).await;
             result.unwrap_or_else(|_| Err(CapabilityError::TimedOut(slot.name.clone(), timeout)))
         }))
     }
 
+    fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout.load(Ordering::Relaxed))
+    }
+
+    /// How it is.
+    pub(crate) fn state(&self) -> ProviderState {
+        let failed = self.failed.load(Ordering::Relaxed);
+        match &*self.state.borrow() {
+            State::Running(_) if failed > 0 && millis(self.began.elapsed()) - failed < RECENT => {
+                ProviderState::Degraded
+            }
+            State::Running(_) => ProviderState::Running,
+            State::Changing => ProviderState::Starting,
+            State::Stopped => ProviderState::Stopped,
+        }
+    }
+
     /// Whether it carries calls out.
     pub(crate) fn is_running(&self) -> bool {
         matches!(&*self.state.borrow(), State::Running(_))
+    }
+
+    /// How many calls are under way.
+    pub(crate) fn calls(&self) -> usize {
+        self.inside.load(Ordering::Relaxed)
+    }
+
+    /// A call has failed by the provider's fault.
+    pub(crate) fn failed(&self) {
+        self.failed.store(millis(self.began.elapsed()).max(1), Ordering::Relaxed);
     }
 
     /// Has calls fail from now on, until it is [replaced](Slot::replace). Gives the implementation, once no call is under way
@@ -127,7 +171,9 @@ impl<E: ?Sized + Send + Sync + 'static> Slot<E> {
     }
 
     /// Has calls carried out by this from now on.
-    pub(crate) fn replace(&self, engine: Arc<E>) {
+    pub(crate) fn replace(&self, engine: Arc<E>, timeout: Duration) {
+        self.timeout.store(millis(timeout), Ordering::Relaxed);
+        self.failed.store(0, Ordering::Relaxed);
         self.state.send_replace(State::Running(engine));
     }
 

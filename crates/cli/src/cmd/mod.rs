@@ -10,6 +10,7 @@ pub(crate) mod drain;
 mod engines;
 pub(crate) mod grants;
 pub(crate) mod logs;
+pub(crate) mod provider;
 pub(crate) mod ps;
 pub(crate) mod rm;
 pub(crate) mod rollback;

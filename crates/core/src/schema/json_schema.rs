@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use toml::de::DeValue;
 
-use super::keys::{Fallback, HOST, Key, Keys, MANIFEST, Schema, Table};
+use super::keys::{Fallback, HOST, Key, Keys, MANIFEST, Names, Schema, Table};
 use super::kind::{APP_NAME_PATTERN, Kind};
 use crate::env_file::VARIABLE_NAME_PATTERN;
 use crate::units::{SIZE_PATTERN, TIME_PATTERN};
@@ -52,11 +52,16 @@ fn table(table: &Table) -> Value {
             schema["propertyNames"] = json!({ "pattern": VARIABLE_NAME_PATTERN });
             schema["additionalProperties"] = kind(&Kind::Text);
         }
-        Keys::Named { one_of, .. } => {
+        Keys::Named { names, one_of, .. } => {
             let mut entry = object(&table.header(), table.doc);
             listed(&mut entry, table);
-            entry["oneOf"] = one_of.iter().map(|name| json!({ "required": [name] })).collect();
-            schema["propertyNames"] = json!({ "pattern": VARIABLE_NAME_PATTERN });
+            if !one_of.is_empty() {
+                entry["oneOf"] = one_of.iter().map(|name| json!({ "required": [name] })).collect();
+            }
+            schema["propertyNames"] = json!({ "pattern": match names {
+                Names::Variables => VARIABLE_NAME_PATTERN,
+                Names::Plain => PLAIN_NAME_PATTERN,
+            } });
             schema["additionalProperties"] = entry;
         }
         Keys::Listed(_) | Keys::Each(_) => listed(&mut schema, table),
@@ -176,6 +181,8 @@ const VERSION_PATTERN: &str = "^(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9
     (-(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)(\\.(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*)?\
     (\\+[0-9a-zA-Z-]+(\\.[0-9a-zA-Z-]+)*)?$";
 
+/// Of names that are not variables'.
+const PLAIN_NAME_PATTERN: &str = "^[a-z0-9][a-z0-9_-]{0,62}$";
 /// Of names with an app's before them or without.
 const RESOURCE_PATTERN: &str = "^([a-z0-9][a-z0-9_.-]{0,62}/)?[a-z0-9][a-z0-9_.-]{0,62}$";
 

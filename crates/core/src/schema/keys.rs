@@ -37,8 +37,17 @@ pub(crate) enum Keys {
     Each(&'static [Key]),
     /// Variables of any name that is a variable's, each with text.
     Variables,
-    /// Tables of any name that is a variable's, each with one of the keys `one_of`, and with others of these.
-    Named { keys: &'static [Key], one_of: &'static [&'static str] },
+    /// Tables of any name that is one, each with one of the keys `one_of`, if there are any, and with others of these.
+    Named { names: Names, keys: &'static [Key], one_of: &'static [&'static str] },
+}
+
+/// What the names of tables may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// Those of variables.
+    Variables,
+    /// As apps' names.
+    Plain,
 }
 
 /// A key of a table.

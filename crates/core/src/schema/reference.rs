@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::keys::{Fallback, HOST, Keys, MANIFEST, Schema};
+use super::keys::{Fallback, HOST, Keys, MANIFEST, Names, Schema};
 use crate::{HostConfig, Manifest};
 
 const MANIFEST_PAGE: &str = include_str!("../../../../docs/manifest.md");
@@ -19,8 +19,14 @@ fn reference(schema: &Schema) -> String {
                 "- **any name** of letters, digits and `_` that starts with no digit: text in quotes.\n",
             ),
             Keys::Listed(keys) | Keys::Each(keys) | Keys::Named { keys, .. } => {
-                if let Keys::Named { .. } = table.keys {
-                    page.push_str("Each key is a name of letters, digits and `_` that starts with no digit; its value is a table of:\n\n");
+                if let Keys::Named { names, .. } = table.keys {
+                    page.push_str(match names {
+                        Names::Variables => {
+                            "Each key is a name of letters, digits and `_` that starts with no digit"
+                        }
+                        Names::Plain => "Each key is a name of `a-z 0-9 - _`, the first a letter or digit",
+                    });
+                    page.push_str("; its value is a table of:\n\n");
                 }
                 for key in *keys {
                     let otherwise = match key.fallback {

@@ -5,12 +5,12 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{Fallback, Keys, Schema, Table};
+use super::keys::{Fallback, Keys, Names, Schema, Table};
 use super::kind::{Kind, found, listed, shortened};
 use super::values::Values;
 use crate::env_file::is_variable_name;
 use crate::source::{Source, Written};
-use crate::{Diagnostic, Diagnostics, syntax};
+use crate::{AppName, Diagnostic, Diagnostics, syntax};
 
 /// A file, read: what it sets, as far as that is right, and what is wrong.
 pub(crate) struct Document {
@@ -90,8 +90,8 @@ impl Walk<'_> {
         };
         self.values.written.insert(path.clone(), key.span());
         match described {
-            Some(described @ Table { keys: Keys::Named { one_of, .. }, .. }) => {
-                self.named(&path, described, one_of, table);
+            Some(described @ Table { keys: Keys::Named { names, one_of, .. }, .. }) => {
+                self.named(&path, (described, *names), one_of, table);
             }
             _ => {
                 self.table(&path, described, table);
@@ -103,17 +103,28 @@ impl Walk<'_> {
     }
 
     /// Goes through a table of tables with names.
-    fn named(&mut self, path: &str, described: &'static Table, one_of: &[&str], table: &DeTable<'_>) {
+    fn named(
+        &mut self,
+        path: &str,
+        (described, names): (&'static Table, Names),
+        one_of: &[&str],
+        table: &DeTable<'_>,
+    ) {
         let mut entries: Vec<_> = table.iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
         let certain = self.certain;
         for (key, value) in entries.into_iter().filter(|(key, _)| key.span().start < certain) {
-            let Some(name) = self.variable_name(key) else { continue };
-            let choice = listed(one_of, '`', "or");
+            let name = match names {
+                Names::Variables => self.variable_name(key),
+                Names::Plain => self.plain_name(key),
+            };
+            let Some(name) = name else { continue };
+            let first = described.listed().first().map_or("key", |key| key.name);
+            let choice = if one_of.is_empty() { format!("`{first}`") } else { listed(one_of, '`', "or") };
             let DeValue::Table(entry) = value.get_ref() else {
                 let message =
                     format!("`{name}` must be a table with {choice}, not {}", found(value.get_ref()));
-                let help = format!("write `{name} = {{ {} = … }}`", one_of[0]);
+                let help = format!("write `{name} = {{ {first} = … }}`");
                 self.problem(&value.span(), message, Some(help));
                 continue;
             };
@@ -122,7 +133,7 @@ impl Walk<'_> {
             self.table(&inner, Some(described), entry);
             self.required(described, entry, &key.span());
             let set = one_of.iter().filter(|one| entry.keys().any(|key| key.get_ref() == **one)).count();
-            if set != 1 && self.certain == usize::MAX {
+            if set != 1 && !one_of.is_empty() && self.certain == usize::MAX {
                 let message = match set {
                     0 => format!("`{name}` needs {choice}"),
                     _ => format!("`{name}` has more than one of {choice}"),
@@ -191,6 +202,18 @@ impl Walk<'_> {
         if let Some(name) = self.variable_name(key) {
             self.read(path, name, &Kind::Text, value);
         }
+    }
+
+    /// The name, if it is one that an app may have, too.
+    fn plain_name<'k>(&mut self, key: &'k Spanned<impl AsRef<str>>) -> Option<&'k str> {
+        let name = key.get_ref().as_ref();
+        if AppName::parse(name).is_some() && !name.contains('.') {
+            return Some(name);
+        }
+        let message = format!("`{}` is no name", shortened(name));
+        let help = "a name has 1 to 63 of `a-z 0-9 - _`, the first a letter or digit";
+        self.problem(&key.span(), message, Some(help.to_owned()));
+        None
     }
 
     /// The name, if it is one that a variable may have.

@@ -1,6 +1,6 @@
 //! The API's description, made of its routes.
 
-use nexus_core::Limit;
+use nexus_core::{Limit, ProviderKind};
 use nexus_guest::Capability;
 use serde_json::{Map, Value, json};
 
@@ -151,6 +151,16 @@ fn schemas() -> Value {
                 "type": "array", "items": text,
                 "description": "What its manifest asks for under [permissions] and [bindings] and the host does not allow",
             },
+        })),
+        "Providers": object(json!({ "providers": { "type": "array", "items": reference("Provider") } })),
+        "Provider": object(json!({
+            "name": text,
+            "capability": { "enum": Capability::ALL.map(Capability::name) },
+            "type": { "enum": ProviderKind::ALL.map(|kind| kind.to_string()) },
+            "state": { "enum": ["starting", "running", "degraded", "stopped"] },
+            "version": { "type": "integer", "description": "Counts its implementations, from 1" },
+            "calls": { "type": "integer", "description": "How many calls are under way" },
+            "timeout_ms": count,
         })),
         "Grants": object(json!({ "grants": { "type": "array", "items": reference("Grant") } })),
         "Granted": object(json!({

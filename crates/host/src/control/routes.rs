@@ -31,11 +31,15 @@ pub(super) enum To {
     Grants,
     Grant,
     Revoke,
+    Providers,
+    UpdateProvider,
+    StopProvider,
+    StartProvider,
     Drain,
 }
 
 /// All of them.
-pub(super) static ROUTES: [Route; 13] = [
+pub(super) static ROUTES: [Route; 17] = [
     Route {
         method: "GET",
         path: "/v1/openapi.json",
@@ -155,6 +159,46 @@ pub(super) static ROUTES: [Route; 13] = [
         ],
         answer: Some("Granted"),
         problems: &[400, 401, 500, 503],
+    },
+    Route {
+        method: "GET",
+        path: "/v1/providers",
+        to: To::Providers,
+        summary: "What carries capabilities out, and how it is",
+        query: &[],
+        answer: Some("Providers"),
+        problems: &[401],
+    },
+    Route {
+        method: "PUT",
+        path: "/v1/providers/{name}",
+        to: To::UpdateProvider,
+        summary: "Put another implementation in a provider's place: calls under way are finished, those that come wait. It \
+                  holds until the host ends",
+        query: &[
+            ("type", "string", "What it is to be: redb or memory; as before if it is left out"),
+            ("timeout", "string", "How long a call may take, as 5s or 500ms; as before if it is left out"),
+        ],
+        answer: Some("Provider"),
+        problems: &[400, 401, 404, 409, 500, 503],
+    },
+    Route {
+        method: "POST",
+        path: "/v1/providers/{name}/stop",
+        to: To::StopProvider,
+        summary: "Stop a provider: calls under way are finished, further ones fail at once, and apps go on",
+        query: &[],
+        answer: Some("Provider"),
+        problems: &[400, 401, 404, 409, 500, 503],
+    },
+    Route {
+        method: "POST",
+        path: "/v1/providers/{name}/start",
+        to: To::StartProvider,
+        summary: "Start a provider that was stopped",
+        query: &[],
+        answer: Some("Provider"),
+        problems: &[400, 401, 404, 409, 500, 503],
     },
     Route {
         method: "POST",

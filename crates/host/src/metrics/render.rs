@@ -131,6 +131,33 @@ fn render_apps(page: &mut Page, apps: &[AppSum]) {
             page.sample("nexus_subrequests_total", &[("app", &app.name), ("result", result)], count);
         }
     }
+    render_calls(page, apps);
+}
+
+/// What guests had done by providers.
+fn render_calls(page: &mut Page, apps: &[AppSum]) {
+    let families = [
+        ("nexus_capability_calls_total", "Calls of the app's guests to providers, by what they came to."),
+        ("nexus_capability_call_seconds_total", "How long they took, all together."),
+    ];
+    for (at, (family, help)) in families.into_iter().enumerate() {
+        page.family(family, COUNTER, help);
+        for app in apps {
+            for ((provider, capability, operation, result), calls) in &app.calls {
+                let labels = [
+                    ("app", &*app.name),
+                    ("provider", provider),
+                    ("capability", capability),
+                    ("operation", operation),
+                    ("result", result),
+                ];
+                match at {
+                    0 => page.sample(family, &labels, calls.count),
+                    _ => page.sample(family, &labels, Duration::from_nanos(calls.nanos).as_secs_f64()),
+                }
+            }
+        }
+    }
 }
 
 /// What the host did for the sake of the others.

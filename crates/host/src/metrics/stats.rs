@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use nexus_guest::{StopReason, Usage};
+use nexus_guest::{Called, CapabilityError, StopReason, Usage};
 
 use super::counter::{Counter, Gauge, Histogram};
 use super::process::{current_thread, thread_cpu_nanos};
@@ -31,6 +31,27 @@ pub(crate) struct AppStats {
     subrequests: [Counter; 4],
     /// By status. Seldom touched, so a lock will do.
     refused: Mutex<BTreeMap<u16, u64>>,
+    /// Calls to providers. A lock that nobody else wants but a scrape.
+    calls: Mutex<CallCounts>,
+}
+
+/// Calls to providers, by provider, capability, operation and what came of them.
+pub(super) type CallCounts = BTreeMap<(Box<str>, &'static str, &'static str, &'static str), CallCount>;
+
+/// How many calls, and how long they took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct CallCount {
+    pub(super) count: u64,
+    pub(super) nanos: u64,
+}
+
+/// Adds what another one has counted.
+pub(super) fn add_calls(own: &mut CallCounts, other: &CallCounts) {
+    for (key, count) in other {
+        let own = own.entry(key.clone()).or_default();
+        own.count += count.count;
+        own.nanos += count.nanos;
+    }
 }
 
 /// What a request that a guest sent has come to.
@@ -95,6 +116,17 @@ impl AppStats {
         self.subrequests[outcome as usize].add(1);
     }
 
+    /// A call to a provider is over.
+    pub(crate) fn called(&self, call: &Called<'_>) {
+        let result = call.error.map_or("ok", CapabilityError::label);
+        let nanos = u64::try_from(call.took.as_nanos()).unwrap_or(u64::MAX);
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (call.provider.into(), call.capability.name(), call.operation, result);
+        let own = calls.entry(key).or_default();
+        own.count += 1;
+        own.nanos += nanos;
+    }
+
     /// The server answered a request in place of the guest (400, 413, …).
     pub(crate) fn refused(&self, status: u16) {
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(status).or_default() += 1;
@@ -121,6 +153,8 @@ impl AppStats {
         for (own, other) in self.subrequests.iter().zip(&other.subrequests) {
             own.add(other.get());
         }
+        let others = other.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        add_calls(&mut self.calls.lock().unwrap_or_else(PoisonError::into_inner), &others);
         let other = other.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let mut own = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         for (status, count) in other.iter() {
@@ -143,6 +177,7 @@ impl AppStats {
         for (total, counter) in sum.subrequests.iter_mut().zip(&self.subrequests) {
             *total += counter.get();
         }
+        add_calls(&mut sum.calls, &self.calls.lock().unwrap_or_else(PoisonError::into_inner));
         for (status, count) in self.refused.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             match sum.refused.binary_search_by_key(status, |(status, _)| *status) {
                 Ok(at) => sum.refused[at].1 += count,

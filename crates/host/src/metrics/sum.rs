@@ -4,7 +4,7 @@ use nexus_guest::Usage;
 
 use super::counter::{HistogramSnapshot, LATENCY_BOUNDS};
 use super::interventions::{Interventions, InterventionsSnapshot};
-use super::stats::{AppStats, REASONS, WorkerStats};
+use super::stats::{AppStats, CallCounts, REASONS, WorkerStats};
 
 /// All numbers of one app.
 #[derive(Debug, Default)]
@@ -34,6 +34,8 @@ pub(crate) struct AppSum {
     pub(super) stops: [u64; REASONS.len()],
     /// Requests that its guests sent: answered, failed, denied, aborted.
     pub(super) subrequests: [u64; 4],
+    /// Calls to providers.
+    pub(super) calls: CallCounts,
     /// By status, sorted.
     pub(super) refused: Vec<(u16, u64)>,
     pub(super) interventions: InterventionsSnapshot,

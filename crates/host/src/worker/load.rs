@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nexus_core::{NetDenied, NetPolicy};
 use nexus_guest::{
-    CapabilitySink, Denied, Engine, Guest, HttpError, Level, LoadError, LogRecord, LogSink, NetSink,
+    Called, CapabilitySink, Denied, Engine, Guest, HttpError, Level, LoadError, LogRecord, LogSink, NetSink,
     RequestId, Services, SocketBudget, Stop, StopSink,
 };
 
@@ -29,7 +29,7 @@ pub(super) async fn load(
     let log = start.logger.app(start.app.name().as_str(), Some(worker.number));
     let app = &start.app;
     let bound = app.manifest.bindings.iter().zip(&start.grants).map(|(binding, grant)| {
-        let sink = Rc::new(Calls { log: log.clone() });
+        let sink = Rc::new(Calls { worker: worker.clone(), log: log.clone() });
         let bound = start.capabilities.bind(app, binding, grant.clone(), sink).map_err(LoadError::new)?;
         Ok((binding.name.clone(), bound))
     });
@@ -80,6 +80,7 @@ impl StopSink for Stops {
 
 /// Tells what came of calls to providers that somebody should know.
 struct Calls {
+    worker: Arc<Worker>,
     log: AppLog,
 }
 
@@ -96,6 +97,10 @@ impl CapabilitySink for Calls {
 
     fn failed(&self, request: Option<RequestId>, message: &str) {
         self.warn(request, message.to_owned());
+    }
+
+    fn called(&self, call: Called<'_>) {
+        self.worker.stats.called(&call);
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use nexus_core::{Resource, format_byte_size};
 use nexus_guest::{
-    Answer, CapabilityError, CapabilitySink, Grant, Kv, KvAnswer, KvChange, KvEntry, KvOperation, RequestId,
+    Answer, Called, Capability, CapabilityError, CapabilitySink, Grant, Kv, KvAnswer, KvChange, KvEntry,
+    KvOperation, RequestId,
 };
 
 use super::KvEngine;
@@ -22,44 +24,55 @@ pub(crate) struct BoundKv {
 
 impl Kv for BoundKv {
     fn call(&self, caller: Option<RequestId>, operation: KvOperation) -> Answer<KvAnswer> {
+        let made = Made {
+            slot: self.slot.clone(),
+            sink: self.sink.clone(),
+            caller,
+            operation: operation.name(),
+            began: Instant::now(),
+        };
         if let Err(denied) = self.grant.decide(operation.access()) {
-            self.sink.denied(caller, &denied);
-            return Answer::Now(Err(CapabilityError::Denied(denied)));
+            return Answer::Now(made.over(Err(CapabilityError::Denied(denied))));
         }
         if let Err(why) = within_bounds(&operation) {
-            return Answer::Now(Err(CapabilityError::Invalid(why)));
+            return Answer::Now(made.over(Err(CapabilityError::Invalid(why))));
         }
         let (namespace, quota): (Resource, u64) = (self.grant.resource.clone(), self.quota);
         match self.slot.call(move |engine| engine.call(&namespace, quota, operation)) {
-            Answer::Now(result) => {
-                tell(&*self.sink, caller, self.slot.name(), &result);
-                Answer::Now(result)
-            }
-            Answer::Later(later) => {
-                let (sink, slot) = (self.sink.clone(), self.slot.clone());
-                Answer::Later(Box::pin(async move {
-                    let result = later.await;
-                    tell(&*sink, caller, slot.name(), &result);
-                    result
-                }))
-            }
+            Answer::Now(result) => Answer::Now(made.over(result)),
+            Answer::Later(later) => Answer::Later(Box::pin(async move { made.over(later.await) })),
         }
     }
 }
 
-/// Tells what the host's log should say of a call.
-fn tell<T>(
-    sink: &dyn CapabilitySink,
+/// A call that was made: what came of it is told and counted.
+struct Made {
+    slot: Arc<Slot<dyn KvEngine>>,
+    sink: Rc<dyn CapabilitySink>,
     caller: Option<RequestId>,
-    provider: &str,
-    result: &Result<T, CapabilityError>,
-) {
-    match result {
-        Err(CapabilityError::Failed { detail, .. }) => {
-            sink.failed(caller, &format!("the provider `{provider}` failed: {detail}"));
+    operation: &'static str,
+    began: Instant,
+}
+
+impl Made {
+    fn over<T>(&self, result: Result<T, CapabilityError>) -> Result<T, CapabilityError> {
+        let (provider, sink) = (self.slot.name(), &self.sink);
+        let error = result.as_ref().err();
+        match error {
+            Some(CapabilityError::Denied(denied)) => sink.denied(self.caller, denied),
+            Some(CapabilityError::Failed { detail, .. }) => {
+                self.slot.failed();
+                sink.failed(self.caller, &format!("the provider `{provider}` failed: {detail}"));
+            }
+            Some(error @ CapabilityError::TimedOut(..)) => {
+                self.slot.failed();
+                sink.failed(self.caller, &error.to_string());
+            }
+            _ => {}
         }
-        Err(error @ CapabilityError::TimedOut(..)) => sink.failed(caller, &error.to_string()),
-        _ => {}
+        let (capability, operation, took) = (Capability::Kv, self.operation, self.began.elapsed());
+        sink.called(Called { capability, provider, operation, error, took });
+        result
     }
 }
 

@@ -8,6 +8,7 @@
 mod bound;
 mod memory;
 mod plan;
+mod presence;
 mod redb;
 mod tables;
 

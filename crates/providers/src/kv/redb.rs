@@ -6,6 +6,9 @@
 //! Write ─► the file's queue ─► one job at a time on a storage thread: what waits by now, in one commit ─► answers
 //! ```
 //!
+//! While another process uses the folder, too, for a host takes over from another one, each has a file open for a batch at a
+//! time only, and leaves the other one time to take it.
+//!
 //! A file for each app: what a tenant writes waits for no other's commit, a damaged file is one app's, and the quota is one
 //! number in it. Commits are in two phases and keep the allocator's state: then neither a crash with data of a tenant's own
 //! making can mislead redb, nor does the next start have to read the whole file.
@@ -24,6 +27,7 @@ use nexus_guest::{Answer, CapabilityError, KvAnswer, KvOperation, KvPage, KvTran
 use tokio::sync::oneshot;
 
 use super::KvEngine;
+use super::presence::Presence;
 use super::tables::{self, Fault, Task};
 use crate::storage::Storage;
 
@@ -35,9 +39,11 @@ const MOST_WAITING_BYTES: usize = 64 << 20;
 /// As much is committed at once.
 const BATCH: usize = 256;
 const BATCH_BYTES: usize = 8 << 20;
-/// After how long without a call a file is closed, and how often that is looked for.
+/// After how long without a call a file is closed, and how often that is looked for, and for other processes.
 const IDLE: Duration = Duration::from_secs(60);
-const LOOK: Duration = Duration::from_secs(15);
+const LOOK: Duration = Duration::from_millis(100);
+/// How long a file stays closed for another process.
+const GAP: Duration = Duration::from_millis(15);
 /// How long a file is waited for that another process has open: the host that this one takes over from.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -45,6 +51,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct RedbKv {
     folder: PathBuf,
     storage: Storage,
+    presence: Arc<Presence>,
     files: Arc<Mutex<HashMap<AppName, Arc<File>>>>,
     /// Whether a thread looks for idle files.
     is_watched: Arc<AtomicBool>,
@@ -59,7 +66,10 @@ impl fmt::Debug for RedbKv {
 /// An app's file.
 struct File {
     path: PathBuf,
+    presence: Arc<Presence>,
     open: Mutex<Option<Arc<Database>>>,
+    /// When it was left to another process, in milliseconds since `began`.
+    left: AtomicU64,
     queue: Mutex<Queue>,
     /// When it was used last, in milliseconds since `began`.
     used: AtomicU64,
@@ -94,7 +104,13 @@ impl RedbKv {
     }
 
     pub(crate) fn on(folder: &Path, storage: Storage) -> Self {
-        Self { folder: folder.to_owned(), storage, files: Arc::default(), is_watched: Arc::default() }
+        Self {
+            folder: folder.to_owned(),
+            storage,
+            presence: Arc::default(),
+            files: Arc::default(),
+            is_watched: Arc::default(),
+        }
     }
 
     fn file(&self, owner: &AppName) -> Arc<File> {
@@ -104,7 +120,9 @@ impl RedbKv {
         }
         let file = Arc::new(File {
             path: self.folder.join(format!("{owner}.redb")),
+            presence: self.presence.clone(),
             open: Mutex::new(None),
+            left: AtomicU64::new(0),
             queue: Mutex::default(),
             used: AtomicU64::new(0),
             began: Instant::now(),
@@ -119,10 +137,12 @@ impl RedbKv {
             return;
         }
         let (files, is_watched) = (Arc::downgrade(&self.files), self.is_watched.clone());
+        let presence = self.presence.clone();
         let look = move || {
             while {
                 std::thread::sleep(LOOK);
-                close_idle(&files)
+                presence.look();
+                close_idle(&files, presence.has_company())
             } {}
             is_watched.store(false, Ordering::Release);
         };
@@ -141,6 +161,7 @@ impl RedbKv {
         };
         match opened {
             None => {}
+            Some(_) if self.presence.has_company() => {}
             Some(Some(database)) => {
                 match file.guarded(|| tables::read(&database, &namespace, &operation, true)) {
                     Err(Fault::Long) => {}
@@ -154,6 +175,7 @@ impl RedbKv {
         self.read_later(file, namespace, operation)
     }
 
+    /// Reads on a storage thread.
     fn read_later(
         &self,
         file: Arc<File>,
@@ -163,10 +185,12 @@ impl RedbKv {
         let storage = self.storage.clone();
         Answer::Later(Box::pin(async move {
             let read = move || {
-                file.guarded(|| match file.database(false)? {
+                let result = file.guarded(|| match file.database(false)? {
                     Some(database) => tables::read(&database, &namespace, &operation, false),
                     None => Ok(nothing(&operation)),
-                })
+                });
+                file.leave_to_others();
+                result
             };
             storage.ask(read).await.unwrap_or(Err(Fault::Panic)).map_err(Fault::told)
         }))
@@ -241,6 +265,7 @@ fn commit_later(storage: Storage, file: Arc<File>) {
             let error = fault.told();
             vec![Err(error); count]
         });
+        file.leave_to_others();
         for (answer, result) in answers.into_iter().zip(results) {
             // Nobody may wait any more.
             let _ = answer.send(result);
@@ -286,6 +311,11 @@ impl File {
         }
         if let Some(folder) = self.path.parent() {
             make_folder(folder)?;
+            self.presence.begin(folder);
+        }
+        if self.presence.has_company() {
+            let closed = self.age().saturating_sub(self.left.load(Ordering::Relaxed));
+            std::thread::sleep(GAP.saturating_sub(Duration::from_millis(closed)));
         }
         let began = Instant::now();
         loop {
@@ -315,6 +345,14 @@ impl File {
         })
     }
 
+    /// Closes the file if another process may want it.
+    fn leave_to_others(&self) {
+        if self.presence.has_company() {
+            self.close();
+            self.left.store(self.age(), Ordering::Relaxed);
+        }
+    }
+
     fn close(&self) {
         // Whoever reads has it a moment longer. It is closed with its last user.
         let database = lock(&self.open).take();
@@ -330,13 +368,14 @@ fn make_folder(folder: &Path) -> Result<(), Fault> {
 }
 
 /// Closes the files that nobody has used for a while. Whether there are others.
-fn close_idle(files: &Weak<Mutex<HashMap<AppName, Arc<File>>>>) -> bool {
+fn close_idle(files: &Weak<Mutex<HashMap<AppName, Arc<File>>>>, has_company: bool) -> bool {
     let Some(files) = files.upgrade() else { return false };
     let all: Vec<Arc<File>> = lock(&files).values().cloned().collect();
     drop(files);
     let mut others = false;
     for file in all.iter().filter(|file| lock(&file.open).is_some()) {
-        let rests = file.age().saturating_sub(file.used.load(Ordering::Relaxed)) > IDLE.as_millis() as u64;
+        let idle = file.age().saturating_sub(file.used.load(Ordering::Relaxed));
+        let rests = has_company || idle > IDLE.as_millis() as u64;
         if rests && !lock(&file.queue).has_job {
             file.close();
         } else {

@@ -1,6 +1,7 @@
 //! The keys of `nexus-host.toml`.
 
-use super::{DAY, Fallback, HOUR, Key, Keys, LIMITS, MOST_WORKERS, Schema, Table};
+use super::{DAY, Fallback, HOUR, Key, Keys, LIMITS, MOST_WORKERS, Names, Schema, Table};
+use crate::ProviderKind;
 use crate::limits::{self, Limit};
 use crate::schema::kind::Kind;
 
@@ -110,6 +111,39 @@ pub(crate) static HOST: Schema = Schema {
                 doc: "The folder, which the host makes when there is something to keep; `--storage` comes first.",
                 reason: "what an app writes is there again when it is served again",
             }]),
+        },
+        Table {
+            path: "providers",
+            doc: "What keeps data for apps, by name. There is one without being named here, `kv`, of the type `redb`; a table \
+                  `[providers.kv]` is in its place. Bindings find others by their `provider`.",
+            keys: Keys::Named {
+                names: Names::Plain,
+                keys: &[
+                    Key {
+                        name: "type",
+                        kind: Kind::Choice(&ProviderKind::WORDS),
+                        fallback: Fallback::Required,
+                        doc: "What it is: `redb` keeps key-value stores in files, `memory` in memory, where they end with the \
+                              host.",
+                        reason: "what keeps data is said, not guessed",
+                    },
+                    Key {
+                        name: "folder",
+                        kind: Kind::Path,
+                        fallback: Fallback::Nothing("a folder of the provider's name in that of [storage]"),
+                        doc: "Where it keeps its files.",
+                        reason: "what belongs together lies together",
+                    },
+                    Key {
+                        name: "timeout",
+                        kind: Kind::Time { min: 1, max: 60 * 1000 },
+                        fallback: Fallback::Value(r#""5 s""#),
+                        doc: "How long a call may take before it fails.",
+                        reason: "far longer than a disk takes that is well",
+                    },
+                ],
+                one_of: &[],
+            },
         },
         Table {
             path: "defaults.limits",

@@ -1,6 +1,6 @@
 //! The keys of `nexus.toml`.
 
-use super::{DAY, Fallback, Key, Keys, LIMITS, MOST_WORKERS, Schema, Table};
+use super::{DAY, Fallback, Key, Keys, LIMITS, MOST_WORKERS, Names, Schema, Table};
 use crate::Access;
 use crate::schema::kind::Kind;
 
@@ -232,6 +232,7 @@ pub(crate) static MANIFEST: Schema = Schema {
             path: "bindings",
             doc: "What the app finds in `env` beside its variables: each entry a capability that the host carries out; docs/capabilities.md has more.",
             keys: Keys::Named {
+                names: Names::Variables,
                 keys: &[
                     Key {
                         name: "kv",
