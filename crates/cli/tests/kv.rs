@@ -281,7 +281,7 @@ fn what_was_written_is_there_after_a_stop_and_after_a_kill() {
     let (folder, mut nexus) = serve(tests, KV);
     assert_eq!(value(&nexus, "/put/a"), "put");
     assert_eq!(nexus.stop(), Some(0));
-    let mut nexus = Nexus::serve(folder.path());
+    let nexus = Nexus::serve(folder.path());
     assert_eq!(value(&nexus, "/list"), serde_json::json!(["a"]));
     assert_eq!(value(&nexus, "/put/b"), "put");
     nexus.kill_host("KILL");

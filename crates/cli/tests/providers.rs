@@ -210,7 +210,8 @@ fn a_host_that_is_killed_again_and_again_keeps_what_it_answered() {
                         loop {
                             let key = format!("r{round}-{writer}-{}", keys.len());
                             client.try_send(format!("GET /put/{key} HTTP/1.1\r\nhost: a\r\n\r\n"));
-                            let rest = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| client.response()));
+                            let rest =
+                                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| client.response()));
                             match rest {
                                 Ok(answer) if answer.json()["value"] == key.as_str() => keys.push(key),
                                 _ => return keys,

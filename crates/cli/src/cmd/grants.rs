@@ -9,9 +9,10 @@ use crate::failure::{Failure, print};
 
 /// List what apps are granted, give them more, or take it away.
 ///
-/// What an app reaches by its bindings is what its manifest asks for and the host grants: to apps of
-/// folders all of it, to deployed apps what `allow` under [deploy] says, of their own. What is added or
-/// removed here comes before both, and counts from the app's next call on. It is kept in the data folder.
+/// What an app reaches by its bindings is what its manifest asks for and the host grants: to apps
+/// of folders all of it, to deployed apps what `deploy.allow` names, of their own. What is
+/// added or removed here comes before both, and counts from the app's next call on. It is kept in
+/// the data folder.
 ///
 ///   nexus grants                          what every app asks for and gets
 ///   nexus grants add shop kv cache        shop may read and write its namespace `cache`

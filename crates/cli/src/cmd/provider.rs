@@ -11,9 +11,10 @@ use crate::failure::{Failure, print};
 
 /// List what keeps data for apps, stop it, start it, or change it while apps run.
 ///
-/// Calls to a provider that is stopped fail at once with an error that says so, and may be tried again; the
-/// apps go on. An update finishes the calls under way first, and lets those that come meanwhile wait. What is
-/// changed here holds until the host ends: [providers] in its configuration says what it begins with.
+/// Calls to a provider that is stopped fail at once with an error that says so, and may be tried
+/// again; the apps go on. An update finishes the calls under way first, and lets those that come
+/// meanwhile wait. What is changed here holds until the host ends: `providers` in its configuration
+/// says what it begins with.
 ///
 ///   nexus provider                        every provider: type, state, version, calls under way
 ///   nexus provider stop kv

@@ -43,7 +43,7 @@ impl Named {
 impl Manager {
     /// All grants, with what their apps ask for and get.
     pub(crate) fn grants(&self) -> Value {
-        let grants: Vec<Value> = self.maker.grants.list().iter().map(|grant| told(grant)).collect();
+        let grants: Vec<Value> = self.maker.grants.list().iter().map(told).collect();
         json!({ "grants": grants })
     }
 
@@ -66,8 +66,7 @@ impl Manager {
             ManageError::Host(format!("it holds until the host ends, and cannot be kept: {error}"))
         })?;
         let all = self.maker.grants.list();
-        let of_app: Vec<Value> =
-            all.iter().filter(|grant| grant.app == app).map(|grant| told(grant)).collect();
+        let of_app: Vec<Value> = all.iter().filter(|grant| grant.app == app).map(told).collect();
         Ok(json!({ "grants": of_app, "kept": self.data.is_some() }))
     }
 

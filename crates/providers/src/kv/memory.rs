@@ -97,11 +97,12 @@ impl Namespace {
             From::At(key) => Bound::Included(key),
             From::Behind(key) => Bound::Excluded(key),
         };
-        let listed = |(key, entry): (&Box<str>, &KvEntry)| {
+        let listed = |key: &str, entry: &KvEntry| {
             let (metadata, expires) = (entry.metadata.clone(), entry.expires);
-            Ok::<_, std::convert::Infallible>(KvListed { key: key.clone(), metadata, expires })
+            Ok::<_, std::convert::Infallible>(KvListed { key: key.into(), metadata, expires })
         };
-        let rows = self.entries.range::<str, _>((from, Bound::Unbounded)).map(listed);
+        let rows =
+            self.entries.range::<str, _>((from, Bound::Unbounded)).map(|(key, entry)| listed(key, entry));
         page(list, now(), rows).unwrap_or_else(|never| match never {})
     }
 
