@@ -4,7 +4,7 @@
 //! heads of NAMESPACE    key ─► version, end, length, metadata, and the value if it is short
 //! values of NAMESPACE   key ─► the value if it is long, so that a list does not read it
 //! ends                  when, namespace, key: what expires
-//! state                 "bytes", "version"
+//! state                 bytes, version, when the first entry expires
 //! ```
 
 use std::io;
@@ -24,7 +24,7 @@ use super::plan::{From, Old, Plan, Rows, begin, page, plan};
 use super::{cost, fits, has_expired, now};
 
 const ENDS: TableDefinition<'_, (u64, &str, &str), ()> = TableDefinition::new("ends");
-const STATE: TableDefinition<'_, &str, u64> = TableDefinition::new("state");
+const STATE: TableDefinition<'_, (), (u64, u64, u64)> = TableDefinition::new("state");
 /// Values of up to so many bytes stand with their heads.
 const SHORT: usize = 1024;
 /// So many bytes are read on the caller's thread; more takes about a millisecond.
@@ -284,7 +284,9 @@ pub(super) fn commit(
     let now = now();
     let mut file = State::read(&transaction)?;
     let before = file.version;
-    file.purge(&transaction, now)?;
+    if file.first_end <= now {
+        file.purge(&transaction, now)?;
+    }
     for task in tasks {
         match file.apply(&transaction, task, now) {
             Ok(answer) => results.push(Ok(answer)),
@@ -298,8 +300,7 @@ pub(super) fn commit(
     }
     {
         let mut state = transaction.open_table(STATE)?;
-        state.insert("bytes", file.bytes)?;
-        state.insert("version", file.version)?;
+        state.insert((), (file.bytes, file.version, file.first_end))?;
     }
     transaction.commit()?;
     Ok(results)
@@ -309,35 +310,48 @@ pub(super) fn commit(
 struct State {
     bytes: u64,
     version: u64,
+    /// No entry expires before, in seconds since 1970.
+    first_end: u64,
     has_purged: bool,
 }
 
 impl State {
     fn read(transaction: &WriteTransaction) -> Result<Self, Fault> {
         let state = transaction.open_table(STATE)?;
-        let number = |key| Ok::<_, Fault>(state.get(key)?.map_or(0, |number| number.value()));
-        Ok(Self { bytes: number("bytes")?, version: number("version")?, has_purged: false })
+        let (bytes, version, first_end) = state.get(())?.map_or((0, 0, u64::MAX), |state| state.value());
+        Ok(Self { bytes, version, first_end, has_purged: false })
     }
 
     fn apply(&mut self, transaction: &WriteTransaction, task: Task, now: u64) -> Result<KvAnswer, Fault> {
         let namespace = task.namespace.as_str();
-        let rows = Kept {
-            heads: transaction.open_table(definition(&heads(namespace)))?,
-            values: transaction.open_table(definition(&values(namespace)))?,
-        };
+        let heads = transaction.open_table(definition(&heads(namespace)))?;
+        let rows = Kept { transaction, namespace, heads };
         let version = KvVersion(self.version + 1);
         let Plan { changes, bytes, written } =
             plan(task.transaction, version, now, (self.bytes, task.quota), &rows)?;
-        let Kept { mut heads, mut values } = rows;
-        let mut ends = transaction.open_table(ENDS)?;
+        let mut heads = rows.heads;
+        // Each table that a commit touches costs some pages more. Most entries are short and stay.
+        let is_long = |old: &Option<Old>, new: &Option<KvEntry>| {
+            old.as_ref().is_some_and(|old| old.is_long)
+                || new.as_ref().is_some_and(|new| new.value.len() > SHORT)
+        };
+        let ends_once = |old: &Option<Old>, new: &Option<KvEntry>| {
+            old.as_ref().is_some_and(|old| old.expires.is_some())
+                || new.as_ref().is_some_and(|new| new.expires.is_some())
+        };
+        let (mut values, mut ends) = (None, None);
+        if changes.iter().any(|(_, old, new)| is_long(old, new)) {
+            values = Some(transaction.open_table(definition(&self::values(namespace)))?);
+        }
+        if changes.iter().any(|(_, old, new)| ends_once(old, new)) {
+            ends = Some(transaction.open_table(ENDS)?);
+        }
         for (key, old, new) in &changes {
             let key = key.as_str();
-            if let Some(at) = old.as_ref().and_then(|old| old.expires) {
+            if let (Some(ends), Some(at)) = (&mut ends, old.as_ref().and_then(|old| old.expires)) {
                 ends.remove((at, namespace, key))?;
             }
-            if old.as_ref().is_some_and(|old| old.is_long)
-                && new.as_ref().is_none_or(|new| new.value.len() <= SHORT)
-            {
+            if let (Some(values), true) = (&mut values, old.as_ref().is_some_and(|old| old.is_long)) {
                 values.remove(key)?;
             }
             let Some(new) = new else {
@@ -345,11 +359,12 @@ impl State {
                 continue;
             };
             heads.insert(key, &*Head::write(new))?;
-            if new.value.len() > SHORT {
+            if let (Some(values), true) = (&mut values, new.value.len() > SHORT) {
                 values.insert(key, &*new.value)?;
             }
-            if let Some(at) = new.expires {
+            if let (Some(ends), Some(at)) = (&mut ends, new.expires) {
                 ends.insert((at, namespace, key), ())?;
+                self.first_end = self.first_end.min(at);
             }
         }
         self.bytes = bytes;
@@ -369,7 +384,6 @@ impl State {
         });
         let expired = expired.collect::<Result<Vec<_>, _>>()?;
         for (at, namespace, key) in expired {
-            self.has_purged = true;
             ends.remove((at, &*namespace, &*key))?;
             let mut heads = transaction.open_table(definition(&heads(&namespace)))?;
             let is_long = match heads.remove(&*key)? {
@@ -384,14 +398,17 @@ impl State {
                 transaction.open_table(definition(&values(&namespace)))?.remove(&*key)?;
             }
         }
+        self.first_end = ends.first()?.map_or(u64::MAX, |(place, _)| place.value().0);
+        self.has_purged = true;
         Ok(())
     }
 }
 
 /// A namespace while it is written.
 struct Kept<'a> {
+    transaction: &'a WriteTransaction,
+    namespace: &'a str,
     heads: Heads<'a>,
-    values: Heads<'a>,
 }
 
 impl Rows for Kept<'_> {
@@ -414,7 +431,8 @@ impl Rows for Kept<'_> {
         if let Some(value) = Head::read(head.value())?.value {
             return Ok(Some(Bytes::copy_from_slice(value)));
         }
-        Ok(self.values.get(key.as_str())?.map(|value| Bytes::copy_from_slice(value.value())))
+        let values = self.transaction.open_table(definition(&values(self.namespace)))?;
+        Ok(values.get(key.as_str())?.map(|value| Bytes::copy_from_slice(value.value())))
     }
 }
 
