@@ -232,6 +232,8 @@ GUESTS = {
     "proxy": lambda: service("proxy", "proxy", "http.c", "-DPROXY"),
     "outbound": lambda: service("outbound"),
     "sockets": lambda: service("sockets"),
+    "keyvalue": lambda: service("keyvalue"),
+    "keyvalue2": lambda: service("keyvalue2", "keyvalue2", "keyvalue.c", "-DDRAFT2"),
     "command": command,
     "net": net,
     "wasi": wasi,

@@ -21,12 +21,14 @@ const CLI: &[&str] = &[
     "types",
 ];
 /// What is linked of WASI 0.2, and of 0.3 where the app may use it; everything else is unknown.
-const KNOWN: [(&str, &[&str], &[&str]); 7] = [
+const KNOWN: [(&str, &[&str], &[&str]); 8] = [
     ("wasi:cli", CLI.split_at(CLI.len() - 1).0, CLI),
     ("wasi:clocks", &["monotonic-clock", "wall-clock"], &["monotonic-clock", "system-clock", "types"]),
     ("wasi:filesystem", &["preopens", "types"], &["preopens", "types"]),
     ("wasi:http", &["outgoing-handler", "types"], &["client", "types"]),
     ("wasi:io", &["error", "poll", "streams"], &[]),
+    // Of two drafts, which `is_known` tells from others.
+    ("wasi:keyvalue", &["atomics", "batch", "store"], &[]),
     ("wasi:random", &["insecure", "insecure-seed", "random"], &["insecure", "insecure-seed", "random"]),
     (
         "wasi:sockets",
@@ -42,6 +44,8 @@ const KNOWN: [(&str, &[&str], &[&str]); 7] = [
         &["ip-name-lookup", "types"],
     ),
 ];
+/// The versions of `wasi:keyvalue` that are linked.
+const DRAFTS: [&str; 2] = ["0.2.0-draft", "0.2.0-draft2"];
 /// What a service of WASI 0.2 exports.
 pub(crate) const HANDLER: &str = "wasi:http/incoming-handler";
 /// What a service of WASI 0.3 exports.
@@ -159,6 +163,7 @@ fn is_known(name: &str, wasi: WasiVersion) -> bool {
     let (interface, version) = rest.split_once('@').unwrap_or((rest, "0.2"));
     let Some((_, old, new)) = KNOWN.iter().find(|(known, ..)| *known == package) else { return false };
     match wasi {
+        _ if package == "wasi:keyvalue" && !DRAFTS.contains(&version) => false,
         _ if version.starts_with("0.2") => old.contains(&interface),
         WasiVersion::V0_3 if version.starts_with("0.3") => new.contains(&interface),
         _ => false,
@@ -349,6 +354,14 @@ mod tests {
             for other in ["wasi:http/nope@0.2.0", "wasi:http/types@0.4.0", "a:b/types", "wasi:io", "x"] {
                 assert!(!is_known(other, wasi), "{other}");
             }
+        }
+        for known in ["wasi:keyvalue/store@0.2.0-draft", "wasi:keyvalue/atomics@0.2.0-draft2"] {
+            assert!(is_known(known, old) && is_known(known, new), "{known}");
+        }
+        for other in
+            ["wasi:keyvalue/store@0.2.0", "wasi:keyvalue/watcher@0.2.0-draft2", "wasi:keyvalue/store"]
+        {
+            assert!(!is_known(other, old) && !is_known(other, new), "{other}");
         }
         assert!(is_known("wasi:http/client@0.3.0", new) && !is_known("wasi:http/client@0.3.0", old));
         assert!(!is_known("wasi:io/streams@0.3.0", new) && !is_known("wasi:http/client@0.2.0", new));

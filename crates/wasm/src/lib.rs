@@ -39,6 +39,7 @@ mod exchange;
 mod guest;
 mod hooks;
 mod inspect;
+mod keyvalue;
 mod outgoing;
 mod output;
 mod room;

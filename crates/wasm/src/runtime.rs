@@ -10,9 +10,10 @@ use wasmtime::{
 use wasmtime_wasi_http::WasiHttpView;
 
 use crate::error::one_line;
+use crate::keyvalue::HasKeyValue;
 use crate::sockets::HasReach;
 use crate::state::State;
-use crate::{hooks, sockets};
+use crate::{hooks, keyvalue, sockets};
 
 /// Component instances in the process at once, and the memories and tables that they have together. More wait.
 const INSTANCES: u32 = 1000;
@@ -128,7 +129,7 @@ fn with_pool(config: &Config) -> Config {
 /// folders and grants of the network the calls find none.
 pub(crate) fn linker<T>(engine: &Engine, wasi: WasiVersion) -> wasmtime::Result<Linker<T>>
 where
-    T: WasiHttpView + HasReach + 'static,
+    T: WasiHttpView + HasReach + HasKeyValue + 'static,
 {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
@@ -140,6 +141,7 @@ where
     }
     hooks::link(&mut linker, with_0_3)?;
     sockets::link(&mut linker, with_0_3)?;
+    keyvalue::link(&mut linker)?;
     Ok(linker)
 }
 

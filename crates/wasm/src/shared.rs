@@ -57,7 +57,12 @@ impl Shared {
         let bounds = Bounds::of(&manifest.manifest.wasm);
         let (ending, freed, idle) = (Arc::default(), Notify::new(), RefCell::default());
         let granted = Arc::new(Granted::new(&manifest.manifest.permissions.net));
-        let post = Rc::new(Post::new(services.http.clone(), services.limits, memory.clone()));
+        let post = Rc::new(Post::new(
+            services.http.clone(),
+            services.bindings.clone(),
+            services.limits,
+            memory.clone(),
+        ));
         let sockets = services.http.sockets();
         Self { app, services, memory, ending, freed, manifest, bounds, granted, sockets, post, idle }
     }

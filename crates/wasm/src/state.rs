@@ -11,6 +11,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::account::{Account, WorkerMemory};
 use crate::hooks::Hooks;
+use crate::keyvalue::{HasKeyValue, View as KeyValueView};
 use crate::outgoing::Outgoing;
 use crate::output::{Console, Output};
 use crate::sockets::{HasReach, Reach};
@@ -105,6 +106,12 @@ impl State {
 impl HasReach for State {
     fn reach(&self) -> &Arc<Reach> {
         &self.reach
+    }
+}
+
+impl HasKeyValue for State {
+    fn key_value(&mut self) -> KeyValueView<'_> {
+        KeyValueView { table: &mut self.table, outgoing: &self.hooks.0 }
     }
 }
 

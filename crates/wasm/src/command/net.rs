@@ -44,7 +44,7 @@ impl Net {
         let sink = Rc::new(Sink { author: author.clone(), told: RefCell::default() });
         let http = capabilities.http(&App { folder: "/".into(), manifest, main: None }, sink);
         let purse = Purse { budget: http.sockets(), memory: memory.clone(), most: FILES };
-        let post = Rc::new(Post::new(http, limits, memory.clone()));
+        let post = Rc::new(Post::new(http, Rc::new([]), limits, memory.clone()));
         let open = post.open(None);
         let outgoing = open.outgoing();
         let reach = Arc::new(Reach::new(Arc::new(granted), author, outgoing.clone(), purse));

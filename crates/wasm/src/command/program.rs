@@ -19,6 +19,7 @@ use crate::cache::Cache;
 use crate::error::one_line;
 use crate::hooks::Hooks;
 use crate::inspect::unknown_imports;
+use crate::keyvalue::{HasKeyValue, View as KeyValueView};
 use crate::outgoing::Outgoing;
 use crate::sockets::{HasReach, Reach};
 
@@ -279,6 +280,12 @@ impl HasReach for ProgramState {
 impl Limited for ProgramState {
     fn limiter(&mut self) -> &mut RunLimiter {
         &mut self.limiter
+    }
+}
+
+impl HasKeyValue for ProgramState {
+    fn key_value(&mut self) -> KeyValueView<'_> {
+        KeyValueView { table: &mut self.table, outgoing: &self.hooks.0 }
     }
 }
 

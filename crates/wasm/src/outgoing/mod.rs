@@ -1,7 +1,8 @@
-//! Requests that guests send: `wasi:http/outgoing-handler`, and `wasi:http/client` of 0.3. Name look-ups go the same way.
+//! Requests that guests send: `wasi:http/outgoing-handler`, and `wasi:http/client` of 0.3. Name look-ups, and calls to
+//! providers, go the same way.
 //!
 //! ```text
-//! a turn ─ Outgoing (in the store) ─ Order ─► Post ─► HttpClient::send, look_up
+//! a turn ─ Outgoing (in the store) ─ Order ─► Post ─► HttpClient::send, look_up; Kv::call
 //!                                              │ a task for each, beside the turns
 //!   guest ◄──────── head, body in chunks ◄─────┘
 //! ```
@@ -22,9 +23,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, LocalBoxFuture, select};
 use nexus_core::{Limit, Limits};
-use nexus_guest::{HttpClient, HttpError as Failed, RequestId};
+use nexus_guest::{
+    Answer, Bound, CapabilityError, HttpClient, HttpError as Failed, KvAnswer, KvOperation, RequestId,
+};
 use tokio::sync::{mpsc, oneshot};
 use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody};
 
@@ -85,6 +88,8 @@ pub(crate) struct Outgoing {
     scope: Arc<Scope>,
     orders: mpsc::UnboundedSender<Order>,
     memory: Arc<WorkerMemory>,
+    /// The names of the app's bindings, in order.
+    bindings: Arc<[Box<str>]>,
 }
 
 /// What is to be done in a scope. There are no more of them than the limit of subrequests lets, or memory: each is on its
@@ -102,7 +107,16 @@ enum What {
         answer: oneshot::Sender<Result<Vec<IpAddr>, Failed>>,
         held: Held,
     },
+    Call {
+        binding: usize,
+        operation: KvOperation,
+        answer: oneshot::Sender<Result<KvAnswer, CapabilityError>>,
+        held: Held,
+    },
 }
+
+/// What a call to a provider takes of the host's memory beside what it brings, about, in bytes.
+const CALL: u64 = 512;
 
 /// A request that is to be sent.
 struct Message {
@@ -118,11 +132,41 @@ impl What {
         match self {
             What::Send(message) => message.answer.is_closed(),
             What::LookUp { answer, .. } => answer.is_closed(),
+            What::Call { answer, .. } => answer.is_closed(),
         }
     }
 }
 
 impl Outgoing {
+    /// The place of the binding of this name.
+    pub(crate) fn binding(&self, name: &str) -> Option<usize> {
+        self.bindings.iter().position(|own| **own == *name)
+    }
+
+    /// Has a provider do something, by one of the bindings.
+    ///
+    /// # Errors
+    /// What the provider says, or that there is no memory for it.
+    pub(crate) async fn call(
+        &self,
+        binding: usize,
+        operation: KvOperation,
+    ) -> Result<KvAnswer, CapabilityError> {
+        let brings = match &operation {
+            KvOperation::Write(transaction) => transaction.size() as u64,
+            KvOperation::Get(keys) => keys.iter().map(|key| key.as_str().len() as u64).sum(),
+            KvOperation::List(list) => list.prefix.len() as u64,
+        };
+        let held = self.memory.hold(CALL + brings, "a call").map_err(CapabilityError::Invalid)?;
+        let (answer, answered) = oneshot::channel();
+        self.order(What::Call { binding, operation, answer, held });
+        let over = || CapabilityError::Invalid("the request in whose name it is asked is over".into());
+        let result = answered.await.unwrap_or_else(|_| Err(over()))?;
+        // What it has brought is copied to the guest.
+        self.memory.hold(size(&result), "what a provider has given").map_err(CapabilityError::Invalid)?;
+        Ok(result)
+    }
+
     /// Counts one more; see [`Scope::take`].
     pub(crate) fn take(&self) -> Result<(), String> {
         self.scope.take()
@@ -162,9 +206,21 @@ impl Sends for Outgoing {
     }
 }
 
+/// How many bytes an answer has, about.
+fn size(answer: &KvAnswer) -> u64 {
+    let bytes: usize = match answer {
+        KvAnswer::Entries(entries) => entries.iter().flatten().map(|entry| entry.value.len()).sum(),
+        KvAnswer::Page(page) => page.keys.iter().map(|listed| listed.key.len() + 64).sum(),
+        KvAnswer::Written(_) => 0,
+    };
+    bytes as u64
+}
+
 /// What sends the requests of one guest's instances.
 pub(crate) struct Post {
     http: Rc<dyn HttpClient>,
+    bindings: Rc<[(Box<str>, Bound)]>,
+    names: Arc<[Box<str>]>,
     limits: Limits,
     memory: Arc<WorkerMemory>,
     sender: mpsc::UnboundedSender<Order>,
@@ -174,17 +230,33 @@ pub(crate) struct Post {
 }
 
 impl Post {
-    pub(crate) fn new(http: Rc<dyn HttpClient>, limits: Limits, memory: Arc<WorkerMemory>) -> Self {
+    pub(crate) fn new(
+        http: Rc<dyn HttpClient>,
+        bindings: Rc<[(Box<str>, Bound)]>,
+        limits: Limits,
+        memory: Arc<WorkerMemory>,
+    ) -> Self {
         let (sender, orders) = mpsc::unbounded_channel();
         let orders = RefCell::new(orders);
-        Self { http, limits, memory, sender, orders, tasks: Tasks::new(), last: Cell::new(0) }
+        let names = bindings.iter().map(|(name, _)| name.clone()).collect();
+        Self {
+            http,
+            bindings,
+            names,
+            limits,
+            memory,
+            sender,
+            orders,
+            tasks: Tasks::new(),
+            last: Cell::new(0),
+        }
     }
 
     /// A scope in this request's name; of several requests it is nobody's.
     pub(crate) fn open(self: &Rc<Self>, sender: Option<RequestId>) -> Open {
         let scope = Arc::new(Scope::new(sender, &self.limits));
-        let (orders, memory) = (self.sender.clone(), self.memory.clone());
-        Open { post: self.clone(), outgoing: Outgoing { scope, orders, memory } }
+        let (orders, memory, bindings) = (self.sender.clone(), self.memory.clone(), self.names.clone());
+        Open { post: self.clone(), outgoing: Outgoing { scope, orders, memory, bindings } }
     }
 
     /// Goes on with all that is under way. Outside of turns.
@@ -201,6 +273,17 @@ impl Post {
             let work: Pin<Box<dyn Future<Output = ()>>> = match what {
                 What::Send(message) => Box::pin(deliver(http, message, scope.sender(), self.memory.clone())),
                 What::LookUp { name, answer, held } => Box::pin(look_up(http, name, answer, held)),
+                What::Call { binding, operation, answer, held } => {
+                    let Some((_, Bound::Kv(kv))) = self.bindings.get(binding) else { continue };
+                    // What can be answered at once needs no task.
+                    match kv.call(scope.sender(), operation) {
+                        Answer::Now(result) => {
+                            let _ = answer.send(result);
+                            continue;
+                        }
+                        Answer::Later(later) => Box::pin(call(later, answer, held)),
+                    }
+                }
             };
             self.tasks.start(number, self.tasks.make(number, work, scope));
         }
@@ -272,6 +355,20 @@ async fn deliver(
             let _ = answer.send(Err(error));
         }
     }
+}
+
+/// Waits for a provider's answer, as long as somebody wants it.
+async fn call(
+    later: LocalBoxFuture<'static, Result<KvAnswer, CapabilityError>>,
+    mut answer: oneshot::Sender<Result<KvAnswer, CapabilityError>>,
+    _held: Held,
+) {
+    let result = match select(later, pin!(answer.closed())).await {
+        Either::Left((result, _)) => result,
+        Either::Right(_) => return,
+    };
+    // The guest may have given it up just now.
+    let _ = answer.send(result);
 }
 
 /// Looks a name up, as long as somebody wants to know.
@@ -353,7 +450,7 @@ mod tests {
         let mut limits = Limits::default();
         limits.set(Limit::Subrequests, subrequests);
         let silent = Rc::new(Silent::default());
-        (Rc::new(Post::new(silent.clone(), limits, memory(1 << 20))), silent)
+        (Rc::new(Post::new(silent.clone(), Rc::new([]), limits, memory(1 << 20))), silent)
     }
 
     fn request() -> http::Request<WasiBody> {

@@ -63,7 +63,8 @@ fn test(asked: &[&str], most: usize) -> Test {
     limits.set(Limit::Memory, 1 << 20);
     let output = Arc::new(Output::new(10_000));
     let memory = Arc::new(WorkerMemory::new(&limits, Arc::new(Watch::new())));
-    let post = std::rc::Rc::new(Post::new(std::rc::Rc::new(NoHttp), limits, memory.clone()));
+    let post =
+        std::rc::Rc::new(Post::new(std::rc::Rc::new(NoHttp), std::rc::Rc::new([]), limits, memory.clone()));
     // Dropped, it would let nothing more be counted.
     let outgoing = post.open(None);
     let budget = Arc::<Budget>::default();
