@@ -472,3 +472,135 @@ fn grants_are_listed_given_and_taken_while_an_app_runs() {
         assert_eq!(managed.ask("PUT", path, b"").status, status, "{path}");
     }
 }
+
+/// A greedy app beside a quiet one: `act` of the first while the second puts and gets.
+fn beside(greedy: &str, manifest: &str, path: &str) -> (Folder, Nexus, harness::Response) {
+    let quiet = "put: async ({ KV }, key) => { await KV.put(key, key); return KV.get(key); }";
+    let folder = Folder::new(&[
+        ("greedy/index.js", &*app(greedy)),
+        ("greedy/nexus.toml", &*format!("{KV}{manifest}")),
+        ("quiet/index.js", &*app(quiet)),
+        ("quiet/nexus.toml", KV),
+    ]);
+    let nexus = Nexus::serve(folder.path());
+    nexus.get("greedy", "/prepare");
+    let address = nexus.address("greedy");
+    let answer = std::thread::scope(|scope| {
+        let attack = scope.spawn(|| Client::connect(&address).get(path));
+        let mut count = 0;
+        while !attack.is_finished() || count < 20 {
+            let key = format!("k{count}");
+            let answer = nexus.get("quiet", &format!("/put/{key}"));
+            assert_eq!(
+                (answer.status, &answer.json()["value"]),
+                (200, &Value::from(key)),
+                "{}",
+                answer.text()
+            );
+            count += 1;
+        }
+        attack.join().unwrap()
+    });
+    (folder, nexus, answer)
+}
+
+#[test]
+fn one_write_brings_no_more_than_25_mb_whatever_the_guest_puts_into_it() {
+    let greedy = "attack: async ({ KV }) => {
+        const all = KV.atomic(), value = 'x'.repeat(20_000_000);
+        for (let i = 0; i < 4000; i++) all.put(`k${i}`, value);
+        await all.commit();
+      },
+      values: async ({ KV }) => {
+        const all = KV.atomic(), value = new Uint8Array(20_000_000);
+        for (let i = 0; i < 90; i++) all.put(`k${i}`, value);
+        await all.commit();
+      }";
+    for (path, part) in
+        [("/attack", "at most 100 checks and changes"), ("/values", "at most 25 MB are put at once")]
+    {
+        let (_folder, nexus, answer) = beside(greedy, "[limits]\nmemory = \"128 MB\"\ncpu = \"1 h\"\n", path);
+        let told = answer.json();
+        assert!(told["error"].as_str().unwrap().contains(part), "{told}");
+        assert!(nexus.resident() < 600 << 20, "{}", nexus.resident());
+    }
+}
+
+#[test]
+fn who_reads_much_at_once_keeps_no_neighbour_waiting_and_holds_no_more_than_its_memory() {
+    let greedy = "prepare: async ({ KV }) => { await KV.put('large', new Uint8Array(10_000_000)); },
+      attack: async ({ KV }) => {
+        const all = Array.from({ length: 3000 }, () => KV.get('large', 'arrayBuffer').then((value) => value.byteLength, (error) => error.code));
+        const until = Date.now() + 3000;
+        while (Date.now() < until);
+        const codes = {};
+        for (const found of await Promise.all(all)) codes[found] = (codes[found] ?? 0) + 1;
+        return codes;
+      }";
+    let (_folder, nexus, answer) =
+        beside(greedy, "[limits]\nmemory = \"64 MB\"\ncpu = \"1 h\"\nwall = \"1 h\"\n", "/attack");
+    // Whatever it comes to: some are refused, or the guest is stopped.
+    if answer.status == 200 {
+        let codes = answer.json()["value"].clone();
+        assert!(codes["EBUSY"].as_u64().unwrap_or(0) + codes["EINVAL"].as_u64().unwrap_or(0) > 0, "{codes}");
+    }
+    assert!(nexus.resident() < 700 << 20, "{}", nexus.resident());
+}
+
+#[test]
+fn the_quota_is_the_owners_whoever_writes() {
+    let fill = "fill: async ({ KV }, size) => { await KV.put('k', 'x'.repeat(size)); return 'put'; }";
+    let folder = Folder::new(&[
+        ("owner/index.js", &*app(fill)),
+        ("owner/nexus.toml", &*format!("{KV}[limits]\nkv_storage = \"1 MB\"\n")),
+        ("writer/index.js", &*app(fill)),
+        ("writer/nexus.toml", "[bindings]\nKV = { kv = \"owner/main\" }\n[limits]\nkv_storage = \"1 TB\"\n"),
+        ("small/index.js", &*app(fill)),
+        ("small/nexus.toml", "[bindings]\nKV = { kv = \"owner/main\" }\n[limits]\nkv_storage = \"1 KB\"\n"),
+    ]);
+    let nexus = Nexus::serve(folder.path());
+    let ask = |app: &str, size: u32| nexus.get(app, &format!("/fill/{size}")).json();
+    assert_eq!(ask("writer", 2_000_000)["code"], "EQUOTA");
+    assert_eq!(ask("small", 900_000)["value"], "put");
+    assert_eq!(ask("owner", 1_000_000)["value"], "put");
+}
+
+#[test]
+fn a_removed_app_leaves_nothing_to_one_of_its_name() {
+    let source = app("put: async ({ KV }, key) => { await KV.put(key, key); return 'put'; },
+                      list: async ({ KV }) => (await KV.list()).keys.map(({ name }) => name)");
+    let folder = Folder::new(&[
+        ("shop/index.js", &*source),
+        ("shop/nexus.toml", KV),
+        ("stats/index.js", &*source),
+        ("stats/nexus.toml", "[bindings]\nKV = { kv = \"shop/main\" }\n"),
+        ("nexus-host.toml", "[deploy]\nallow = [\"kv\"]\n"),
+    ]);
+    let managed = Managed::start(folder, &[]);
+    managed.done(&["deploy", "shop"]);
+    managed.done(&["deploy", "stats"]);
+    let ask = |app: &str, path: &str| Client::connect(&managed.address(app)).get(path).json();
+    assert_eq!(ask("stats", "/list")["code"], "EPERM");
+    managed.done(&["grants", "add", "stats", "kv", "shop/main"]);
+    assert_eq!(ask("shop", "/put/a")["value"], "put");
+    assert_eq!(ask("stats", "/list")["value"], serde_json::json!(["a"]));
+    managed.done(&["rm", "shop"]);
+    assert_eq!(ask("stats", "/list")["code"], "EPERM");
+    managed.done(&["deploy", "shop"]);
+    assert_eq!(ask("shop", "/list")["value"], serde_json::json!([]));
+    assert_eq!(ask("stats", "/list")["code"], "EPERM");
+    assert!(managed.kept("kv").iter().any(|name| name.starts_with("shop.removed-")));
+}
+
+#[test]
+fn what_is_refused_for_its_number_is_not_done_all_the_same() {
+    let tests = "many: async ({ KV }) => {
+        const all = Array.from({ length: 50 }, (_, i) => KV.put(`k${i}`, 'v').then(() => i, (error) => error.name));
+        const done = (await Promise.all(all)).filter((found) => typeof found === 'number').length;
+        return [done, (await KV.list()).keys.length];
+      }";
+    let (_folder, nexus) = serve(tests, &format!("{KV}[limits]\noperations = 10\n"));
+    let told = value(&nexus, "/many");
+    assert_eq!(told[0], told[1], "{told}");
+    assert!(told[0].as_u64().unwrap() < 50, "{told}");
+}

@@ -229,3 +229,35 @@ fn a_host_that_is_killed_again_and_again_keeps_what_it_answered() {
     }
     assert!(kept.len() >= 200, "{}", kept.len());
 }
+
+#[test]
+fn a_guest_that_does_not_return_keeps_nobody_waiting_for_its_provider() {
+    let spin = "export default { async fetch(request, { KV }) {
+        KV.put('a', 'b');
+        await null;
+        console.log('spins');
+        for (;;);
+    } };";
+    let folder = Folder::new(&[
+        ("shop/index.js", APP),
+        ("shop/nexus.toml", KV),
+        ("spin/index.js", spin),
+        ("spin/nexus.toml", &*format!("{KV}[limits]\ncpu = \"1 h\"\nwall = \"1 h\"\n")),
+    ]);
+    folder.write("nexus-host.toml", "[deploy]\nallow = [\"kv\"]\n");
+    let managed = Managed::start(folder, &[]);
+    managed.done(&["deploy", "shop"]);
+    managed.done(&["deploy", "spin"]);
+    let mut spinning = Client::connect(&managed.address("spin"));
+    spinning.send_request("GET", "/", &[], b"");
+    managed.nexus.message("spins");
+    under_load(&managed.address("shop"), |count| {
+        for _ in 0..3 {
+            let before = count();
+            managed.done(&["provider", "update", "kv"]);
+            until("calls after the update", || (count() > before + 3).then_some(()));
+        }
+    });
+    // It spins to the end, and longer.
+    assert_eq!(managed.status("spin")["usage"]["requests"], 0);
+}

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
-use nexus_core::{Access, App, Binding, Limit, ProviderConfig, format_duration};
+use nexus_core::{Access, App, AppName, Binding, Limit, ProviderConfig, format_duration};
 
 use crate::{Grant, HttpClient, Kv, NetSink, RequestId};
 
@@ -44,6 +44,22 @@ pub trait Capabilities: Send + Sync + 'static {
 pub enum Bound {
     /// A namespace of a key-value store.
     Kv(Rc<dyn Kv>),
+}
+
+/// What a call holds of its guest's memory, from when it is made until its answer was taken, or nobody wants it.
+pub trait Hold: Send {
+    /// So many bytes more are held. `false` if the guest may not have them: then they are not.
+    fn grow(&mut self, bytes: usize) -> bool;
+}
+
+/// Counts nothing: for tests, and for what is bounded otherwise.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoHold;
+
+impl Hold for NoHold {
+    fn grow(&mut self, _: usize) -> bool {
+        true
+    }
 }
 
 /// What a provider answers: at once where it can, so that whoever calls needs no turn of its event loop.
@@ -268,6 +284,9 @@ pub trait ProviderControl: Send + Sync + 'static {
     /// # Errors
     /// When there is no such provider.
     fn start(&self, name: &str) -> Result<(), ProviderError>;
+
+    /// The app of this name is gone: what is kept for it is put aside, where no other app of its name finds it.
+    fn release(&self, owner: &AppName);
 
     /// Puts another implementation in the place of the one there is: calls under way are waited for, those that come wait.
     ///

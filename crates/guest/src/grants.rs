@@ -9,10 +9,10 @@
 //! What takes effect is what both the manifest and the host say. A rule takes effect with the next call of guests that run.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use nexus_core::{Access, AppName, Binding, BindingTarget, Resource};
+use nexus_core::{Access, AppName, Binding, BindingTarget, Limit, Limits, Resource};
 
 use crate::{Capability, Denied};
 
@@ -31,6 +31,8 @@ pub struct Grant {
     pub asked: Access,
     /// What is granted of that: 0 nothing, 1 to read, 2 to read and write.
     granted: AtomicU8,
+    /// How many bytes the owner of the resource may keep.
+    quota: AtomicU64,
 }
 
 fn level(access: Option<Access>) -> u8 {
@@ -48,7 +50,13 @@ impl Grant {
             BindingTarget::Kv(kv) => (Capability::Kv, kv.namespace.of(app), kv.access),
         };
         let (app, binding) = (app.clone(), binding.name.clone());
-        Self { app, binding, capability, resource, asked, granted: AtomicU8::new(0) }
+        let (granted, quota) = (AtomicU8::new(0), AtomicU64::new(0));
+        Self { app, binding, capability, resource, asked, granted, quota }
+    }
+
+    /// How many bytes the owner of the resource may keep with a provider, whoever writes them.
+    pub fn quota(&self) -> u64 {
+        self.quota.load(Ordering::Relaxed)
     }
 
     /// Whether both are asked for alike.
@@ -132,6 +140,8 @@ pub struct Grants(RwLock<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     apps: BTreeMap<AppName, OfApp>,
+    /// How many bytes each app may keep with a provider, as far as apps are known.
+    quotas: BTreeMap<AppName, u64>,
     /// What an operator has given or taken, whatever the policy says.
     rules: BTreeMap<(AppName, Capability, Resource), Option<Access>>,
 }
@@ -153,14 +163,35 @@ impl Inner {
         };
         let granted = level(given).min(level(Some(grant.asked)));
         grant.granted.store(granted, Ordering::Release);
+        let quota = self.quotas.get(&grant.resource.owner).copied();
+        let quota = quota.unwrap_or_else(|| Limits::default().get(Limit::KvStorage));
+        grant.quota.store(quota, Ordering::Relaxed);
+    }
+
+    /// Settles all grants of what this app owns.
+    fn settle_of(&self, owner: &AppName) {
+        for of in self.apps.values() {
+            let grants = of.grants.iter().filter(|grant| grant.resource.owner == *owner);
+            grants.for_each(|grant| self.settle(&of.policy, grant));
+        }
     }
 }
 
 impl Grants {
     /// Enters what a version of an app asks for by its bindings: a grant for each, in order. A binding that is as before keeps
     /// its grant.
-    pub fn enter(&self, app: &AppName, policy: GrantPolicy, bindings: &[Binding]) -> Vec<Arc<Grant>> {
+    ///
+    /// The app may keep `quota` bytes with a provider, whoever writes them.
+    pub fn enter(
+        &self,
+        app: &AppName,
+        policy: GrantPolicy,
+        bindings: &[Binding],
+        quota: u64,
+    ) -> Vec<Arc<Grant>> {
         let mut inner = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        inner.quotas.insert(app.clone(), quota);
+        inner.settle_of(app);
         let mut before = inner.apps.remove(app).map_or(Vec::new(), |before| before.grants);
         let entered: Vec<Arc<Grant>> = bindings
             .iter()
@@ -204,7 +235,10 @@ impl Grants {
         if let Some(gone) = inner.apps.remove(app) {
             gone.grants.iter().for_each(|grant| grant.granted.store(0, Ordering::Release));
         }
-        inner.rules.retain(|(of, ..), _| of != app);
+        // Nor is what it owned: another app of its name is another app.
+        inner.rules.retain(|(of, _, resource), _| of != app && resource.owner != *app);
+        inner.quotas.remove(app);
+        inner.settle_of(app);
     }
 
     /// Enters a rule. It counts from the next call on, and for what comes to ask for it later.
@@ -265,7 +299,7 @@ mod tests {
         let asked =
             bindings("A = { kv = \"a\" }\nB = { kv = \"b\", access = \"read\" }\nC = { kv = \"other/c\" }");
         let of = |policy| {
-            grants.enter(&app("shop"), policy, &asked).iter().map(|g| g.granted()).collect::<Vec<_>>()
+            grants.enter(&app("shop"), policy, &asked, 100).iter().map(|g| g.granted()).collect::<Vec<_>>()
         };
         assert_eq!(of(GrantPolicy::All), [Some(Access::Write), Some(Access::Read), Some(Access::Write)]);
         assert_eq!(of(GrantPolicy::Own(vec![])), [None, None, None]);
@@ -281,7 +315,7 @@ mod tests {
     fn a_rule_counts_for_guests_that_run() {
         let grants = Grants::default();
         let asked = bindings("A = { kv = \"a\" }");
-        let grant = grants.enter(&app("shop"), GrantPolicy::All, &asked).remove(0);
+        let grant = grants.enter(&app("shop"), GrantPolicy::All, &asked, 100).remove(0);
         assert_eq!(grant.decide(Access::Write), Ok(()));
         grants.rule(rule("other", "a", None));
         assert_eq!(grant.decide(Access::Write), Ok(()));
@@ -302,7 +336,7 @@ mod tests {
     fn a_manifest_that_asks_to_read_is_told_so() {
         let grants = Grants::default();
         let asked = bindings("A = { kv = \"other/a\", access = \"read\" }");
-        let grant = grants.enter(&app("shop"), GrantPolicy::All, &asked).remove(0);
+        let grant = grants.enter(&app("shop"), GrantPolicy::All, &asked, 100).remove(0);
         assert_eq!(
             grant.decide(Access::Write).unwrap_err().to_string(),
             "the app may not write kv `other/a` by its binding A: its manifest asks for `access = \"read\"`; ask for \
@@ -313,20 +347,28 @@ mod tests {
     #[test]
     fn a_version_keeps_the_grants_that_are_as_before_and_takes_none_from_what_still_runs() {
         let grants = Grants::default();
-        let first =
-            grants.enter(&app("shop"), GrantPolicy::All, &bindings("A = { kv = \"a\" }\nB = { kv = \"b\" }"));
-        let second =
-            grants.enter(&app("shop"), GrantPolicy::All, &bindings("B = { kv = \"b\" }\nA = { kv = \"c\" }"));
+        let first = grants.enter(
+            &app("shop"),
+            GrantPolicy::All,
+            &bindings("A = { kv = \"a\" }\nB = { kv = \"b\" }"),
+            100,
+        );
+        let second = grants.enter(
+            &app("shop"),
+            GrantPolicy::All,
+            &bindings("B = { kv = \"b\" }\nA = { kv = \"c\" }"),
+            100,
+        );
         assert!(Arc::ptr_eq(&first[1], &second[0]) && !Arc::ptr_eq(&first[0], &second[1]));
         assert_eq!(first[0].decide(Access::Write), Ok(()));
         grants.rule(rule("shop", "a", None));
         assert!(first[0].decide(Access::Read).is_err());
         assert_eq!(grants.list().len(), 3);
         drop(first);
-        grants.enter(&app("shop"), GrantPolicy::All, &bindings(""));
+        grants.enter(&app("shop"), GrantPolicy::All, &bindings(""), 100);
         assert_eq!(grants.list().len(), 2);
         drop(second);
-        grants.enter(&app("shop"), GrantPolicy::All, &bindings(""));
+        grants.enter(&app("shop"), GrantPolicy::All, &bindings(""), 100);
         assert!(grants.list().is_empty());
     }
 }

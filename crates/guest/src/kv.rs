@@ -9,12 +9,18 @@ use std::str::FromStr;
 use bytes::Bytes;
 use nexus_core::Access;
 
-use crate::{Answer, RequestId};
+use crate::{Answer, Hold, RequestId};
 
 /// A namespace, as one binding of one worker's guest has it.
 pub trait Kv {
-    /// Has an operation carried out, in the name of this request; `None` while the app is loaded, and of its own.
-    fn call(&self, caller: Option<RequestId>, operation: KvOperation) -> Answer<KvAnswer>;
+    /// Has an operation carried out, in the name of this request; `None` while the app is loaded, and of its own. What the
+    /// operation brings is in `hold` already; what it gives comes to it.
+    fn call(
+        &self,
+        caller: Option<RequestId>,
+        operation: KvOperation,
+        hold: Box<dyn Hold>,
+    ) -> Answer<KvAnswer>;
 }
 
 /// What is asked of a namespace.

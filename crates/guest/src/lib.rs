@@ -39,7 +39,7 @@ mod watch;
 pub use body::{Body, BodyError, BodySource, BodyWriter, PipeState, pipe};
 pub use capability::{
     Answer, Bound, Called, Capabilities, Capability, CapabilityError, CapabilityNameError, CapabilitySink,
-    Denied, ProviderControl, ProviderError, ProviderState, ProviderStatus,
+    Denied, Hold, NoHold, ProviderControl, ProviderError, ProviderState, ProviderStatus,
 };
 pub use code_cache::{CachedCode, CodeCache};
 pub use engine::{Engine, Guest, LoadError, SourceExcerpt, Stop, StopReason, Stopper, Ticket, Usage};

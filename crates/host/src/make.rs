@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nexus_core::{App, HostConfig, PermissionKind};
+use nexus_core::{App, HostConfig, Limit, PermissionKind};
 use nexus_guest::{Capabilities, Capability, Engine, Grant, GrantPolicy, Grants};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -79,7 +79,8 @@ impl Maker {
     /// What the app gets of what its bindings ask for: all, unless it was deployed.
     fn granted(&self, app: &App, is_deployed: bool) -> Vec<Arc<Grant>> {
         let policy = if is_deployed { self.policy() } else { GrantPolicy::All };
-        self.grants.enter(app.name(), policy, &app.manifest.bindings)
+        let quota = app.manifest.limits.get(Limit::KvStorage);
+        self.grants.enter(app.name(), policy, &app.manifest.bindings, quota)
     }
 
     /// What deployed apps get without a rule.

@@ -144,6 +144,11 @@ pub(crate) struct Share {
 }
 
 impl Share {
+    /// How much the host holds for the guest in all.
+    pub(crate) fn all_held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn grow(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
         self.held.fetch_add(bytes as u64, Ordering::Relaxed);

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use nexus_core::{App, Binding, BindingTarget, Limit, Provider, ProviderConfig, ProviderKind};
+use nexus_core::{App, AppName, Binding, BindingTarget, Provider, ProviderConfig, ProviderKind};
 use nexus_guest::{
     Bound, Capabilities, Capability, CapabilitySink, Grant, HttpClient, NetSink, ProviderControl,
     ProviderError, ProviderStatus,
@@ -38,7 +38,8 @@ struct Kept {
 
 struct Entry {
     slot: Arc<Slot<dyn KvEngine>>,
-    /// Whoever stops, starts or changes it holds this.
+    /// Whoever stops, starts or changes it holds this, which may take long.
+    turn: Mutex<()>,
     made: Mutex<Made>,
 }
 
@@ -68,7 +69,10 @@ impl Providers {
         let mut kept = Kept { folder: folder.to_owned(), storage, all: BTreeMap::new() };
         for (name, config) in configs {
             let slot = Slot::new(&name, config.timeout, kept.engine(&name, &config));
-            kept.all.insert(name, Entry { slot, made: Mutex::new(Made { config, version: 1 }) });
+            kept.all.insert(
+                name,
+                Entry { slot, turn: Mutex::default(), made: Mutex::new(Made { config, version: 1 }) },
+            );
         }
         Ok(Arc::new(Self { outbound, kept: Arc::new(kept) }))
     }
@@ -116,8 +120,8 @@ impl Capabilities for Providers {
                 known.join(", ")
             ));
         };
-        let quota = app.manifest.limits.get(Limit::KvStorage);
-        Ok(Bound::Kv(Rc::new(BoundKv { grant, slot: entry.slot.clone(), quota, sink })))
+        let _ = app;
+        Ok(Bound::Kv(Rc::new(BoundKv { grant, slot: entry.slot.clone(), sink })))
     }
 }
 
@@ -140,7 +144,7 @@ impl ProviderControl for Kept {
 
     fn stop(&self, name: &str) -> Result<(), ProviderError> {
         let entry = self.entry(name)?;
-        let _made = entry.made();
+        let _turn = entry.turn();
         if let Some(engine) = entry.slot.stop(PATIENCE) {
             engine.close();
         }
@@ -149,27 +153,45 @@ impl ProviderControl for Kept {
 
     fn start(&self, name: &str) -> Result<(), ProviderError> {
         let entry = self.entry(name)?;
-        let made = entry.made();
+        let _turn = entry.turn();
+        let config = entry.made().config.clone();
         if !entry.slot.is_running() {
-            entry.slot.replace(self.engine(name, &made.config), made.config.timeout);
+            entry.slot.replace(self.engine(name, &config), config.timeout);
         }
         Ok(())
     }
 
+    fn release(&self, owner: &AppName) {
+        for entry in self.all.values() {
+            // Of one that is stopped, too: what keeps its files knows where they are.
+            let _turn = entry.turn();
+            let config = entry.made().config.clone();
+            match entry.slot.engine() {
+                Some(engine) => engine.release(owner),
+                None => self.engine(entry.slot.name(), &config).release(owner),
+            }
+        }
+    }
+
     fn update(&self, name: &str, config: ProviderConfig) -> Result<(), ProviderError> {
         let entry = self.entry(name)?;
-        let mut made = entry.made();
+        let _turn = entry.turn();
         if let Some(engine) = entry.slot.hold(PATIENCE) {
             engine.close();
         }
         entry.slot.replace(self.engine(name, &config), config.timeout);
+        let mut made = entry.made();
         *made = Made { config, version: made.version + 1 };
         Ok(())
     }
 }
 
 impl Entry {
-    fn made(&self) -> std::sync::MutexGuard<'_, Made> {
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn made(&self) -> MutexGuard<'_, Made> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

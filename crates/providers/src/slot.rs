@@ -22,7 +22,7 @@ pub(crate) struct Slot<E: ?Sized> {
     timeout: AtomicU64,
     state: watch::Sender<State<E>>,
     /// How many calls are under way.
-    inside: AtomicUsize,
+    inside: Arc<AtomicUsize>,
     /// When a call failed last by the provider's fault, in milliseconds since `began`; 0 is never.
     failed: AtomicU64,
     began: Instant,
@@ -36,11 +36,21 @@ enum State<E: ?Sized> {
 }
 
 /// A call that is under way.
-struct Inside<E: ?Sized>(Arc<Slot<E>>);
+#[derive(Debug)]
+pub struct Inside(Option<Arc<AtomicUsize>>);
 
-impl<E: ?Sized> Drop for Inside<E> {
+impl Inside {
+    /// Of no slot: for tests of what carries calls out.
+    pub fn nowhere() -> Self {
+        Self(None)
+    }
+}
+
+impl Drop for Inside {
     fn drop(&mut self) {
-        self.0.inside.fetch_sub(1, Ordering::Release);
+        if let Some(count) = &self.0 {
+            count.fetch_sub(1, Ordering::Release);
+        }
     }
 }
 
@@ -58,7 +68,7 @@ impl<E: ?Sized + Send + Sync + 'static> Slot<E> {
             name: name.to_owned(),
             timeout: AtomicU64::new(millis(timeout)),
             state,
-            inside: AtomicUsize::new(0),
+            inside: Arc::default(),
             failed: AtomicU64::new(0),
             began: Instant::now(),
         })
@@ -70,21 +80,23 @@ impl<E: ?Sized + Send + Sync + 'static> Slot<E> {
     }
 
     /// Has `call` done by the implementation, or says at once that there is none. While the provider is changed, it waits.
+    ///
+    /// `call` gets what shows that the call is under way: whoever does the work drops it when the work is done, whether or not
+    /// anybody takes the answer.
     pub(crate) fn call<T: 'static>(
         self: &Arc<Self>,
-        call: impl FnOnce(&E) -> Answer<T> + 'static,
+        call: impl FnOnce(&E, Inside) -> Answer<T> + 'static,
     ) -> Answer<T> {
         let (engine, inside) = match &*self.state.borrow() {
             State::Running(engine) => (engine.clone(), self.enter()),
             State::Stopped => return Answer::Now(Err(self.stopped())),
             State::Changing => return self.call_later(call),
         };
-        match call(&engine) {
+        match call(&engine, inside) {
             Answer::Now(result) => Answer::Now(result),
             Answer::Later(later) => {
                 let (timeout, name) = (self.timeout(), self.name.clone());
                 Answer::Later(Box::pin(async move {
-                    let _inside = inside;
                     let result = tokio::time::timeout(timeout, later).await;
                     result.unwrap_or(Err(CapabilityError::TimedOut(name, timeout)))
                 }))
@@ -92,24 +104,27 @@ impl<E: ?Sized + Send + Sync + 'static> Slot<E> {
         }
     }
 
-    fn call_later<T: 'static>(self: &Arc<Self>, call: impl FnOnce(&E) -> Answer<T> + 'static) -> Answer<T> {
+    fn call_later<T: 'static>(
+        self: &Arc<Self>,
+        call: impl FnOnce(&E, Inside) -> Answer<T> + 'static,
+    ) -> Answer<T> {
         let slot = self.clone();
+        let (began, timeout) = (tokio::time::Instant::now(), self.timeout());
         Answer::Later(Box::pin(async move {
             let mut states = slot.state.subscribe();
             let changed = states.wait_for(|state| !matches!(state, State::Changing));
-            match tokio::time::timeout(slot.timeout(), changed).await {
+            match tokio::time::timeout_at(began + timeout, changed).await {
                 Ok(Ok(_)) => {}
                 _ => return Err(CapabilityError::Unavailable(slot.name.clone(), "is being changed")),
             }
             drop(states);
             // It may be changed once more by now. Then this is as if it was stopped: nobody waits for ever.
-            let (engine, _inside) = match &*slot.state.borrow() {
+            let (engine, inside) = match &*slot.state.borrow() {
                 State::Running(engine) => (engine.clone(), slot.enter()),
                 _ => return Err(slot.stopped()),
             };
-            let answer = call(&engine).wait();
-            let timeout = slot.timeout();
-            let result = tokio::time::timeout(timeout, answer).await;
+            let answer = call(&engine, inside).wait();
+            let result = tokio::time::timeout_at(began + timeout, answer).await;
             result.unwrap_or_else(|_| Err(CapabilityError::TimedOut(slot.name.clone(), timeout)))
         }))
     }
@@ -134,6 +149,14 @@ impl<E: ?Sized + Send + Sync + 'static> Slot<E> {
     /// Whether it carries calls out.
     pub(crate) fn is_running(&self) -> bool {
         matches!(&*self.state.borrow(), State::Running(_))
+    }
+
+    /// What carries calls out, if it does.
+    pub(crate) fn engine(&self) -> Option<Arc<E>> {
+        match &*self.state.borrow() {
+            State::Running(engine) => Some(engine.clone()),
+            State::Changing | State::Stopped => None,
+        }
     }
 
     /// How many calls are under way.
@@ -182,8 +205,8 @@ impl<E: ?Sized + Send + Sync + 'static> Slot<E> {
     }
 
     /// Under the state's lock, so that whoever changes it sees this call.
-    fn enter(self: &Arc<Self>) -> Inside<E> {
+    fn enter(&self) -> Inside {
         self.inside.fetch_add(1, Ordering::Acquire);
-        Inside(self.clone())
+        Inside(Some(self.inside.clone()))
     }
 }

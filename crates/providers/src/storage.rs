@@ -1,11 +1,9 @@
 //! Threads for what waits for disks: few for the whole process, and apart from all event loops.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::oneshot;
 
 /// How many threads there are at most. More would wait for the same disk.
 const THREADS: usize = 16;
@@ -36,21 +34,6 @@ impl Storage {
         if let Some(runtime) = &self.0.0 {
             runtime.spawn_blocking(work);
         }
-    }
-
-    /// Does something on one of the threads; the result comes to whoever waits. `None` if it panicked.
-    pub(crate) async fn ask<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Option<T> {
-        let (answer, result) = oneshot::channel();
-        self.run(move || {
-            if let Ok(value) = catch_unwind(AssertUnwindSafe(work)) {
-                // Nobody may wait any more.
-                let _ = answer.send(value);
-            }
-        });
-        result.await.ok()
     }
 }
 

@@ -11,7 +11,7 @@ use nexus_guest::{
     CapabilityError, KvAnswer, KvChange, KvEntry, KvKey, KvList, KvOperation, KvPage, KvTransaction,
     KvVersion, KvWritten,
 };
-use nexus_providers::kv::{KvEngine, MemoryKv, RedbKv};
+use nexus_providers::kv::{KvEngine, MemoryKv, RedbKv, Work};
 use proptest::prelude::*;
 
 /// A folder of a test's own, which goes with it.
@@ -66,7 +66,7 @@ impl Store {
     }
 
     fn call(&self, operation: KvOperation) -> Result<KvAnswer, CapabilityError> {
-        let answer = self.engine.call(&self.namespace, self.quota, operation);
+        let answer = self.engine.call(&self.namespace, self.quota, operation, Work::free());
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(answer.wait())
     }
 
@@ -358,6 +358,84 @@ fn a_key_is_short_and_not_empty() {
     for bad in ["", ".", "..", &"a".repeat(513), &"é".repeat(257)] {
         assert!(bad.parse::<KvKey>().is_err(), "{bad}");
     }
+}
+
+#[test]
+fn a_file_with_broken_bytes_gives_errors_and_no_more() {
+    let folder = Folder::new();
+    let fill = || {
+        let engine = folder.engine();
+        let store = Store::of(&engine, "a");
+        for i in 0..40 {
+            store.change(&format!("k{i}"), put(&vec![i; 500 * usize::from(i)]));
+        }
+        engine.close();
+    };
+    fill();
+    let path = folder.0.join("shop.redb");
+    let whole = std::fs::read(&path).unwrap();
+    let (mut failed, mut seed) = (0, 1u64);
+    let mut random = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize
+    };
+    for round in 0..60 {
+        let mut bytes = whole.clone();
+        match round % 3 {
+            // A piece of nothing, some bytes that are others, an end that is missing.
+            0 => {
+                let at = random() % bytes.len();
+                let end = (at + 4096 * (1 + random() % 64)).min(bytes.len());
+                bytes[at..end].fill(0);
+            }
+            1 => (0..50).for_each(|_| {
+                let at = random() % bytes.len();
+                bytes[at] ^= 1 << (random() % 8);
+            }),
+            _ => bytes.truncate(random() % bytes.len()),
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        let engine = folder.engine();
+        let store = Store::of(&engine, "a");
+        // Each is answered, one way or the other, and the next one, too.
+        for i in 0..40 {
+            let key = key(&format!("k{i}"));
+            failed += usize::from(store.call(KvOperation::Get(vec![key.clone()])).is_err());
+            let changes = vec![(key, put(b"new"))];
+            failed += usize::from(store.write(KvTransaction { checks: vec![], changes }).is_err());
+        }
+        let list = KvList { prefix: String::new(), after: None, limit: 1000 };
+        failed += usize::from(store.call(KvOperation::List(list)).is_err());
+        // Other apps notice nothing.
+        Store::of(&engine, "other/a").change("k", put(b"v"));
+        engine.close();
+    }
+    assert!(failed > 0);
+}
+
+#[test]
+fn what_an_app_kept_is_put_aside_when_it_is_gone() {
+    with_each(|engine| {
+        let (store, other) = (Store::of(engine, "a"), Store::of(engine, "other/a"));
+        store.change("k", put(b"old"));
+        other.change("k", put(b"stays"));
+        engine.release(&AppName::parse("shop").unwrap());
+        engine.release(&AppName::parse("nobody").unwrap());
+        assert_eq!(store.get("k"), None);
+        assert_eq!(store.keys(""), Vec::<String>::new());
+        store.change("k", put(b"new"));
+        assert_eq!(store.get("k").unwrap(), b"new");
+        assert_eq!(other.get("k").unwrap(), b"stays");
+    });
+    let folder = Folder::new();
+    let engine = folder.engine();
+    Store::of(&engine, "a").change("k", put(b"old"));
+    engine.release(&AppName::parse("shop").unwrap());
+    let names: Vec<String> = std::fs::read_dir(&folder.0)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(names.iter().filter(|name| name.starts_with("shop.removed-")).count(), 1, "{names:?}");
 }
 
 /// A step of a model: what is asked of namespace 0 or 1.

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use nexus_core::{Limit, Limits};
-use nexus_guest::{Meter, StopReason, Watch};
+use nexus_guest::{Hold, Meter, StopReason, Watch};
 use tokio::time::Instant;
 
 thread_local! {
@@ -149,6 +149,16 @@ impl WorkerMemory {
 pub(crate) struct Held {
     memory: Arc<WorkerMemory>,
     bytes: u64,
+}
+
+/// What a call to a provider holds goes with it to other threads.
+impl Hold for Held {
+    fn grow(&mut self, bytes: usize) -> bool {
+        let bytes = bytes as u64;
+        let fits = self.memory.take(bytes);
+        self.bytes += if fits { bytes } else { 0 };
+        fits
+    }
 }
 
 impl Drop for Held {

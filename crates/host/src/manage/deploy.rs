@@ -132,14 +132,19 @@ impl Manager {
             self.tell(&entry, Level::Info, "the app was removed".into());
             self.withdraw(&entry);
         }
-        self.forget_grants(name);
         if let Err(error) = self.places().remove(name) {
             let message = format!("that the app is gone cannot be written: {error}");
             self.maker.logger.host(Level::Warn, message, [("app", name.as_str().into())]);
         }
         turn.remove().map_err(|error| {
             ManageError::Host(format!("the app `{name}` is not served any more, but is kept: {error}"))
-        })
+        })?;
+        // In this order: what still runs of it writes nothing any more.
+        self.forget_grants(name);
+        if let Some(control) = self.maker.capabilities.control() {
+            control.release(name);
+        }
+        Ok(())
     }
 
     fn deployed(&self, name: &AppName, version: &Version) {

@@ -4,9 +4,10 @@ use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use nexus_core::Limit;
 use nexus_guest::{
-    Answer, Bound, CapabilityError, Kv, KvAnswer, KvChange, KvEntry, KvKey, KvList, KvOperation, KvPage,
-    KvTransaction, KvVersion,
+    Answer, Bound, CapabilityError, Hold, Kv, KvAnswer, KvChange, KvEntry, KvKey, KvList, KvOperation,
+    KvPage, KvTransaction, KvVersion,
 };
 
 use crate::memory::Share;
@@ -72,6 +73,13 @@ fn op_list<'s>(scope: &mut v8::PinScope<'s, '_>, args: Args<'s>, rv: Return<'s>)
 fn op_write<'s>(scope: &mut v8::PinScope<'s, '_>, args: Args<'s>, rv: Return<'s>) {
     let Some(checks) = list(scope, args.get(1)) else { return };
     let Some(changes) = list(scope, args.get(2)) else { return };
+    if checks.len() / 2 + changes.len() / 2 > 3 * KvOperation::MOST_KEYS {
+        // There are more than that, however many items each has.
+        let message = format!("kv: at most {} checks and changes are made at once", KvOperation::MOST_KEYS);
+        return ops::throw_type_error(scope, &message);
+    }
+    let Some(mut hold) = hold(scope) else { return };
+    let mut values = 0;
     let mut transaction = KvTransaction::default();
     for check in checks.chunks_exact(2) {
         let Some(key) = key(scope, check[0]) else { return };
@@ -95,6 +103,15 @@ fn op_write<'s>(scope: &mut v8::PinScope<'s, '_>, args: Args<'s>, rv: Return<'s>
                 return;
             };
             let Some(value) = plain(scope, value) else { return };
+            // All of them together, each as it comes: they are copies.
+            values += value.len();
+            if values > KvEntry::MAX_VALUE {
+                return ops::throw_type_error(scope, "kv: at most 25 MB are put at once");
+            }
+            if !hold.grow(value.len() + KvKey::MAX) {
+                let message = ops::no_room(scope);
+                return ops::throw_range_error(scope, &message);
+            }
             let metadata = match metadata.is_null() {
                 true => None,
                 false => {
@@ -109,7 +126,7 @@ fn op_write<'s>(scope: &mut v8::PinScope<'s, '_>, args: Args<'s>, rv: Return<'s>
         };
         transaction.changes.push((key, change));
     }
-    call(scope, &args, rv, KvOperation::Write(transaction), true);
+    call_with(scope, &args, rv, KvOperation::Write(transaction), true, hold);
 }
 
 /// The elements of an array that JavaScript has made for this.
@@ -169,26 +186,69 @@ fn fits(scope: &mut v8::PinScope<'_, '_>, size: usize) -> bool {
     fits
 }
 
+/// What a call holds of the guest's memory. It crosses threads with the call.
+struct Holds {
+    share: Share,
+    limit: u64,
+}
+
+impl Hold for Holds {
+    fn grow(&mut self, bytes: usize) -> bool {
+        let fits = self.share.all_held().saturating_add(bytes as u64) <= self.limit;
+        if fits {
+            self.share.grow(bytes);
+        }
+        fits
+    }
+}
+
+/// What a call beside its operation takes of the host's memory, about, in bytes.
+const CALL: usize = 512;
+
+/// Counts a call. `None`, with a `RangeError` pending, if the guest may have none more.
+fn hold(scope: &mut v8::PinScope<'_, '_>) -> Option<Holds> {
+    let state = State::of(scope);
+    // Before anything is done: what is refused must not be done all the same.
+    if state.operations.borrow().len() >= state.services.limits.size(Limit::Operations) {
+        let limit = state.services.limits.show(Limit::Operations);
+        let message = format!("the app has as many operations under way as it may: {limit}");
+        ops::throw_range_error(scope, &message);
+        return None;
+    }
+    let mut hold = Holds { share: state.accounts.memory.hold(), limit: state.accounts.memory.limit() };
+    if !hold.grow(CALL) {
+        let message = ops::no_room(scope);
+        ops::throw_range_error(scope, &message);
+        return None;
+    }
+    Some(hold)
+}
+
 /// Has the store asked, and returns what it says: now, or as a promise.
 fn call<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: &Args<'s>,
+    rv: Return<'s>,
+    operation: KvOperation,
+    as_text: bool,
+) {
+    if let Some(hold) = hold(scope) {
+        call_with(scope, args, rv, operation, as_text, hold);
+    }
+}
+
+fn call_with<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: &Args<'s>,
     mut rv: Return<'s>,
     operation: KvOperation,
     as_text: bool,
+    hold: Holds,
 ) {
     let state = State::of(scope);
     let key = State::current(scope);
     let Some(kv) = bound(&state, arg_u32(args, 0)) else { return };
-    let held: Option<Share> = match &operation {
-        KvOperation::Write(transaction) => {
-            let mut share = state.accounts.memory.hold();
-            share.grow(transaction.size());
-            Some(share)
-        }
-        _ => None,
-    };
-    match kv.call(state.request_id(key), operation) {
+    match kv.call(state.request_id(key), operation, Box::new(hold)) {
         Answer::Now(result) => match to_value(scope, Told { result, as_text }) {
             Ok(value) => rv.set(value),
             Err(error) => {
@@ -196,10 +256,7 @@ fn call<'s>(
             }
         },
         Answer::Later(later) => {
-            let operation = async move {
-                let _held = held;
-                Outcome::Kv(Box::new(Told { result: later.await, as_text }))
-            };
+            let operation = async move { Outcome::Kv(Box::new(Told { result: later.await, as_text })) };
             if let Some(promise) = state.spawn(scope, key, operation) {
                 rv.set(promise.into());
             }

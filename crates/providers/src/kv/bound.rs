@@ -6,24 +6,27 @@ use std::time::Instant;
 
 use nexus_core::{Resource, format_byte_size};
 use nexus_guest::{
-    Answer, Called, Capability, CapabilityError, CapabilitySink, Grant, Kv, KvAnswer, KvChange, KvEntry,
-    KvOperation, RequestId,
+    Answer, Called, Capability, CapabilityError, CapabilitySink, Grant, Hold, Kv, KvAnswer, KvChange,
+    KvEntry, KvOperation, RequestId,
 };
 
-use super::KvEngine;
+use super::{KvEngine, Work};
 use crate::slot::Slot;
 
 /// A namespace, as one binding of one worker's guest has it.
 pub(crate) struct BoundKv {
     pub(crate) grant: Arc<Grant>,
     pub(crate) slot: Arc<Slot<dyn KvEngine>>,
-    /// How many bytes the namespaces of the owner may have together.
-    pub(crate) quota: u64,
     pub(crate) sink: Rc<dyn CapabilitySink>,
 }
 
 impl Kv for BoundKv {
-    fn call(&self, caller: Option<RequestId>, operation: KvOperation) -> Answer<KvAnswer> {
+    fn call(
+        &self,
+        caller: Option<RequestId>,
+        operation: KvOperation,
+        hold: Box<dyn Hold>,
+    ) -> Answer<KvAnswer> {
         let made = Made {
             slot: self.slot.clone(),
             sink: self.sink.clone(),
@@ -37,8 +40,11 @@ impl Kv for BoundKv {
         if let Err(why) = within_bounds(&operation) {
             return Answer::Now(made.over(Err(CapabilityError::Invalid(why))));
         }
-        let (namespace, quota): (Resource, u64) = (self.grant.resource.clone(), self.quota);
-        match self.slot.call(move |engine| engine.call(&namespace, quota, operation)) {
+        let (namespace, quota): (Resource, u64) = (self.grant.resource.clone(), self.grant.quota());
+        let answer = self
+            .slot
+            .call(move |engine, inside| engine.call(&namespace, quota, operation, Work { hold, inside }));
+        match answer {
             Answer::Now(result) => Answer::Now(made.over(result)),
             Answer::Later(later) => Answer::Later(Box::pin(async move { made.over(later.await) })),
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::ops::Bound;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use nexus_core::{AppName, Resource, ResourcePart};
@@ -13,11 +13,11 @@ use nexus_guest::{
 };
 
 use super::plan::{From, Old, Rows, begin, entry_cost, page, plan};
-use super::{KvEngine, cost, fits, has_expired, now};
+use super::{KvEngine, MOST_PURGED, Work, cost, fits, has_expired, now};
 
 /// Keeps namespaces in memory.
 #[derive(Default)]
-pub struct MemoryKv(Mutex<HashMap<AppName, Space>>);
+pub struct MemoryKv(Mutex<HashMap<AppName, Arc<Mutex<Space>>>>);
 
 /// All namespaces of an app.
 #[derive(Default)]
@@ -41,9 +41,16 @@ impl fmt::Debug for MemoryKv {
 }
 
 impl KvEngine for MemoryKv {
-    fn call(&self, namespace: &Resource, quota: u64, operation: KvOperation) -> Answer<KvAnswer> {
-        let mut spaces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let space = spaces.entry(namespace.owner.clone()).or_default();
+    fn call(&self, namespace: &Resource, quota: u64, operation: KvOperation, _: Work) -> Answer<KvAnswer> {
+        // No app waits for what another one does.
+        let space = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(namespace.owner.clone())
+            .or_default()
+            .clone();
+        let mut space = space.lock().unwrap_or_else(PoisonError::into_inner);
         Answer::Now(match operation {
             KvOperation::Get(keys) => {
                 let kept = space.namespaces.get(&namespace.part);
@@ -66,6 +73,10 @@ impl KvEngine for MemoryKv {
             }
         })
     }
+
+    fn release(&self, owner: &AppName) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(owner);
+    }
 }
 
 impl Space {
@@ -77,8 +88,9 @@ impl Space {
     ) -> Result<KvWritten, CapabilityError> {
         let now = now();
         let Self { namespaces, bytes, version } = self;
+        let mut most = MOST_PURGED;
         for kept in namespaces.values_mut() {
-            *bytes -= kept.purge(now);
+            *bytes -= kept.purge(now, &mut most);
         }
         let kept = namespaces.entry(namespace.clone()).or_default();
         let plan = plan(transaction, KvVersion(*version + 1), now, (*bytes, quota), &View(kept))?;
@@ -120,15 +132,18 @@ impl Namespace {
         }
     }
 
-    /// Lets go of what has expired; gives what that counted.
-    fn purge(&mut self, now: u64) -> u64 {
+    /// Lets go of what has expired, no more entries than `most`; gives what that counted.
+    fn purge(&mut self, now: u64, most: &mut usize) -> u64 {
         let mut freed = 0;
-        while let Some((_, key)) = self.ends.first().filter(|(at, _)| has_expired(Some(*at), now)).cloned() {
+        while *most > 0
+            && let Some((_, key)) = self.ends.first().filter(|(at, _)| has_expired(Some(*at), now)).cloned()
+        {
             if let Some(entry) = self.entries.get(&key) {
                 freed +=
                     cost(key.len(), entry.value.len(), entry.metadata.as_ref().map_or(0, |text| text.len()));
             }
             self.set(key, None);
+            *most -= 1;
         }
         freed
     }

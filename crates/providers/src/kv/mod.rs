@@ -15,18 +15,37 @@ mod tables;
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use nexus_core::{Resource, format_byte_size};
-use nexus_guest::{Answer, CapabilityError, KvAnswer, KvEntry, KvOperation};
+use nexus_core::{AppName, Resource, format_byte_size};
+use nexus_guest::{Answer, CapabilityError, Hold, KvAnswer, KvEntry, KvOperation, NoHold};
 
 pub(crate) use self::bound::BoundKv;
 pub use self::memory::MemoryKv;
 pub use self::redb::RedbKv;
+pub use crate::slot::Inside;
+
+/// What goes with a call to whoever does the work.
+pub struct Work {
+    /// What the call holds of its guest's memory: to be dropped when the answer was taken, or nobody wants it.
+    pub hold: Box<dyn Hold>,
+    /// Shows that the call is under way: to be dropped when the work is done.
+    pub inside: Inside,
+}
+
+impl Work {
+    /// Counted nowhere: for tests.
+    pub fn free() -> Self {
+        Self { hold: Box::new(NoHold), inside: Inside::nowhere() }
+    }
+}
 
 /// Keeps namespaces. Any thread may call it.
 pub trait KvEngine: Send + Sync + fmt::Debug {
     /// Carries an operation out, whose bounds were looked at. `quota` is how many bytes all namespaces of the owner may
     /// have together.
-    fn call(&self, namespace: &Resource, quota: u64, operation: KvOperation) -> Answer<KvAnswer>;
+    fn call(&self, namespace: &Resource, quota: u64, operation: KvOperation, work: Work) -> Answer<KvAnswer>;
+
+    /// Puts aside what it keeps for this app, which is gone. Waits for disks.
+    fn release(&self, owner: &AppName);
 
     /// Lets go of all that it holds open, and returns when that is done. What is called later opens it again.
     fn close(&self) {}
@@ -42,6 +61,8 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
+/// How many expired entries a write takes away at most, of all namespaces of the app.
+const MOST_PURGED: usize = 1000;
 /// What a read may bring at most, in bytes: one value of the largest size, or several smaller ones.
 const MOST_READ: usize = KvEntry::MAX_VALUE;
 

@@ -1,9 +1,10 @@
 //! Namespaces in files: redb, one file for all namespaces of an app.
 //!
 //! ```text
-//! Get, List ─► is the file open? ─ yes ─► read here, on the caller's thread
-//!                     └ no, or much to read ─► on a storage thread
-//! Write ─► the file's queue ─► one job at a time on a storage thread: what waits by now, in one commit ─► answers
+//! Get, List ─► is the file open, and is there little to read? ─ yes ─► read here, on the caller's thread
+//!                              └ no ─► the file's lane of reads  ─┐
+//! Write ──────────────────────────────► the file's lane of writes ┴─► one job at a time of each, on a storage thread:
+//!                                                       what waits by now, writes in one commit ─► answers
 //! ```
 //!
 //! While another process uses the folder, too, for a host takes over from another one, each has a file open for a batch at a
@@ -19,33 +20,35 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ::redb::{Builder, Database, DatabaseError};
 use nexus_core::{AppName, Resource, ResourcePart};
-use nexus_guest::{Answer, CapabilityError, KvAnswer, KvOperation, KvPage, KvTransaction};
+use nexus_guest::{Answer, CapabilityError, Hold, KvAnswer, KvOperation, KvPage};
 use tokio::sync::oneshot;
 
-use super::KvEngine;
 use super::presence::Presence;
 use super::tables::{self, Fault, Task};
+use super::{Inside, KvEngine, Work};
 use crate::storage::Storage;
 
 /// What redb keeps of a file in memory at most, in bytes; the system keeps the rest.
 const CACHE: usize = 1 << 20;
-/// How many transactions of an app may wait, and how many bytes they may bring.
+/// How many operations of an app may wait in a lane, and how many bytes they may bring.
 const MOST_WAITING: usize = 1000;
 const MOST_WAITING_BYTES: usize = 64 << 20;
-/// As much is committed at once.
+/// As much is done at once: written in one commit, or read before other apps have their turn.
 const BATCH: usize = 256;
 const BATCH_BYTES: usize = 8 << 20;
+const READS: usize = 16;
 /// After how long without a call a file is closed, and how often that is looked for, and for other processes.
 const IDLE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(100);
 /// How long a file stays closed for another process.
 const GAP: Duration = Duration::from_millis(15);
-/// How long a file is waited for that another process has open: the host that this one takes over from.
+/// How long a file is waited for that another process has open, and how often it is tried.
 const PATIENCE: Duration = Duration::from_secs(5);
+const ATTEMPT: Duration = Duration::from_millis(5);
 
 /// Keeps namespaces in a folder, one file for each app.
 pub struct RedbKv {
@@ -70,24 +73,70 @@ struct File {
     open: Mutex<Option<Arc<Database>>>,
     /// When it was left to another process, in milliseconds since `began`.
     left: AtomicU64,
-    queue: Mutex<Queue>,
+    writes: Lane<Write>,
+    reads: Lane<Read>,
     /// When it was used last, in milliseconds since `began`.
     used: AtomicU64,
     began: Instant,
 }
 
-/// What waits to be written.
-#[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Waiting>,
+/// What waits to be done, of which there is one job at a time.
+struct Lane<T>(Mutex<Queue<T>>);
+
+struct Queue<T> {
+    waiting: VecDeque<T>,
     bytes: usize,
     has_job: bool,
+    /// Since when the job waits for another process.
+    waits_since: Option<Instant>,
 }
 
-struct Waiting {
+/// Something that waits, with the bytes that it brings.
+trait Waits: Send + 'static {
+    fn bytes(&self) -> usize;
+}
+
+struct Write {
     task: Task,
     bytes: usize,
-    answer: oneshot::Sender<Result<KvAnswer, CapabilityError>>,
+    reply: Reply,
+}
+
+struct Read {
+    namespace: ResourcePart,
+    operation: KvOperation,
+    reply: Reply,
+}
+
+/// Who waits for an answer, and what goes with that.
+struct Reply {
+    answer: oneshot::Sender<Answered>,
+    work: Work,
+}
+
+/// An answer, and what holds it until it was taken.
+type Answered = (Result<KvAnswer, CapabilityError>, Box<dyn Hold>);
+
+impl Reply {
+    fn send(self, result: Result<KvAnswer, CapabilityError>) {
+        let Work { hold, inside } = self.work;
+        // The work is done, whenever the answer is taken.
+        drop::<Inside>(inside);
+        // Nobody may wait any more.
+        let _ = self.answer.send((result, hold));
+    }
+}
+
+impl Waits for Write {
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Waits for Read {
+    fn bytes(&self) -> usize {
+        0
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -104,13 +153,12 @@ impl RedbKv {
     }
 
     pub(crate) fn on(folder: &Path, storage: Storage) -> Self {
-        Self {
-            folder: folder.to_owned(),
-            storage,
-            presence: Arc::default(),
-            files: Arc::default(),
-            is_watched: Arc::default(),
-        }
+        let (presence, files, is_watched) = (Arc::default(), Arc::default(), Arc::default());
+        Self { folder: folder.to_owned(), storage, presence, files, is_watched }
+    }
+
+    fn path(&self, owner: &AppName) -> PathBuf {
+        self.folder.join(format!("{owner}.redb"))
     }
 
     fn file(&self, owner: &AppName) -> Arc<File> {
@@ -119,11 +167,12 @@ impl RedbKv {
             return file.clone();
         }
         let file = Arc::new(File {
-            path: self.folder.join(format!("{owner}.redb")),
+            path: self.path(owner),
             presence: self.presence.clone(),
             open: Mutex::new(None),
             left: AtomicU64::new(0),
-            queue: Mutex::default(),
+            writes: Lane::new(),
+            reads: Lane::new(),
             used: AtomicU64::new(0),
             began: Instant::now(),
         });
@@ -137,12 +186,12 @@ impl RedbKv {
             return;
         }
         let (files, is_watched) = (Arc::downgrade(&self.files), self.is_watched.clone());
-        let presence = self.presence.clone();
+        let (presence, storage) = (self.presence.clone(), self.storage.clone());
         let look = move || {
             while {
                 std::thread::sleep(LOOK);
                 presence.look();
-                close_idle(&files, presence.has_company())
+                close_idle(&files, &storage, presence.has_company())
             } {}
             is_watched.store(false, Ordering::Release);
         };
@@ -152,7 +201,13 @@ impl RedbKv {
         }
     }
 
-    fn read(&self, file: Arc<File>, namespace: ResourcePart, operation: KvOperation) -> Answer<KvAnswer> {
+    fn read(
+        &self,
+        file: &Arc<File>,
+        namespace: ResourcePart,
+        operation: KvOperation,
+        work: Work,
+    ) -> Answer<KvAnswer> {
         // Whoever opens it holds the lock, which may take long.
         let opened = match file.open.try_lock() {
             Ok(open) => Some(open.clone()),
@@ -163,7 +218,7 @@ impl RedbKv {
             None => {}
             Some(_) if self.presence.has_company() => {}
             Some(Some(database)) => {
-                match file.guarded(|| tables::read(&database, &namespace, &operation, true)) {
+                match file.guarded(|| tables::read_quickly(&database, &namespace, &operation)) {
                     Err(Fault::Long) => {}
                     result => return Answer::Now(result.map_err(Fault::told)),
                 }
@@ -172,65 +227,57 @@ impl RedbKv {
             Some(None) if !file.path.exists() => return Answer::Now(Ok(nothing(&operation))),
             Some(None) => {}
         }
-        self.read_later(file, namespace, operation)
-    }
-
-    /// Reads on a storage thread.
-    fn read_later(
-        &self,
-        file: Arc<File>,
-        namespace: ResourcePart,
-        operation: KvOperation,
-    ) -> Answer<KvAnswer> {
-        let storage = self.storage.clone();
-        Answer::Later(Box::pin(async move {
-            let read = move || {
-                let result = file.guarded(|| match file.database(false)? {
-                    Some(database) => tables::read(&database, &namespace, &operation, false),
-                    None => Ok(nothing(&operation)),
-                });
-                file.leave_to_others();
-                result
-            };
-            storage.ask(read).await.unwrap_or(Err(Fault::Panic)).map_err(Fault::told)
-        }))
-    }
-
-    fn write(
-        &self,
-        file: Arc<File>,
-        namespace: ResourcePart,
-        quota: u64,
-        transaction: KvTransaction,
-    ) -> Answer<KvAnswer> {
-        let bytes = transaction.size();
         let (answer, result) = oneshot::channel();
-        {
-            let mut queue = lock(&file.queue);
-            if queue.waiting.len() >= MOST_WAITING || queue.bytes > MOST_WAITING_BYTES {
-                return Answer::Now(Err(CapabilityError::Busy("kv".into())));
-            }
-            queue.bytes += bytes;
-            let task = Task { namespace, quota, transaction };
-            queue.waiting.push_back(Waiting { task, bytes, answer });
-            if !std::mem::replace(&mut queue.has_job, true) {
-                commit_later(self.storage.clone(), file.clone());
-            }
+        let read = Read { namespace, operation, reply: Reply { answer, work } };
+        self.enqueue(file, &file.reads, read, result, read_some)
+    }
+
+    fn enqueue<T: Waits>(
+        &self,
+        file: &Arc<File>,
+        lane: &Lane<T>,
+        waiting: T,
+        result: oneshot::Receiver<Answered>,
+        job: fn(Storage, Arc<File>),
+    ) -> Answer<KvAnswer> {
+        match lane.push(waiting) {
+            Pushed::Full => return Answer::Now(Err(CapabilityError::Busy("kv".into()))),
+            Pushed::First => job(self.storage.clone(), file.clone()),
+            Pushed::Behind => {}
         }
-        Answer::Later(Box::pin(async move { result.await.unwrap_or_else(|_| Err(Fault::Panic.told())) }))
+        Answer::Later(Box::pin(async move {
+            match result.await {
+                Ok((result, _hold)) => result,
+                Err(_) => Err(Fault::Panic.told()),
+            }
+        }))
     }
 }
 
 impl KvEngine for RedbKv {
-    fn call(&self, namespace: &Resource, quota: u64, operation: KvOperation) -> Answer<KvAnswer> {
+    fn call(&self, namespace: &Resource, quota: u64, operation: KvOperation, work: Work) -> Answer<KvAnswer> {
         let file = self.file(&namespace.owner);
         file.used.store(file.age(), Ordering::Relaxed);
         self.watch();
-        let part = namespace.part.clone();
+        let namespace = namespace.part.clone();
         match operation {
-            KvOperation::Write(transaction) => self.write(file, part, quota, transaction),
-            operation => self.read(file, part, operation),
+            KvOperation::Write(transaction) => {
+                let bytes = transaction.size();
+                let (answer, result) = oneshot::channel();
+                let task = Task { namespace, quota, transaction };
+                let write = Write { task, bytes, reply: Reply { answer, work } };
+                self.enqueue(&file, &file.writes, write, result, commit_some)
+            }
+            operation => self.read(&file, namespace, operation, work),
         }
+    }
+
+    fn release(&self, owner: &AppName) {
+        let file = self.file(owner);
+        file.close();
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        // There may be none.
+        let _ = std::fs::rename(self.path(owner), self.folder.join(format!("{owner}.removed-{seconds}")));
     }
 
     fn close(&self) {
@@ -249,31 +296,158 @@ pub(super) fn nothing(operation: &KvOperation) -> KvAnswer {
     }
 }
 
+/// What became of something that was put into a lane.
+enum Pushed {
+    /// There is no room for it.
+    Full,
+    /// It is to have a job begun.
+    First,
+    /// There is a job.
+    Behind,
+}
+
+impl<T: Waits> Lane<T> {
+    fn new() -> Self {
+        Self(Mutex::new(Queue { waiting: VecDeque::new(), bytes: 0, has_job: false, waits_since: None }))
+    }
+
+    fn push(&self, waiting: T) -> Pushed {
+        let mut queue = lock(&self.0);
+        if queue.waiting.len() >= MOST_WAITING || queue.bytes > MOST_WAITING_BYTES {
+            return Pushed::Full;
+        }
+        queue.bytes += waiting.bytes();
+        queue.waiting.push_back(waiting);
+        match std::mem::replace(&mut queue.has_job, true) {
+            true => Pushed::Behind,
+            false => Pushed::First,
+        }
+    }
+
+    /// The next ones to be done together, one at least if there is any, and `most`.
+    fn batch(&self, most: usize) -> Vec<T> {
+        let mut queue = lock(&self.0);
+        let (mut bytes, mut count) = (0, 0);
+        for waiting in queue.waiting.iter().take(most) {
+            bytes += waiting.bytes();
+            if count > 0 && bytes > BATCH_BYTES {
+                break;
+            }
+            count += 1;
+        }
+        let batch: Vec<T> = queue.waiting.drain(..count).collect();
+        queue.bytes -= batch.iter().map(T::bytes).sum::<usize>();
+        batch
+    }
+
+    /// Whether the job is to go on later, for another process has the file: it is waited for, but not on a thread that others
+    /// need.
+    fn waits(&self) -> bool {
+        let mut queue = lock(&self.0);
+        let since = *queue.waits_since.get_or_insert_with(Instant::now);
+        since.elapsed() < PATIENCE
+    }
+
+    /// A job is over: whether another one is to begin, for there is more by now.
+    fn goes_on(&self) -> bool {
+        let mut queue = lock(&self.0);
+        queue.waits_since = None;
+        queue.has_job = !queue.waiting.is_empty();
+        queue.has_job
+    }
+
+    fn is_busy(&self) -> bool {
+        lock(&self.0).has_job
+    }
+}
+
 /// Commits what waits, on a storage thread; then once more, behind what other apps have to do, if there is more by then.
-fn commit_later(storage: Storage, file: Arc<File>) {
+fn commit_some(storage: Storage, file: Arc<File>) {
+    job(
+        storage,
+        file,
+        |file| &file.writes,
+        (BATCH, true),
+        |file, opened, batch| {
+            let (tasks, replies): (Vec<Task>, Vec<Reply>) =
+                batch.into_iter().map(|write| (write.task, write.reply)).unzip();
+            let results = file.guarded(|| match opened? {
+                Some(database) => tables::commit(&database, tasks),
+                None => Err(Fault::Panic),
+            });
+            file.leave_to_others();
+            match results {
+                Ok(results) => {
+                    replies.into_iter().zip(results).for_each(|(reply, result)| reply.send(result))
+                }
+                Err(fault) => {
+                    let error = fault.told();
+                    replies.into_iter().for_each(|reply| reply.send(Err(error.clone())));
+                }
+            }
+        },
+    );
+}
+
+/// Reads what waits, in the same way.
+fn read_some(storage: Storage, file: Arc<File>) {
+    job(
+        storage,
+        file,
+        |file| &file.reads,
+        (READS, false),
+        |file, opened, batch| {
+            let opened = file.guarded(|| opened).map_err(Fault::told);
+            for read in batch {
+                let Read { namespace, operation, mut reply } = read;
+                // Nobody wants it any more.
+                if reply.answer.is_closed() {
+                    continue;
+                }
+                let hold = &mut *reply.work.hold;
+                let result = match &opened {
+                    Ok(Some(database)) => file
+                        .guarded(|| tables::read_whole(database, &namespace, &operation, hold))
+                        .map_err(Fault::told),
+                    Ok(None) => Ok(nothing(&operation)),
+                    Err(error) => Err(error.clone()),
+                };
+                reply.send(result);
+            }
+            drop(opened);
+            file.leave_to_others();
+        },
+    );
+}
+
+/// What becomes of opening a file; see [`File::database`].
+type Opened = Result<Option<Arc<Database>>, Fault>;
+
+/// Does a part of what waits in a lane, on a storage thread, and has the rest done behind what others wait for. `most` are done
+/// at once; whether a file is made where there is none is said beside it.
+fn job<T: Waits>(
+    storage: Storage,
+    file: Arc<File>,
+    lane: fn(&File) -> &Lane<T>,
+    (most, makes): (usize, bool),
+    act: fn(&File, Opened, Vec<T>),
+) {
     let again = storage.clone();
     storage.run(move || {
-        let batch = file.batch();
-        let (tasks, answers): (Vec<Task>, Vec<_>) =
-            batch.into_iter().map(|waiting| (waiting.task, waiting.answer)).unzip();
-        let count = tasks.len();
-        let results = file.guarded(|| match file.database(true)? {
-            Some(database) => tables::commit(&database, tasks),
-            None => Err(Fault::Panic),
-        });
-        let results = results.unwrap_or_else(|fault| {
-            let error = fault.told();
-            vec![Err(error); count]
-        });
-        file.leave_to_others();
-        for (answer, result) in answers.into_iter().zip(results) {
-            // Nobody may wait any more.
-            let _ = answer.send(result);
+        // The file first: while another process has it, nothing is taken from the lane, nor a thread from others. It is kept
+        // to the end: the other lane's job may leave it to that process meanwhile.
+        let opened = catch_unwind(AssertUnwindSafe(|| file.database(makes))).unwrap_or(Err(Fault::Panic));
+        if matches!(opened, Err(Fault::Elsewhere)) && lane(&file).waits() {
+            std::thread::sleep(ATTEMPT);
+            return job(again, file, lane, (most, makes), act);
         }
-        let mut queue = lock(&file.queue);
-        queue.has_job = !queue.waiting.is_empty();
-        if queue.has_job {
-            commit_later(again, file.clone());
+        let batch = lane(&file).batch(most);
+        // Whatever becomes of this batch, the lane goes on.
+        if catch_unwind(AssertUnwindSafe(|| act(&file, opened, batch))).is_err() {
+            file.close();
+        }
+        if lane(&file).goes_on() {
+            job(again, file, lane, (most, makes), act);
         }
     });
 }
@@ -283,25 +457,8 @@ impl File {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// The next transactions to be committed together, one at least.
-    fn batch(&self) -> Vec<Waiting> {
-        let mut queue = lock(&self.queue);
-        let mut bytes = 0;
-        let mut count = 0;
-        for waiting in queue.waiting.iter().take(BATCH) {
-            bytes += waiting.bytes;
-            if count > 0 && bytes > BATCH_BYTES {
-                break;
-            }
-            count += 1;
-        }
-        let batch: Vec<Waiting> = queue.waiting.drain(..count).collect();
-        queue.bytes -= batch.iter().map(|waiting| waiting.bytes).sum::<usize>();
-        batch
-    }
-
     /// The open file; `None` if there is none and none is to be made. On a storage thread: it may take long.
-    fn database(&self, makes: bool) -> Result<Option<Arc<Database>>, Fault> {
+    fn database(&self, makes: bool) -> Opened {
         let mut open = lock(&self.open);
         if let Some(database) = &*open {
             return Ok(Some(database.clone()));
@@ -317,19 +474,14 @@ impl File {
             let closed = self.age().saturating_sub(self.left.load(Ordering::Relaxed));
             std::thread::sleep(GAP.saturating_sub(Duration::from_millis(closed)));
         }
-        let began = Instant::now();
-        loop {
-            match Builder::new().set_cache_size(CACHE).create(&self.path) {
-                Ok(database) => {
-                    let database = Arc::new(database);
-                    *open = Some(database.clone());
-                    return Ok(Some(database));
-                }
-                Err(DatabaseError::DatabaseAlreadyOpen) if began.elapsed() < PATIENCE => {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                Err(error) => return Err(Fault::of(::redb::Error::from(error), &self.path)),
+        match Builder::new().set_cache_size(CACHE).create(&self.path) {
+            Ok(database) => {
+                let database = Arc::new(database);
+                *open = Some(database.clone());
+                Ok(Some(database))
             }
+            Err(DatabaseError::DatabaseAlreadyOpen) => Err(Fault::Elsewhere),
+            Err(error) => Err(Fault::of(::redb::Error::from(error), &self.path)),
         }
     }
 
@@ -354,9 +506,10 @@ impl File {
     }
 
     fn close(&self) {
-        // Whoever reads has it a moment longer. It is closed with its last user.
+        // Whoever reads has it a moment longer. It is closed with its last user, which writes: of a damaged file that may
+        // panic, too.
         let database = lock(&self.open).take();
-        drop(database);
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
     }
 }
 
@@ -367,17 +520,30 @@ fn make_folder(folder: &Path) -> Result<(), Fault> {
     made.map_err(|error| Fault::of(::redb::Error::Io(error), folder))
 }
 
-/// Closes the files that nobody has used for a while. Whether there are others.
-fn close_idle(files: &Weak<Mutex<HashMap<AppName, Arc<File>>>>, has_company: bool) -> bool {
+/// Has the files closed that nobody has used for a while, or that another process may want. Whether there are others.
+fn close_idle(
+    files: &Weak<Mutex<HashMap<AppName, Arc<File>>>>,
+    storage: &Storage,
+    has_company: bool,
+) -> bool {
     let Some(files) = files.upgrade() else { return false };
     let all: Vec<Arc<File>> = lock(&files).values().cloned().collect();
     drop(files);
     let mut others = false;
-    for file in all.iter().filter(|file| lock(&file.open).is_some()) {
+    for file in all {
+        let is_open = match file.open.try_lock() {
+            Ok(open) => open.is_some(),
+            // Somebody is opening it.
+            Err(_) => true,
+        };
+        if !is_open {
+            continue;
+        }
         let idle = file.age().saturating_sub(file.used.load(Ordering::Relaxed));
         let rests = has_company || idle > IDLE.as_millis() as u64;
-        if rests && !lock(&file.queue).has_job {
-            file.close();
+        if rests && !file.writes.is_busy() && !file.reads.is_busy() {
+            // To close it takes as long as to write it.
+            storage.run(move || file.close());
         } else {
             others = true;
         }

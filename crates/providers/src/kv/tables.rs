@@ -16,12 +16,12 @@ use ::redb::{
 use bytes::Bytes;
 use nexus_core::ResourcePart;
 use nexus_guest::{
-    CapabilityError, KvAnswer, KvEntry, KvKey, KvList, KvListed, KvOperation, KvPage, KvTransaction,
+    CapabilityError, Hold, KvAnswer, KvEntry, KvKey, KvList, KvListed, KvOperation, KvPage, KvTransaction,
     KvVersion,
 };
 
 use super::plan::{From, Old, Plan, Rows, begin, page, plan};
-use super::{cost, fits, has_expired, now};
+use super::{MOST_PURGED, cost, fits, has_expired, now};
 
 const ENDS: TableDefinition<'_, (u64, &str, &str), ()> = TableDefinition::new("ends");
 const STATE: TableDefinition<'_, (), (u64, u64, u64)> = TableDefinition::new("state");
@@ -29,8 +29,6 @@ const STATE: TableDefinition<'_, (), (u64, u64, u64)> = TableDefinition::new("st
 const SHORT: usize = 1024;
 /// So many bytes are read on the caller's thread; more takes about a millisecond.
 const QUICK: usize = 256 << 10;
-/// How many expired entries a commit takes away at most, of all namespaces.
-const MOST_PURGED: usize = 1000;
 
 type Heads<'a> = Table<'a, &'static str, &'static [u8]>;
 
@@ -60,6 +58,8 @@ pub(super) enum Fault {
     Told(CapabilityError),
     /// There is more to read than is read on the caller's thread.
     Long,
+    /// Another process has the file open.
+    Elsewhere,
     /// redb panicked, as it does over some files that are damaged.
     Panic,
     /// redb says so.
@@ -101,6 +101,9 @@ impl Fault {
             "move it away, and the app begins with nothing, or put a copy back; other apps are not affected";
         let (told, detail) = match self {
             Fault::Told(_) | Fault::Long => return self,
+            Fault::Elsewhere => {
+                ("another process has the store open", format!("{path} is open in another process"))
+            }
             Fault::Panic => ("the store is damaged", format!("{path} is damaged; {way_out}")),
             Fault::Redb(error) => match *error {
                 Error::Io(error) if is_full(&error) => {
@@ -111,9 +114,6 @@ impl Fault {
                 }
                 Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
                     ("the store is damaged", format!("{path} is no store ({error}); {way_out}"))
-                }
-                Error::DatabaseAlreadyOpen => {
-                    ("another process has the store open", format!("{path} is open in another process"))
                 }
                 error => ("the store cannot be used", format!("{path}: {error}")),
             },
@@ -204,12 +204,41 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Reads. With `quickly`, only if that is quick.
-pub(super) fn read(
+/// Reads on the caller's thread, if that is quick.
+pub(super) fn read_quickly(
     database: &Database,
     namespace: &ResourcePart,
     operation: &KvOperation,
-    quickly: bool,
+) -> Result<KvAnswer, Fault> {
+    let mut bytes = 0;
+    read(database, namespace, operation, &mut |more| {
+        bytes += more;
+        if bytes <= QUICK { Ok(()) } else { Err(Fault::Long) }
+    })
+}
+
+/// Reads, however long that takes. What is read is in `hold`.
+pub(super) fn read_whole(
+    database: &Database,
+    namespace: &ResourcePart,
+    operation: &KvOperation,
+    hold: &mut dyn Hold,
+) -> Result<KvAnswer, Fault> {
+    read(database, namespace, operation, &mut |more| match hold.grow(more) {
+        true => Ok(()),
+        false => {
+            let told = "what is read takes more memory than the app's limit leaves".to_owned();
+            Err(Fault::Told(CapabilityError::Invalid(told)))
+        }
+    })
+}
+
+/// Reads. `take` is asked before so many bytes are read.
+fn read(
+    database: &Database,
+    namespace: &ResourcePart,
+    operation: &KvOperation,
+    take: &mut dyn FnMut(usize) -> Result<(), Fault>,
 ) -> Result<KvAnswer, Fault> {
     let transaction = database.begin_read()?;
     let name = heads(namespace.as_str());
@@ -220,7 +249,7 @@ pub(super) fn read(
     };
     let keys = match operation {
         KvOperation::Get(keys) => keys,
-        KvOperation::List(list) => return listed(&heads, list).map(KvAnswer::Page),
+        KvOperation::List(list) => return listed(&heads, list, take).map(KvAnswer::Page),
         KvOperation::Write(_) => {
             return Err(Fault::Told(CapabilityError::Invalid("a write is no read".into())));
         }
@@ -239,10 +268,8 @@ pub(super) fn read(
             continue;
         }
         bytes += head.length;
-        if quickly && bytes > QUICK {
-            return Err(Fault::Long);
-        }
         fits(bytes)?;
+        take(head.length)?;
         let value = match head.value {
             Some(value) => Bytes::copy_from_slice(value),
             None => {
@@ -257,7 +284,11 @@ pub(super) fn read(
     Ok(KvAnswer::Entries(entries))
 }
 
-fn listed(heads: &impl ReadableTable<&'static str, &'static [u8]>, list: &KvList) -> Result<KvPage, Fault> {
+fn listed(
+    heads: &impl ReadableTable<&'static str, &'static [u8]>,
+    list: &KvList,
+    take: &mut dyn FnMut(usize) -> Result<(), Fault>,
+) -> Result<KvPage, Fault> {
     use std::ops::Bound;
     let from: (Bound<&str>, Bound<&str>) = match begin(list) {
         From::At(key) => (Bound::Included(key), Bound::Unbounded),
@@ -265,6 +296,8 @@ fn listed(heads: &impl ReadableTable<&'static str, &'static [u8]>, list: &KvList
     };
     let rows = heads.range::<&str>(from)?.map(|row| {
         let (key, head) = row?;
+        // Also of what has expired and is passed over: it is read all the same.
+        take(key.value().len() + head.value().len())?;
         let head = Head::read(head.value())?;
         let (metadata, expires) = (head.metadata.map(Into::into), head.expires);
         Ok::<_, Fault>(KvListed { key: key.value().into(), metadata, expires })

@@ -276,12 +276,12 @@ impl Post {
                 What::Call { binding, operation, answer, held } => {
                     let Some((_, Bound::Kv(kv))) = self.bindings.get(binding) else { continue };
                     // What can be answered at once needs no task.
-                    match kv.call(scope.sender(), operation) {
+                    match kv.call(scope.sender(), operation, Box::new(held)) {
                         Answer::Now(result) => {
                             let _ = answer.send(result);
                             continue;
                         }
-                        Answer::Later(later) => Box::pin(call(later, answer, held)),
+                        Answer::Later(later) => Box::pin(call(later, answer)),
                     }
                 }
             };
@@ -361,7 +361,6 @@ async fn deliver(
 async fn call(
     later: LocalBoxFuture<'static, Result<KvAnswer, CapabilityError>>,
     mut answer: oneshot::Sender<Result<KvAnswer, CapabilityError>>,
-    _held: Held,
 ) {
     let result = match select(later, pin!(answer.closed())).await {
         Either::Left((result, _)) => result,
