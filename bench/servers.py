@@ -143,15 +143,22 @@ def fetch_peers():
 
 
 def build_hyper():
-    with step("building bare hyper"):
+    reason = build_bare("hyper", BENCH / "hyper")
+    if reason:
+        say(f"bench: bare hyper is skipped, it cannot be built: {reason}")
+
+
+def build_bare(name, folder):
+    """Builds the program in this folder into one of WORK; why that failed, if it did."""
+    with step(f"building bare {name}"):
         # From outside the checkout, whose cargo configuration is for V8.
         done = subprocess.run(
-            ["cargo", "build", "--release", "--locked", "--quiet", "--manifest-path", str(BENCH / "hyper" / "Cargo.toml"),
-             "--target-dir", str(WORK / "hyper")],
+            ["cargo", "build", "--release", "--locked", "--quiet", "--manifest-path", str(folder / "Cargo.toml"),
+             "--target-dir", str(WORK / name)],
             cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
-        reason = ([line for line in done.stderr.splitlines() if line.startswith("error")] or ["cargo failed"])[0]
-        say(f"bench: bare hyper is skipped, it cannot be built: {reason}")
+        return ([line for line in done.stderr.splitlines() if line.startswith("error")] or ["cargo failed"])[0]
+    return None
 
 
 def fetch_wrk():

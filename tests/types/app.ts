@@ -80,3 +80,15 @@ const pair = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256
 const signature: ArrayBuffer = await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, pair.privateKey, new Uint8Array(1));
 const exported: JsonWebKey = await crypto.subtle.exportKey("jwk", pair.publicKey);
 console.log(crypto.randomUUID(), crypto.getRandomValues(new Uint32Array(1)), signature.byteLength, exported.crv);
+
+export async function kept({ CACHE }: { CACHE: KVNamespace }) {
+  await CACHE.put("a", new Uint8Array(1), { expirationTtl: 60, metadata: { by: "me" } });
+  const text: string | null = await CACHE.get("a");
+  const json: { n: number } | null = await CACHE.get<{ n: number }>("a", "json");
+  const bytes: ArrayBuffer | null = await CACHE.get("a", { type: "arrayBuffer" });
+  const all: Map<string, string | null> = await CACHE.get(["a", "b"]);
+  const { value, metadata, version } = await CACHE.getWithMetadata<{ by: string }>("a");
+  const { keys, list_complete, cursor } = await CACHE.list({ prefix: "a", limit: 10 });
+  const result = await CACHE.atomic().check({ key: "a", version }).put("a", "b").delete("c").commit();
+  return [text, json?.n, bytes?.byteLength, all.size, value, metadata?.by, keys[0]?.name, list_complete, cursor, result.ok && result.version];
+}

@@ -9,3 +9,5 @@ const handler: ExportedHandler = { fetch: () => 5 };
 const length: string = new TextEncoder().encode("x").length;
 performance.now("x");
 console.nothing();
+export const put = (kv: KVNamespace) => kv.put("a", 5);
+export const got = async (kv: KVNamespace) => (await kv.get("a")).length;

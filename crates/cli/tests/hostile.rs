@@ -69,7 +69,7 @@ const STARTED: &str = "process_start_time_seconds";
 const PEAK: u64 = 3072 << 20;
 
 /// What the process may have more than at its start afterwards, beside what its lost workers hold.
-const KEPT: u64 = 300 << 20;
+const KEPT: u64 = 400 << 20;
 
 /// How often the neighbour must have been answered.
 const ENOUGH: u64 = 5;
