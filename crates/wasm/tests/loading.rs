@@ -122,7 +122,7 @@ fn a_component_that_is_no_service_is_told_what_it_lacks() {
 fn all_imports_that_nothing_provides_are_listed() {
     let text = r#"(component
         (import "a:b/c@1.0.0" (instance (export "f" (func))))
-        (import "wasi:keyvalue/store@0.2.0-draft" (instance (export "g" (func))))
+        (import "wasi:keyvalue/store@0.2.0" (instance (export "g" (func))))
         (import "wasi:cli/environment@0.2.0" (instance))
         (import "plain" (func)))"#;
     is_refused(
