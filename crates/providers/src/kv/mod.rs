@@ -6,6 +6,8 @@
 //! ```
 
 mod bound;
+mod head;
+mod lane;
 mod memory;
 mod plan;
 mod presence;

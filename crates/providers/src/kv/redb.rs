@@ -14,7 +14,7 @@
 //! number in it. Commits are in two phases and keep the allocator's state: then neither a crash with data of a tenant's own
 //! making can mislead redb, nor does the next start have to read the whole file.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -27,6 +27,7 @@ use nexus_core::{AppName, Resource, ResourcePart};
 use nexus_guest::{Answer, CapabilityError, Hold, KvAnswer, KvOperation, KvPage};
 use tokio::sync::oneshot;
 
+use super::lane::{Lane, Pushed, Waits};
 use super::presence::Presence;
 use super::tables::{self, Fault, Task};
 use super::{Inside, KvEngine, Work};
@@ -34,20 +35,15 @@ use crate::storage::Storage;
 
 /// What redb keeps of a file in memory at most, in bytes; the system keeps the rest.
 const CACHE: usize = 1 << 20;
-/// How many operations of an app may wait in a lane, and how many bytes they may bring.
-const MOST_WAITING: usize = 1000;
-const MOST_WAITING_BYTES: usize = 64 << 20;
-/// As much is done at once: written in one commit, or read before other apps have their turn.
+/// As many are done at once: written in one commit, or read before other apps have their turn.
 const BATCH: usize = 256;
-const BATCH_BYTES: usize = 8 << 20;
 const READS: usize = 16;
 /// After how long without a call a file is closed, and how often that is looked for, and for other processes.
 const IDLE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(100);
 /// How long a file stays closed for another process.
 const GAP: Duration = Duration::from_millis(15);
-/// How long a file is waited for that another process has open, and how often it is tried.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How often a file is tried that another process has open.
 const ATTEMPT: Duration = Duration::from_millis(5);
 
 /// Keeps namespaces in a folder, one file for each app.
@@ -78,22 +74,6 @@ struct File {
     /// When it was used last, in milliseconds since `began`.
     used: AtomicU64,
     began: Instant,
-}
-
-/// What waits to be done, of which there is one job at a time.
-struct Lane<T>(Mutex<Queue<T>>);
-
-struct Queue<T> {
-    waiting: VecDeque<T>,
-    bytes: usize,
-    has_job: bool,
-    /// Since when the job waits for another process.
-    waits_since: Option<Instant>,
-}
-
-/// Something that waits, with the bytes that it brings.
-trait Waits: Send + 'static {
-    fn bytes(&self) -> usize;
 }
 
 struct Write {
@@ -293,71 +273,6 @@ pub(super) fn nothing(operation: &KvOperation) -> KvAnswer {
     match operation {
         KvOperation::Get(keys) => KvAnswer::Entries(vec![None; keys.len()]),
         _ => KvAnswer::Page(KvPage { keys: Vec::new(), next: None }),
-    }
-}
-
-/// What became of something that was put into a lane.
-enum Pushed {
-    /// There is no room for it.
-    Full,
-    /// It is to have a job begun.
-    First,
-    /// There is a job.
-    Behind,
-}
-
-impl<T: Waits> Lane<T> {
-    fn new() -> Self {
-        Self(Mutex::new(Queue { waiting: VecDeque::new(), bytes: 0, has_job: false, waits_since: None }))
-    }
-
-    fn push(&self, waiting: T) -> Pushed {
-        let mut queue = lock(&self.0);
-        if queue.waiting.len() >= MOST_WAITING || queue.bytes > MOST_WAITING_BYTES {
-            return Pushed::Full;
-        }
-        queue.bytes += waiting.bytes();
-        queue.waiting.push_back(waiting);
-        match std::mem::replace(&mut queue.has_job, true) {
-            true => Pushed::Behind,
-            false => Pushed::First,
-        }
-    }
-
-    /// The next ones to be done together, one at least if there is any, and `most`.
-    fn batch(&self, most: usize) -> Vec<T> {
-        let mut queue = lock(&self.0);
-        let (mut bytes, mut count) = (0, 0);
-        for waiting in queue.waiting.iter().take(most) {
-            bytes += waiting.bytes();
-            if count > 0 && bytes > BATCH_BYTES {
-                break;
-            }
-            count += 1;
-        }
-        let batch: Vec<T> = queue.waiting.drain(..count).collect();
-        queue.bytes -= batch.iter().map(T::bytes).sum::<usize>();
-        batch
-    }
-
-    /// Whether the job is to go on later, for another process has the file: it is waited for, but not on a thread that others
-    /// need.
-    fn waits(&self) -> bool {
-        let mut queue = lock(&self.0);
-        let since = *queue.waits_since.get_or_insert_with(Instant::now);
-        since.elapsed() < PATIENCE
-    }
-
-    /// A job is over: whether another one is to begin, for there is more by now.
-    fn goes_on(&self) -> bool {
-        let mut queue = lock(&self.0);
-        queue.waits_since = None;
-        queue.has_job = !queue.waiting.is_empty();
-        queue.has_job
-    }
-
-    fn is_busy(&self) -> bool {
-        lock(&self.0).has_job
     }
 }
 
