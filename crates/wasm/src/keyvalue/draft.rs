@@ -50,71 +50,29 @@ mod bindings {
     });
 }
 
-pub(super) fn link<T: HasKeyValue + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    store::add_to_linker::<T, KeyValue>(linker, T::key_value)?;
-    atomics::add_to_linker::<T, KeyValue>(linker, T::key_value)?;
-    batch::add_to_linker::<T, KeyValue>(linker, T::key_value)
-}
+/// A number of a place that the bucket knows.
+type Cursor = u64;
 
-impl From<Refused> for store::Error {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::NoSuchStore => store::Error::NoSuchStore,
-            Refused::Denied => store::Error::AccessDenied,
-            Refused::Other(why) => store::Error::Other(why),
+alike!();
+
+/// A page of keys.
+async fn list(
+    view: &mut View<'_>,
+    bucket: Resource<Bucket>,
+    cursor: Option<Cursor>,
+) -> Told<store::KeyResponse> {
+    let (namespace, after) = (view.of(&bucket)?, view.table.get(&bucket)?.place(cursor));
+    let page = match after {
+        Ok(after) => namespace.page(after).await,
+        Err(refused) => Err(refused),
+    };
+    Ok(match page {
+        Ok((keys, next)) => {
+            let cursor = next.map(|next| view.table.get_mut(&bucket).map(|bucket| bucket.note(next)));
+            Ok(store::KeyResponse { keys, cursor: cursor.transpose()? })
         }
-    }
-}
-
-/// What the guest is told.
-type Told<T> = wasmtime::Result<Result<T, store::Error>>;
-
-fn told<T>(result: Result<T, Refused>) -> Told<T> {
-    Ok(result.map_err(store::Error::from))
-}
-
-impl store::Host for View<'_> {
-    async fn open(&mut self, identifier: String) -> Told<Resource<Bucket>> {
-        Ok(self.bucket(&identifier)?.map_err(store::Error::from))
-    }
-}
-
-impl store::HostBucket for View<'_> {
-    async fn get(&mut self, bucket: Resource<Bucket>, key: String) -> Told<Option<Vec<u8>>> {
-        told(self.of(&bucket)?.value(key).await)
-    }
-
-    async fn set(&mut self, bucket: Resource<Bucket>, key: String, value: Vec<u8>) -> Told<()> {
-        told(self.of(&bucket)?.put(vec![(key, value)]).await)
-    }
-
-    async fn delete(&mut self, bucket: Resource<Bucket>, key: String) -> Told<()> {
-        told(self.of(&bucket)?.take(vec![key]).await)
-    }
-
-    async fn exists(&mut self, bucket: Resource<Bucket>, key: String) -> Told<bool> {
-        told(self.of(&bucket)?.value(key).await.map(|value| value.is_some()))
-    }
-
-    async fn list_keys(&mut self, bucket: Resource<Bucket>, cursor: Option<u64>) -> Told<store::KeyResponse> {
-        let (namespace, after) = (self.of(&bucket)?, self.table.get(&bucket)?.place(cursor));
-        let page = match after {
-            Ok(after) => namespace.page(after).await,
-            Err(refused) => Err(refused),
-        };
-        Ok(match page {
-            Ok((keys, next)) => {
-                let cursor = next.map(|next| self.table.get_mut(&bucket).map(|bucket| bucket.note(next)));
-                Ok(store::KeyResponse { keys, cursor: cursor.transpose()? })
-            }
-            Err(refused) => Err(refused.into()),
-        })
-    }
-
-    async fn drop(&mut self, bucket: Resource<Bucket>) -> wasmtime::Result<()> {
-        self.table.delete(bucket)?;
-        Ok(())
-    }
+        Err(refused) => Err(refused.into()),
+    })
 }
 
 impl atomics::Host for View<'_> {
@@ -126,23 +84,5 @@ impl atomics::Host for View<'_> {
         let sum = sum
             .and_then(|sum| u64::try_from(sum).map_err(|_| Refused::Other("the number is below 0".into())));
         told(sum)
-    }
-}
-
-impl batch::Host for View<'_> {
-    async fn get_many(
-        &mut self,
-        bucket: Resource<Bucket>,
-        keys: Vec<String>,
-    ) -> Told<Vec<Option<(String, Vec<u8>)>>> {
-        told(self.of(&bucket)?.values(keys).await)
-    }
-
-    async fn set_many(&mut self, bucket: Resource<Bucket>, entries: Vec<(String, Vec<u8>)>) -> Told<()> {
-        told(self.of(&bucket)?.put(entries).await)
-    }
-
-    async fn delete_many(&mut self, bucket: Resource<Bucket>, keys: Vec<String>) -> Told<()> {
-        told(self.of(&bucket)?.take(keys).await)
     }
 }

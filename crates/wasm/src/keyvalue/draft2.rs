@@ -59,65 +59,19 @@ mod bindings {
     });
 }
 
-pub(super) fn link<T: HasKeyValue + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    store::add_to_linker::<T, KeyValue>(linker, T::key_value)?;
-    atomics::add_to_linker::<T, KeyValue>(linker, T::key_value)?;
-    batch::add_to_linker::<T, KeyValue>(linker, T::key_value)
-}
+/// The key that a page ended with.
+type Cursor = String;
 
-impl From<Refused> for store::Error {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::NoSuchStore => store::Error::NoSuchStore,
-            Refused::Denied => store::Error::AccessDenied,
-            Refused::Other(why) => store::Error::Other(why),
-        }
-    }
-}
+alike!();
 
-/// What the guest is told.
-type Told<T> = wasmtime::Result<Result<T, store::Error>>;
-
-fn told<T>(result: Result<T, Refused>) -> Told<T> {
-    Ok(result.map_err(store::Error::from))
-}
-
-impl store::Host for View<'_> {
-    async fn open(&mut self, identifier: String) -> Told<Resource<Bucket>> {
-        Ok(self.bucket(&identifier)?.map_err(store::Error::from))
-    }
-}
-
-impl store::HostBucket for View<'_> {
-    async fn get(&mut self, bucket: Resource<Bucket>, key: String) -> Told<Option<Vec<u8>>> {
-        told(self.of(&bucket)?.value(key).await)
-    }
-
-    async fn set(&mut self, bucket: Resource<Bucket>, key: String, value: Vec<u8>) -> Told<()> {
-        told(self.of(&bucket)?.put(vec![(key, value)]).await)
-    }
-
-    async fn delete(&mut self, bucket: Resource<Bucket>, key: String) -> Told<()> {
-        told(self.of(&bucket)?.take(vec![key]).await)
-    }
-
-    async fn exists(&mut self, bucket: Resource<Bucket>, key: String) -> Told<bool> {
-        told(self.of(&bucket)?.value(key).await.map(|value| value.is_some()))
-    }
-
-    async fn list_keys(
-        &mut self,
-        bucket: Resource<Bucket>,
-        cursor: Option<String>,
-    ) -> Told<store::KeyResponse> {
-        let page = self.of(&bucket)?.page(cursor).await;
-        told(page.map(|(keys, cursor)| store::KeyResponse { keys, cursor }))
-    }
-
-    async fn drop(&mut self, bucket: Resource<Bucket>) -> wasmtime::Result<()> {
-        self.table.delete(bucket)?;
-        Ok(())
-    }
+/// A page of keys.
+async fn list(
+    view: &mut View<'_>,
+    bucket: Resource<Bucket>,
+    cursor: Option<Cursor>,
+) -> Told<store::KeyResponse> {
+    let page = view.of(&bucket)?.page(cursor).await;
+    told(page.map(|(keys, cursor)| store::KeyResponse { keys, cursor }))
 }
 
 impl atomics::Host for View<'_> {
@@ -172,23 +126,5 @@ impl atomics::HostCas for View<'_> {
     async fn drop(&mut self, cas: Resource<Cas>) -> wasmtime::Result<()> {
         self.table.delete(cas)?;
         Ok(())
-    }
-}
-
-impl batch::Host for View<'_> {
-    async fn get_many(
-        &mut self,
-        bucket: Resource<Bucket>,
-        keys: Vec<String>,
-    ) -> Told<Vec<Option<(String, Vec<u8>)>>> {
-        told(self.of(&bucket)?.values(keys).await)
-    }
-
-    async fn set_many(&mut self, bucket: Resource<Bucket>, entries: Vec<(String, Vec<u8>)>) -> Told<()> {
-        told(self.of(&bucket)?.put(entries).await)
-    }
-
-    async fn delete_many(&mut self, bucket: Resource<Bucket>, keys: Vec<String>) -> Told<()> {
-        told(self.of(&bucket)?.take(keys).await)
     }
 }
