@@ -47,6 +47,13 @@ pub(crate) struct Act {
     #[arg(value_name = "APP", value_parser = app_name)]
     app: AppName,
 
+    #[command(flatten)]
+    asked: Asked,
+}
+
+/// How a host is asked, and how its answer is shown.
+#[derive(Debug, Args)]
+pub(crate) struct Asked {
     /// Print what the host answers, as JSON
     #[arg(long)]
     json: bool,
@@ -55,17 +62,29 @@ pub(crate) struct Act {
     target: Target,
 }
 
+impl Asked {
+    /// The host that is meant; see [`Target::open`].
+    pub(super) fn host(&self) -> Result<Host, Failure> {
+        self.target.open()
+    }
+
+    /// Prints an answer, as JSON or as this text.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn show(&self, answer: &Value, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        print(&if self.json { format!("{answer:#}\n") } else { text() })
+    }
+}
+
 impl Act {
     /// Does it, by this method and this path below the app's, and says that the app is `done`.
     ///
     /// # Errors
     /// As with [`Host::get`].
     pub(super) fn run(&self, method: &str, path: &str, done: &str) -> Result<(), Failure> {
-        let answer = self.target.open()?.act(method, &format!("/v1/apps/{}{path}", self.app))?;
-        print(&match self.json {
-            true => format!("{answer:#}\n"),
-            false => format!("{}: {done}\n", self.app),
-        })
+        let answer = self.asked.host()?.act(method, &format!("/v1/apps/{}{path}", self.app))?;
+        self.asked.show(&answer, || format!("{}: {done}\n", self.app))
     }
 }
 

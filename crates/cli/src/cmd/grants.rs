@@ -4,8 +4,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use nexus_core::{AppName, ResourceName};
 use serde_json::Value;
 
-use super::control::{Host, Style, Target, app_name, columns, plain};
-use crate::failure::{Failure, print};
+use super::control::{Asked, Style, app_name, columns, plain};
+use crate::failure::Failure;
 
 /// List what apps are granted, give them more, or take it away.
 ///
@@ -24,12 +24,8 @@ pub(crate) struct Grants {
     #[command(subcommand)]
     act: Option<Act>,
 
-    /// Print what the host answers, as JSON
-    #[arg(long)]
-    json: bool,
-
     #[command(flatten)]
-    target: Target,
+    asked: Asked,
 }
 
 #[derive(Debug, Subcommand)]
@@ -65,12 +61,8 @@ struct Of {
     #[arg(value_name = "RESOURCE")]
     resource: ResourceName,
 
-    /// Print what the host answers, as JSON
-    #[arg(long)]
-    json: bool,
-
     #[command(flatten)]
-    target: Target,
+    asked: Asked,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -88,10 +80,6 @@ impl Kind {
 }
 
 impl Of {
-    fn host(&self) -> Result<Host, Failure> {
-        self.target.open()
-    }
-
     /// Where the API has it, with more for the query.
     fn path(&self, more: &str) -> String {
         let Self { app, capability, resource, .. } = self;
@@ -99,16 +87,12 @@ impl Of {
     }
 
     fn told(&self, answer: &Value, what: &str) -> String {
-        if self.json {
-            return format!("{answer:#}\n");
-        }
         let Self { app, capability, resource, .. } = self;
         let mut out = format!("{app}: {what} {} {resource}\n", capability.word());
-        let is_asked = list(answer).iter().any(|grant| {
-            let full =
-                if resource.owner.is_some() { resource.to_string() } else { format!("{app}/{resource}") };
-            grant["resource"] == full.as_str() && grant["capability"] == capability.word()
-        });
+        let full = resource.of(app).to_string();
+        let is_asked = list(answer)
+            .iter()
+            .any(|grant| grant["resource"] == full.as_str() && grant["capability"] == capability.word());
         if !is_asked {
             out.push_str("no binding of the app asks for it so far\n");
         }
@@ -125,24 +109,17 @@ fn list(answer: &Value) -> &[Value] {
 
 impl Grants {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        match &self.act {
+        let (of, method, access, what) = match self.act {
             None => {
-                let answer = self.target.open()?.get("/v1/grants")?;
-                print(&match self.json {
-                    true => format!("{answer:#}\n"),
-                    false => table(&answer, Style::of_output()),
-                })
+                let answer = self.asked.host()?.get("/v1/grants")?;
+                return self.asked.show(&answer, || table(&answer, Style::of_output()));
             }
-            Some(Act::Add { of, read }) => {
-                let access = if *read { "&access=read" } else { "&access=write" };
-                let answer = of.host()?.act("PUT", &of.path(access))?;
-                print(&of.told(&answer, if *read { "granted to read" } else { "granted" }))
-            }
-            Some(Act::Remove { of }) => {
-                let answer = of.host()?.act("DELETE", &of.path(""))?;
-                print(&of.told(&answer, "not granted any more:"))
-            }
-        }
+            Some(Act::Add { of, read: true }) => (of, "PUT", "&access=read", "granted to read"),
+            Some(Act::Add { of, read: false }) => (of, "PUT", "&access=write", "granted"),
+            Some(Act::Remove { of }) => (of, "DELETE", "", "not granted any more:"),
+        };
+        let answer = of.asked.host()?.act(method, &of.path(access))?;
+        of.asked.show(&answer, || of.told(&answer, what))
     }
 }
 

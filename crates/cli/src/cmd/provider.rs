@@ -6,8 +6,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use nexus_core::{format_duration, parse_duration};
 use serde_json::Value;
 
-use super::control::{Style, Target, app_name, columns, plain};
-use crate::failure::{Failure, print};
+use super::control::{Asked, Style, app_name, columns, plain};
+use crate::failure::Failure;
 
 /// List what keeps data for apps, stop it, start it, or change it while apps run.
 ///
@@ -61,17 +61,6 @@ struct Of {
     asked: Asked,
 }
 
-/// How a host is asked.
-#[derive(Debug, Args)]
-struct Asked {
-    /// Print what the host answers, as JSON
-    #[arg(long)]
-    json: bool,
-
-    #[command(flatten)]
-    target: Target,
-}
-
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Kind {
     /// A key-value store in files
@@ -92,9 +81,9 @@ impl Provider {
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self.act {
             None => {
-                let answer = self.asked.target.open()?.get("/v1/providers")?;
+                let answer = self.asked.host()?.get("/v1/providers")?;
                 let list = answer["providers"].as_array().map(Vec::as_slice).unwrap_or_default();
-                print(&self.asked.shown(&answer, || table(list, Style::of_output())))
+                self.asked.show(&answer, || table(list, Style::of_output()))
             }
             Some(Act::Stop(of)) => of.act("POST", "/stop"),
             Some(Act::Start(of)) => of.act("POST", "/start"),
@@ -118,21 +107,15 @@ impl Provider {
     }
 }
 
-impl Asked {
-    fn shown(&self, answer: &Value, text: impl FnOnce() -> String) -> String {
-        if self.json { format!("{answer:#}\n") } else { text() }
-    }
-}
-
 impl Of {
     fn act(&self, method: &str, path: &str) -> Result<(), Failure> {
-        let host = self.asked.target.open()?;
+        let host = self.asked.host()?;
         let answer = host.act(method, &format!("/v1/providers/{}{path}", self.name))?;
-        print(&self.asked.shown(&answer, || {
+        self.asked.show(&answer, || {
             let text = |key: &str| plain(answer[key].as_str().unwrap_or("-"));
             let version = answer["version"].as_u64().unwrap_or_default();
             format!("{}: {}, {}, version {version}\n", self.name, text("state"), text("type"))
-        }))
+        })
     }
 }
 
