@@ -3,6 +3,9 @@
 
 mod harness;
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use harness::shapes::{Service, module, plain};
 use harness::{Outcome, TestGuest, http, id, load, memory, on_worker};
 use nexus_core::Limit;
@@ -52,17 +55,31 @@ async fn guest(file: Vec<u8>, expected: &Outcome) -> TestGuest {
     load(file, &limits).await.unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Has a guest wait in one request and attack in another: the attack ends as expected, the wait as it would by itself,
-/// and nothing is left.
+/// Drives a guest until its instances hold so many bytes: it may have to give way to others before that.
+async fn has_grown(guest: &TestGuest, held: u64) {
+    let held_by_now = poll_fn(|cx| match guest.watch.memory() >= held {
+        true => Poll::Ready(()),
+        false => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    });
+    guest.drive(held_by_now).await;
+}
+
+/// Has a guest wait in one request, for which its instances hold so many bytes, and attack in another: the attack ends
+/// as expected, the wait as it would by itself, and nothing is left.
 async fn round(
     guest: &TestGuest,
     number: u8,
+    held: u64,
     path: &str,
     wait: &(&'static str, Outcome),
     expected: &Outcome,
 ) {
     let (_, waiting) = guest.start(number + 1, wait.0, Body::Empty);
     assert!(!waiting.is_answered(), "it is to wait");
+    has_grown(guest, held).await;
     let outcome = guest.get(number, path).await;
     assert_eq!(outcome, *expected, "{path}: {:?}", guest.messages());
     assert_eq!(guest.outcome(waiting).await, wait.1, "{path}: the other one: {:?}", guest.messages());
@@ -81,7 +98,7 @@ fn ends(file: Vec<u8>, path: &'static str, wait: (&'static str, Outcome), expect
     on_worker(async move || {
         let guest = guest(file, &expected).await;
         for number in [1, 3] {
-            round(&guest, number, path, &wait, &expected).await;
+            round(&guest, number, 1, path, &wait, &expected).await;
         }
         assert_told(&guest, [1, 3], &expected);
         guest.messages()
@@ -91,18 +108,22 @@ fn ends(file: Vec<u8>, path: &'static str, wait: (&'static str, Outcome), expect
 /// A service that attacks in its start function if it is refused the memory that another instance of it has, which waits
 /// in that function meanwhile.
 fn ends_at_start(attack: &str, expected: Outcome) {
+    // More than half of what there is.
+    let pages = 320_u64;
+    let held = pages << 16;
     let fields = format!(
         "(start $begin) (func $begin
-            (if (i32.eq (memory.grow $libc (i32.const 320)) (i32.const -1))
+            (if (i32.eq (memory.grow $libc (i32.const {pages})) (i32.const -1))
               (then {attack})
               (else (call $wait))))"
     );
     let file = Service { fields: &fields, ..Service::default() }.build();
     on_worker(async move || {
         let guest = guest(file, &expected).await;
-        round(&guest, 1, "/", &("/", returned()), &expected).await;
+        round(&guest, 1, held, "/", &("/", returned()), &expected).await;
         // It is known by now how large an instance is: requests wait until there is memory, and none is refused it.
         let (_, first) = guest.start(2, "/", Body::Empty);
+        has_grown(&guest, held).await;
         assert_eq!(guest.get(3, "/").await, returned());
         assert_eq!(guest.outcome(first).await, returned());
         guest.assert_all_is_given_back().await;
