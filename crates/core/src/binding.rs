@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::AppName;
 use crate::schema::Values;
+use crate::{AppName, GrantedFolder, NetGrant, VariableName};
 
 /// An entry of `[bindings]`: a capability, and the name under which the guest finds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,14 +19,18 @@ pub struct Binding {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BindingTarget {
     /// A namespace of a key-value store.
-    Kv(KvBinding),
+    Kv(StoreBinding),
+    /// A database.
+    Sql(StoreBinding),
+    /// Another app of the same host.
+    App(AppName),
 }
 
-/// A binding to a namespace of a key-value store.
+/// A binding to something that a provider keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KvBinding {
-    /// The namespace.
-    pub namespace: ResourceName,
+pub struct StoreBinding {
+    /// The namespace, or the database.
+    pub name: ResourceName,
     /// What the app may do there.
     pub access: Access,
     /// The provider that keeps it; by default the host's first for this capability.
@@ -37,11 +41,15 @@ impl Binding {
     pub(crate) fn read(values: &Values) -> Vec<Self> {
         let binding = |(name, path): (String, String)| {
             let key = |key: &str| format!("{path}.{key}");
-            let to = BindingTarget::Kv(KvBinding {
-                namespace: values.resource(&key("kv"))?,
-                access: values.text(&key("access"))?.parse().ok()?,
-                provider: values.part(&key("provider")),
-            });
+            let store = |name: ResourceName| {
+                let access = values.text(&key("access"))?.parse().ok()?;
+                Some(StoreBinding { name, access, provider: values.part(&key("provider")) })
+            };
+            let to = match (values.resource(&key("kv")), values.resource(&key("sql"))) {
+                (Some(namespace), _) => BindingTarget::Kv(store(namespace)?),
+                (None, Some(database)) => BindingTarget::Sql(store(database)?),
+                (None, None) => BindingTarget::App(values.name(&key("app"))?),
+            };
             Some(Self { name: name.into(), to })
         };
         values.named("bindings").into_iter().filter_map(binding).collect()
@@ -177,6 +185,52 @@ impl fmt::Display for Resource {
     }
 }
 
+/// What a grant is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scope {
+    /// A namespace, or a database.
+    Resource(Resource),
+    /// All of an app.
+    App(AppName),
+    /// Hosts, as an entry of `net` names them.
+    Net(NetGrant),
+    /// A folder, by its [plain](GrantedFolder::plain) path.
+    Folder(GrantedFolder),
+    /// A variable of the host's environment.
+    Variable(VariableName),
+}
+
+impl Scope {
+    /// The app whose it is; `None` for what is no app's.
+    pub fn owner(&self) -> Option<&AppName> {
+        match self {
+            Scope::Resource(resource) => Some(&resource.owner),
+            Scope::App(app) => Some(app),
+            Scope::Net(_) | Scope::Folder(_) | Scope::Variable(_) => None,
+        }
+    }
+
+    /// How a manifest of the app `app` names it.
+    pub fn named_by(&self, app: &AppName) -> String {
+        match self {
+            Scope::Resource(resource) if resource.owner == *app => resource.part.to_string(),
+            other => other.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scope::Resource(resource) => resource.fmt(f),
+            Scope::App(app) => app.fmt(f),
+            Scope::Net(grant) => grant.fmt(f),
+            Scope::Folder(folder) => folder.fmt(f),
+            Scope::Variable(name) => name.fmt(f),
+        }
+    }
+}
+
 /// A text that is no [`ResourceName`] or [`ResourcePart`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResourceNameError;
@@ -204,26 +258,49 @@ mod tests {
 
     #[test]
     fn bindings_are_read_in_order_however_they_are_written() {
-        let text = "[bindings]\nB = { kv = \"b\", access = \"read\", provider = \"fast\" }\nA.kv = \"shop/a\"\n\
-                    [bindings._1]\nkv = \"c.d-e_f\"\naccess = \"write\"\n";
+        let text = "[bindings]\nB = { kv = \"b\", access = \"read\", provider = \"fast\" }\nA.kv = \"shop/a\"\nDB = { sql = \"orders\" }\n\
+                    OTHER = { app = \"billing\" }\n[bindings._1]\nkv = \"c.d-e_f\"\naccess = \"write\"\n";
         let read = parse(text).unwrap();
         let shown: Vec<String> = read
             .iter()
             .map(|binding| {
-                let BindingTarget::Kv(kv) = &binding.to;
-                let provider = kv.provider.as_ref().map_or("-", ResourcePart::as_str);
-                format!("{} {} {} {provider}", binding.name, kv.namespace, kv.access)
+                let name = &binding.name;
+                let (kind, store) = match &binding.to {
+                    BindingTarget::Kv(kv) => ("kv", kv),
+                    BindingTarget::Sql(sql) => ("sql", sql),
+                    BindingTarget::App(app) => return format!("{name} app {app}"),
+                };
+                let provider = store.provider.as_ref().map_or("-", ResourcePart::as_str);
+                format!("{name} {kind} {} {} {provider}", store.name, store.access)
             })
             .collect();
-        assert_eq!(shown, ["B b read fast", "A shop/a write -", "_1 c.d-e_f write -"]);
+        assert_eq!(
+            shown,
+            [
+                "B kv b read fast",
+                "A kv shop/a write -",
+                "DB sql orders write -",
+                "OTHER app billing",
+                "_1 kv c.d-e_f write -"
+            ]
+        );
         assert_eq!(parse("[bindings]\n").unwrap(), []);
     }
 
     #[test]
     fn what_is_wrong_with_a_binding_is_told_at_its_place() {
         for (entry, expected) in [
-            ("A = \"cache\"", "nexus.toml:2:5: `A` must be a table with `kv`, not \"cache\""),
-            ("A = {}", "nexus.toml:2:1: `A` needs `kv`"),
+            ("A = \"cache\"", "nexus.toml:2:5: `A` must be a table with `kv`, `sql` or `app`, not \"cache\""),
+            ("A = {}", "nexus.toml:2:1: `A` needs `kv`, `sql` or `app`"),
+            (
+                "A = { kv = \"a\", sql = \"a\" }",
+                "nexus.toml:2:1: `A` has more than one of `kv`, `sql` or `app`",
+            ),
+            ("A = { app = \"shop/a\" }", "nexus.toml:2:13: "),
+            (
+                "A = { app = \"b\", access = \"read\" }",
+                "nexus.toml:2:27: `access` is for what is kept for apps",
+            ),
             (
                 "A = { kv = \"\" }",
                 "nexus.toml:2:12: `kv` must be a name like \"cache\", or \"APP/cache\" for another app's, not \"\"",
@@ -237,7 +314,7 @@ mod tests {
                 "nexus.toml:2:26: `access` must be \"read\" or \"write\", not \"all\"",
             ),
             ("A = { kv = \"a\", acces = \"read\" }", "nexus.toml:2:17: unknown key `acces` in [bindings]"),
-            ("A = { vk = \"a\" }", "nexus.toml:2:1: `A` needs `kv`"),
+            ("A = { vk = \"a\" }", "nexus.toml:2:1: `A` needs `kv`, `sql` or `app`"),
             ("1A = { kv = \"a\" }", "nexus.toml:2:1: `1A` is no name of a variable"),
             ("\"a b\" = { kv = \"a\" }", "nexus.toml:2:1: `a b` is no name of a variable"),
             ("A = { kv = \"a\" }\n[env]\nA = \"1\"", "nexus.toml:2:1: `A` is the name of a variable, too"),

@@ -118,6 +118,9 @@ limits! {
     KvStorage kv_storage: Bytes(0, TB), default r#""100 MB""#,
         "The most that all of the app's namespaces of key-value stores hold, keys, values and metadata: a write beyond it fails. An entry counts 64 bytes more.",
         because "ample for settings and sessions, and many apps share a disk";
+    SqlStorage sql_storage: Bytes(0, TB), default r#""100 MB""#,
+        "The most that all of the app's databases take: what would make them larger fails. Each is 8 KB at least.",
+        because "ample for most apps, and many share a disk";
     Subrequests subrequests: Count(0, 1_000_000), default "50",
         "The most requests that one request sends (`fetch`, `wasi:http`), each redirect counted, and each TCP connection and name look-up of a WebAssembly app: one more fails. What the app sends by itself, while it is loaded or from its own timers, has as many a minute.",
         because "few handlers ask more of others, and one that goes wild is stopped";

@@ -5,8 +5,8 @@ mod checks;
 use crate::schema::{Document, MANIFEST, Values, validate};
 use crate::source::Written;
 use crate::{
-    AppName, Binding, Diagnostic, Diagnostics, HostPattern, Isolation, Limits, PathPattern, Permissions,
-    Route, Scale, WasmSection,
+    AppName, Binding, CronPattern, Diagnostic, Diagnostics, HostPattern, Isolation, Limits, PathPattern,
+    Permissions, Route, Scale, SecretSetting, SecretSource, VariableName, WasmSection,
 };
 
 /// What an app's `nexus.toml` says.
@@ -30,12 +30,16 @@ pub struct Manifest {
     pub limits: Limits,
     /// `[wasm]`.
     pub wasm: WasmSection,
+    /// `[triggers]`.
+    pub triggers: TriggersSection,
     /// `[permissions]`.
     pub permissions: Permissions,
     /// `[env]`, in order.
     pub env: Vec<(String, String)>,
     /// `[bindings]`, in order.
     pub bindings: Vec<Binding>,
+    /// `[secrets]`, in order.
+    pub secrets: Vec<SecretSetting>,
     /// `[assets]`.
     pub assets: Option<AssetsSection>,
     /// Which of all this the file sets itself, and where: `limits.body`, `assets.folder`, `env.NAME`.
@@ -58,6 +62,13 @@ impl HttpSection {
     pub fn is_shared(&self) -> bool {
         !self.hosts.is_empty() || !self.paths.is_empty()
     }
+}
+
+/// `[triggers]`: what has an app do something without a request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TriggersSection {
+    /// When the app's `scheduled` handler is run; no two of them are the same.
+    pub cron: Vec<CronPattern>,
 }
 
 /// `[assets]`: a folder served as static files.
@@ -106,6 +117,31 @@ impl Manifest {
         checks::with_main(self, main).into_result()
     }
 
+    /// Whether what the manifest says can hold for an app of static files only.
+    ///
+    /// # Errors
+    /// Each setting that takes code of the app's, told at its place.
+    pub fn fits_static_files(&self) -> Result<(), Diagnostics> {
+        checks::without_main(self).into_result()
+    }
+
+    /// The host's variables that the app gets at the moment, under their own names.
+    pub fn granted_variables(&self) -> impl Iterator<Item = &VariableName> {
+        self.permissions.granted.env.of(&self.permissions.env)
+    }
+
+    /// The secrets that the app gets at the moment: those from the host's environment as far as it grants them.
+    pub fn granted_secrets(&self) -> impl Iterator<Item = &SecretSetting> {
+        let mut next = self.permissions.env.len();
+        self.secrets.iter().filter(move |secret| match secret.from {
+            SecretSource::File(_) => true,
+            SecretSource::Env(_) => {
+                next += 1;
+                self.permissions.granted.env.is_on(next - 1)
+            }
+        })
+    }
+
     /// What holds for an app without a manifest, in the folder of this name.
     ///
     /// # Errors
@@ -138,9 +174,11 @@ impl Manifest {
             scale: Scale::read(&values),
             limits: Limits::read(&values, "limits"),
             wasm: WasmSection::read(&values),
+            triggers: TriggersSection { cron: values.cron_patterns("triggers.cron").unwrap_or_default() },
             permissions: Permissions::read(&values),
             env: values.variables("env"),
             bindings: Binding::read(&values),
+            secrets: SecretSetting::read(&values),
             assets: values.text("assets.folder").map(|folder| AssetsSection { folder }),
             written: values.written,
         }

@@ -142,7 +142,7 @@ fn write_unix(f: &mut fmt::Formatter<'_>, path: &Path) -> fmt::Result {
 }
 
 /// A range of IP addresses: an address and how many of its leading bits count (RFC 4632).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IpNet {
     address: IpAddr,
     prefix: u8,

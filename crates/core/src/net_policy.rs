@@ -4,11 +4,14 @@
 //! that is not [public](is_public) takes a grant of its own, by address or range, whatever name led to it: so no name
 //! server can lead an app into the host's own network.
 
+mod withheld;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use crate::IpNet;
+pub use self::withheld::Withheld;
+use crate::{IpNet, Switches};
 
 /// A host as a URL names it: a name in lower case without a dot at its end, or an address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -102,13 +105,13 @@ impl fmt::Display for NetHost {
 /// let grant: nexus_core::NetGrant = "*.example.org:443".parse().unwrap();
 /// assert_eq!(grant.to_string(), "*.example.org:443");
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NetGrant {
     hosts: Hosts,
     port: Option<u16>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Hosts {
     /// `*`: every name, and every public address.
     Public,
@@ -269,31 +272,39 @@ pub fn is_localhost(name: &str) -> bool {
     name.strip_suffix("localhost").is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// Where an app may connect to: what it asks for, and what its host allows at most.
+/// Where an app may connect to: what it asks for, what of that it is granted, and what its host allows at most.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NetPolicy {
     /// What the app's manifest asks for.
     pub asked: Vec<NetGrant>,
     /// What the host allows at most; `None` is no bound.
     pub ceiling: Option<Vec<NetGrant>>,
+    /// Which of what is asked for is granted at the moment.
+    pub granted: Switches,
 }
 
 impl NetPolicy {
-    /// Whether nothing at all is granted.
+    /// Whether nothing at all can be granted, whatever is given to the app later.
     pub fn is_empty(&self) -> bool {
         self.asked.is_empty() || self.ceiling.as_ref().is_some_and(Vec::is_empty)
     }
 
+    /// What is asked for and granted, at the moment.
+    pub fn entries(&self) -> impl Iterator<Item = &NetGrant> + Clone {
+        self.granted.of(&self.asked)
+    }
+
     /// Decides whether the app may connect to `host` at `port`: without an `address` before the host's name is looked
     /// up, and then again for each address before a connection goes to it. The connection must go to the very
-    /// address that was decided on.
+    /// address that was decided on. What is taken from the app counts from the next decision on.
     ///
     /// # Errors
     /// [`NetDenied`], which says what to add for it to be granted.
     ///
     /// ```
     /// use nexus_core::{NetHost, NetPolicy};
-    /// let policy = NetPolicy { asked: vec!["*.example.com:443".parse().unwrap()], ceiling: None };
+    /// let asked = vec!["*.example.com:443".parse().unwrap()];
+    /// let policy = NetPolicy { asked, ..NetPolicy::default() };
     /// let host: NetHost = "api.example.com".parse().unwrap();
     /// assert!(policy.decide(&host, 443, None).is_ok());
     /// assert!(policy.decide(&host, 443, Some("93.184.215.14".parse().unwrap())).is_ok());
@@ -315,25 +326,41 @@ impl NetPolicy {
         {
             return denied(Some(ip));
         }
-        decide_by(&self.asked, host, port, address).or_else(denied)?;
-        let ceiling =
-            self.ceiling.as_deref().map_or(Ok(()), |ceiling| decide_by(ceiling, host, port, address));
+        if let Err(address) = decide_by(self.entries(), host, port, address) {
+            let denied = NetDenied::new(host.clone(), port, address);
+            return Err(NetDenied { withheld: self.withheld(&denied), ..denied });
+        }
+        let ceiling = self.ceiling.as_deref();
+        let ceiling = ceiling.map_or(Ok(()), |ceiling| decide_by(ceiling.iter(), host, port, address));
         ceiling.or_else(|address| denied(address).map_err(|denied| NetDenied { by_host: true, ..denied }))
+    }
+
+    /// The entry that asks for what was denied, if there is one: it is not granted then.
+    fn withheld(&self, denied: &NetDenied) -> Option<Box<Withheld>> {
+        let app = self.granted.app()?;
+        let (host, port) = (&denied.host, denied.port);
+        let asks = |grant: &NetGrant| match denied.address {
+            Some(ip) => grant.reaches(ip, port),
+            None => grant.names(host, port),
+        };
+        let mut off = self.asked.iter().enumerate().filter(|(place, _)| !self.granted.is_on(*place));
+        let (_, grant) = off.find(|(_, grant)| asks(grant))?;
+        Some(Box::new(Withheld { app: app.clone(), grant: grant.clone() }))
     }
 }
 
 /// Whether one list grants the connection; if not, with the address if it is that which lacks a grant, and not the host.
-fn decide_by(
-    list: &[NetGrant],
+fn decide_by<'a>(
+    mut list: impl Iterator<Item = &'a NetGrant> + Clone,
     host: &NetHost,
     port: u16,
     address: Option<IpAddr>,
 ) -> Result<(), Option<IpAddr>> {
-    if !list.iter().any(|grant| grant.names(host, port)) {
+    if !list.clone().any(|grant| grant.names(host, port)) {
         return Err(None);
     }
     match address {
-        Some(ip) if !is_public(ip) && !list.iter().any(|grant| grant.reaches(ip, port)) => Err(Some(ip)),
+        Some(ip) if !is_public(ip) && !list.any(|grant| grant.reaches(ip, port)) => Err(Some(ip)),
         _ => Ok(()),
     }
 }
@@ -349,13 +376,15 @@ pub struct NetDenied {
     pub address: Option<IpAddr>,
     /// Whether it is the host that does not allow what the app's manifest asks for.
     pub by_host: bool,
+    /// What the app's manifest asks for and the host does not grant.
+    pub withheld: Option<Box<Withheld>>,
 }
 
 impl NetDenied {
     /// A connection to `host` at `port` that the app's manifest does not ask for; with an `address` where it is that
     /// which lacks a grant.
     pub fn new(host: NetHost, port: u16, address: Option<IpAddr>) -> Self {
-        Self { host, port, address: address.map(|ip| ip.to_canonical()), by_host: false }
+        Self { host, port, address: address.map(|ip| ip.to_canonical()), by_host: false, withheld: None }
     }
 
     /// The grant that is missing.
@@ -396,7 +425,9 @@ impl fmt::Display for NetDenied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.reason())?;
         let grant = self.grant();
-        if self.by_host {
+        if let Some(withheld) = &self.withheld {
+            write!(f, "; {withheld}")
+        } else if self.by_host {
             write!(f, "; the host would have to allow it: `net = [\"{grant}\"]` under [ceilings.permissions]")
         } else {
             write!(f, "; to ask for it, add `net = [\"{grant}\"]` under [permissions] in nexus.toml")

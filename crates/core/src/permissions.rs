@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
-use crate::NetPolicy;
 use crate::schema::Values;
+use crate::{NetPolicy, Switches, VariableName};
 
 /// `[permissions]`: what an app may reach. Nothing is granted by default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -16,6 +16,21 @@ pub struct Permissions {
     pub write: Vec<GrantedFolder>,
     /// Where the guest may connect to.
     pub net: NetPolicy,
+    /// The variables of the host's environment that the guest finds among its own.
+    pub env: Vec<VariableName>,
+    /// Which of that is granted at the moment, but for `net`, which has its own.
+    pub granted: PermissionSwitches,
+}
+
+/// Which entries of `[permissions]` are granted at the moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PermissionSwitches {
+    /// Of `read`.
+    pub read: Switches,
+    /// Of `write`.
+    pub write: Switches,
+    /// Of `env`, and after that of each secret from the host's environment.
+    pub env: Switches,
 }
 
 impl Permissions {
@@ -23,35 +38,26 @@ impl Permissions {
         Self {
             read: values.folders("permissions.read").unwrap_or_default(),
             write: values.folders("permissions.write").unwrap_or_default(),
-            net: NetPolicy { asked: values.net_grants("permissions.net").unwrap_or_default(), ceiling: None },
+            net: NetPolicy {
+                asked: values.net_grants("permissions.net").unwrap_or_default(),
+                ..NetPolicy::default()
+            },
+            env: values.variable_names("permissions.env").unwrap_or_default(),
+            granted: PermissionSwitches::default(),
         }
     }
 
-    /// Takes away what is of no kind that is `allowed`, and gives it as the file has it: `read = ["data"]`.
-    pub fn narrow(&mut self, allowed: &[PermissionKind]) -> Vec<String> {
-        fn take<T: fmt::Display>(list: &mut Vec<T>) -> Vec<String> {
-            list.drain(..).map(|item| format!("\"{}\"", item.to_string().escape_debug())).collect()
-        }
-        let refused = PermissionKind::ALL.into_iter().filter(|kind| !allowed.contains(kind));
-        let told = refused.filter_map(|kind| {
-            let taken = match kind {
-                PermissionKind::Read => take(&mut self.read),
-                PermissionKind::Write => take(&mut self.write),
-                PermissionKind::Net => take(&mut self.net.asked),
-                // What bindings ask for is granted, or not, one by one.
-                PermissionKind::Kv => return None,
-            };
-            (!taken.is_empty()).then(|| format!("{kind} = [{}]", taken.join(", ")))
-        });
-        told.collect()
+    /// Whether any folder is asked for.
+    pub fn asks_for_folders(&self) -> bool {
+        !self.read.is_empty() || !self.write.is_empty()
     }
 
-    /// Each granted folder once, with whether the guest may write to it: one that stands in both lists
-    /// may be written.
+    /// Each folder once that is granted at the moment, with whether the guest may write to it: one that stands in both
+    /// lists may be written.
     pub fn folders(&self) -> impl Iterator<Item = (&GrantedFolder, bool)> {
         let all = || {
-            let write = self.write.iter().map(|folder| (folder, true));
-            write.chain(self.read.iter().map(|folder| (folder, false)))
+            let write = self.granted.write.of(&self.write).map(|folder| (folder, true));
+            write.chain(self.granted.read.of(&self.read).map(|folder| (folder, false)))
         };
         all().enumerate().filter_map(move |(place, (folder, writes))| {
             all().take(place).all(|(before, _)| !before.is_same(folder)).then_some((folder, writes))
@@ -68,13 +74,17 @@ pub enum PermissionKind {
     Write,
     /// Hosts to connect to.
     Net,
+    /// Variables of the host's environment, also as secrets.
+    Env,
     /// Namespaces of key-value stores, the app's own.
     Kv,
+    /// Databases, the app's own.
+    Sql,
 }
 
 impl PermissionKind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Net, Self::Kv];
+    pub const ALL: [Self; 6] = [Self::Read, Self::Write, Self::Net, Self::Env, Self::Kv, Self::Sql];
 }
 
 impl fmt::Display for PermissionKind {
@@ -83,7 +93,9 @@ impl fmt::Display for PermissionKind {
             PermissionKind::Read => "read",
             PermissionKind::Write => "write",
             PermissionKind::Net => "net",
+            PermissionKind::Env => "env",
             PermissionKind::Kv => "kv",
+            PermissionKind::Sql => "sql",
         })
     }
 }
@@ -94,7 +106,7 @@ pub struct PermissionKindError;
 
 impl fmt::Display for PermissionKindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a permission is \"read\", \"write\", \"net\" or \"kv\"")
+        f.write_str("a permission is \"read\", \"write\", \"net\", \"env\", \"kv\" or \"sql\"")
     }
 }
 
@@ -110,7 +122,7 @@ impl FromStr for PermissionKind {
 
 /// A folder that a guest may reach: an absolute path, or one from the app's folder, `..` included. The
 /// guest sees the folder under this very text. Never empty, and without NUL.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GrantedFolder(Box<str>);
 
 impl GrantedFolder {
@@ -122,6 +134,13 @@ impl GrantedFolder {
     /// Where the folder lies for the host, for an app in `app_folder`.
     pub fn path_from(&self, app_folder: &Path) -> PathBuf {
         app_folder.join(&*self.0)
+    }
+
+    /// The same folder, without `./` and a `/` at the end.
+    pub fn plain(&self) -> Self {
+        let parts = Path::new(&*self.0).components().filter(|part| *part != Component::CurDir);
+        let path = parts.collect::<PathBuf>().to_string_lossy().into_owned();
+        Self(if path.is_empty() { ".".into() } else { path.into() })
     }
 
     /// Whether both are written alike, but for `./` and a `/` at the end.
@@ -176,6 +195,7 @@ impl FromStr for GrantedFolder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Access, GrantedAccess};
     use proptest::prelude::*;
 
     fn folders(texts: &[&str]) -> Vec<GrantedFolder> {
@@ -209,28 +229,36 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_allowed_is_taken_away_and_told() {
-        let net = ["API.example.com:443", "*", "10.0.0.0/8", "::1"].map(|grant| grant.parse().unwrap());
-        let asked = Permissions {
-            read: folders(&["data", "/etc"]),
-            write: folders(&["tmp"]),
-            net: NetPolicy { asked: net.to_vec(), ceiling: Some(Vec::new()) },
+    fn a_folder_that_is_not_granted_is_not_there() {
+        let app = crate::AppName::parse("shop").unwrap();
+        let cells: Vec<GrantedAccess> = (0..4).map(|_| GrantedAccess::default()).collect();
+        let granted = PermissionSwitches {
+            read: Switches::new(&app, cells[..2].iter().cloned()),
+            write: Switches::new(&app, cells[2..].iter().cloned()),
+            env: Switches::default(),
         };
-        let net = r#"net = ["api.example.com:443", "*", "10.0.0.0/8", "::1"]"#;
-        let mut none = asked.clone();
-        assert_eq!(none.narrow(&[]), ["read = [\"data\", \"/etc\"]", "write = [\"tmp\"]", net]);
-        // What the host allows at most is not the app's.
-        let nothing = NetPolicy { asked: Vec::new(), ceiling: Some(Vec::new()) };
-        assert_eq!(none, Permissions { net: nothing, ..Permissions::default() });
-        assert!(none.narrow(&[]).is_empty());
-        let mut some = asked.clone();
-        assert_eq!(some.narrow(&[PermissionKind::Read]), ["write = [\"tmp\"]", net]);
-        assert_eq!((&some.read, &some.write, some.net.asked.len()), (&asked.read, &Vec::new(), 0));
-        let mut online = asked.clone();
-        assert_eq!(online.narrow(&[PermissionKind::Net, PermissionKind::Write]).len(), 1);
-        assert_eq!(online, Permissions { read: Vec::new(), ..asked.clone() });
-        let mut all = asked.clone();
-        assert!(all.narrow(&PermissionKind::ALL).is_empty() && all == asked);
+        let (read, write) = (folders(&["data", "b"]), folders(&["./data", "c"]));
+        let permissions = Permissions { read, write, granted, ..Permissions::default() };
+        let all =
+            || permissions.folders().map(|(folder, writes)| (folder.as_str(), writes)).collect::<Vec<_>>();
+        assert!(all().is_empty() && permissions.asks_for_folders());
+        cells.iter().for_each(|cell| cell.set(Some(Access::Read)));
+        assert_eq!(all(), [("./data", true), ("c", true), ("b", false)]);
+        // What may not be written any more may still be read.
+        cells[2].set(None);
+        cells[1].set(None);
+        assert_eq!(all(), [("c", true), ("data", false)]);
+    }
+
+    #[test]
+    fn a_plain_folder_is_the_same_however_it_is_written() {
+        for (text, plain) in
+            [("./data/", "data"), ("a//b/.", "a/b"), (".", "."), ("./", "."), ("/", "/"), ("../a/", "../a")]
+        {
+            let folder: GrantedFolder = text.parse().unwrap();
+            assert_eq!(folder.plain().as_str(), plain);
+            assert!(folder.is_same(&folder.plain()));
+        }
     }
 
     #[test]

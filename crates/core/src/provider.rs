@@ -46,13 +46,17 @@ pub enum ProviderKind {
     Redb,
     /// A key-value store in memory, which ends with the host.
     Memory,
+    /// Databases in SQLite's files.
+    Sqlite,
+    /// Databases in memory, which end with the host.
+    SqliteMemory,
 }
 
 impl ProviderKind {
     /// Every one.
-    pub const ALL: [Self; 2] = [Self::Redb, Self::Memory];
+    pub const ALL: [Self; 4] = [Self::Redb, Self::Memory, Self::Sqlite, Self::SqliteMemory];
     /// Their words.
-    pub(crate) const WORDS: [&str; 2] = ["redb", "memory"];
+    pub(crate) const WORDS: [&str; 4] = ["redb", "memory", "sqlite", "sqlite-memory"];
 }
 
 impl fmt::Display for ProviderKind {
@@ -60,6 +64,8 @@ impl fmt::Display for ProviderKind {
         f.write_str(match self {
             ProviderKind::Redb => "redb",
             ProviderKind::Memory => "memory",
+            ProviderKind::Sqlite => "sqlite",
+            ProviderKind::SqliteMemory => "sqlite-memory",
         })
     }
 }

@@ -9,9 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
-use nexus_core::{Access, App, AppName, Binding, Limit, ProviderConfig, format_duration};
+use nexus_core::{
+    Access, App, AppName, Binding, GrantedFolder, Limit, ProviderConfig, ResourceName, ResourceNameError,
+    Scope, format_duration,
+};
 
-use crate::{Grant, HttpClient, Kv, NetSink, RequestId};
+use crate::{Grant, HttpClient, Kv, NetSink, RequestId, Sql};
 
 /// Makes the capabilities of workers. One for the process.
 pub trait Capabilities: Send + Sync + 'static {
@@ -44,6 +47,21 @@ pub trait Capabilities: Send + Sync + 'static {
 pub enum Bound {
     /// A namespace of a key-value store.
     Kv(Rc<dyn Kv>),
+    /// A database.
+    Sql(Rc<dyn Sql>),
+    /// Another app, as what sends requests to it: where a request is to go, its host says nothing.
+    App(Rc<dyn HttpClient>),
+}
+
+impl Bound {
+    /// What it is.
+    pub fn capability(&self) -> Capability {
+        match self {
+            Bound::Kv(_) => Capability::Kv,
+            Bound::Sql(_) => Capability::Sql,
+            Bound::App(_) => Capability::App,
+        }
+    }
 }
 
 /// What a call holds of its guest's memory, from when it is made until its answer was taken, or nobody wants it.
@@ -97,19 +115,104 @@ impl<T: fmt::Debug> fmt::Debug for Answer<T> {
 pub enum Capability {
     /// A key-value store.
     Kv,
+    /// Databases.
+    Sql,
+    /// Another app of the same host.
+    App,
+    /// Hosts to connect to.
+    Net,
+    /// Folders to read.
+    Read,
+    /// Folders to read and write.
+    Write,
+    /// Variables of the host's environment.
+    Env,
 }
 
 impl Capability {
     /// Every one.
-    pub const ALL: [Self; 1] = [Self::Kv];
+    pub const ALL: [Self; 7] =
+        [Self::Kv, Self::Sql, Self::App, Self::Net, Self::Read, Self::Write, Self::Env];
 
     /// Its name in manifests, messages and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Capability::Kv => "kv",
+            Capability::Sql => "sql",
+            Capability::App => "app",
+            Capability::Net => "net",
+            Capability::Read => "read",
+            Capability::Write => "write",
+            Capability::Env => "env",
+        }
+    }
+
+    /// What bounds how much an app keeps there, if it is kept.
+    pub fn storage(self) -> Option<Limit> {
+        match self {
+            Capability::Kv => Some(Limit::KvStorage),
+            Capability::Sql => Some(Limit::SqlStorage),
+            _ => None,
+        }
+    }
+
+    /// What somebody has written for a scope of it, in the name of the app `app`.
+    ///
+    /// # Errors
+    /// When it is no name of such a thing.
+    pub fn scope(self, text: &str, app: &AppName) -> Result<Scope, ScopeError> {
+        match self {
+            Capability::Kv | Capability::Sql => {
+                let name = text.parse::<ResourceName>().map_err(ScopeError::new)?;
+                Ok(Scope::Resource(name.of(app)))
+            }
+            Capability::App => {
+                AppName::parse(text).map(Scope::App).ok_or_else(|| ScopeError::new(ResourceNameError))
+            }
+            Capability::Net => text.parse().map(Scope::Net).map_err(ScopeError::new),
+            Capability::Read | Capability::Write => {
+                let folder = text.parse::<GrantedFolder>().map_err(ScopeError::new)?;
+                Ok(Scope::Folder(folder.plain()))
+            }
+            Capability::Env => text.parse().map(Scope::Variable).map_err(ScopeError::new),
+        }
+    }
+
+    /// Whether it is asked for under `[permissions]`, entry by entry, and not by a binding.
+    pub fn is_permission(self) -> bool {
+        matches!(self, Capability::Net | Capability::Read | Capability::Write | Capability::Env)
+    }
+
+    /// What an app may do by it, in a word.
+    pub fn word(self, access: Access) -> String {
+        match self {
+            Capability::Kv | Capability::Sql => access.to_string(),
+            Capability::App => "call".into(),
+            Capability::Net => "connect".into(),
+            // There is nothing else to do with them.
+            Capability::Read | Capability::Env => Access::Read.to_string(),
+            Capability::Write => Access::Write.to_string(),
         }
     }
 }
+
+/// Why a text names nothing that a capability leads to, in one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScopeError(String);
+
+impl ScopeError {
+    fn new(error: impl fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl fmt::Display for ScopeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ScopeError {}
 
 /// A word that names no [`Capability`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,7 +249,7 @@ pub struct Denied {
     /// The name under which the guest has it.
     pub binding: Box<str>,
     /// What it leads to, as the manifest names it.
-    pub resource: String,
+    pub scope: String,
     /// What the call would have needed.
     pub needed: Access,
     /// What to do, in one clause.
@@ -155,8 +258,9 @@ pub struct Denied {
 
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { capability, binding, resource, needed, help } = self;
-        write!(f, "the app may not {needed} {capability} `{resource}` by its binding {binding}: {help}")
+        let Self { capability, binding, scope, needed, help } = self;
+        let needed = capability.word(*needed);
+        write!(f, "the app may not {needed} {capability} `{scope}` by its binding {binding}: {help}")
     }
 }
 
@@ -173,6 +277,8 @@ pub enum CapabilityError {
     TimedOut(String, Duration),
     /// There is no more room under this limit of the app's, of this value.
     Full(Limit, u64),
+    /// It was stopped: it took more CPU time than the app has left for it.
+    Stopped,
     /// It cannot be carried out as it was asked for: why, in one line.
     Invalid(String),
     /// The provider failed.
@@ -193,6 +299,7 @@ impl CapabilityError {
             CapabilityError::Busy(_) => "EBUSY",
             CapabilityError::TimedOut(..) => "ETIMEDOUT",
             CapabilityError::Full(..) => "EQUOTA",
+            CapabilityError::Stopped => "ECPU",
             CapabilityError::Invalid(_) => "EINVAL",
             CapabilityError::Failed { .. } => "EIO",
         }
@@ -206,6 +313,7 @@ impl CapabilityError {
             CapabilityError::Busy(_) => "busy",
             CapabilityError::TimedOut(..) => "timeout",
             CapabilityError::Full(..) => "full",
+            CapabilityError::Stopped => "stopped",
             CapabilityError::Invalid(_) => "invalid",
             CapabilityError::Failed { .. } => "failed",
         }
@@ -232,6 +340,10 @@ impl fmt::Display for CapabilityError {
             }
             CapabilityError::Full(limit, value) => {
                 write!(f, "the app keeps as much as it may (limit: {} {})", limit.key(), limit.show(*value))
+            }
+            CapabilityError::Stopped => {
+                let limit = Limit::Cpu.key();
+                write!(f, "the call took more CPU time than the app has left for it (limit: {limit})")
             }
             CapabilityError::Invalid(told) | CapabilityError::Failed { told, .. } => f.write_str(told),
         }

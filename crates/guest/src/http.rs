@@ -17,7 +17,7 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 use nexus_core::{App, Limit, NetDenied, NetHost};
 
-use crate::{Body, Capabilities, HeaderList, Method, RequestId};
+use crate::{Body, Capabilities, Denied, HeaderList, Method, RequestId};
 
 /// Sends requests for the guests of one worker.
 pub trait HttpClient {
@@ -44,6 +44,9 @@ pub trait HttpClient {
 pub struct OutboundRequest {
     /// The request in whose name it is sent; `None` while the app is loaded.
     pub sender: Option<RequestId>,
+    /// How many apps have asked one another before it at least, where there is no sender to tell: of requests that share an
+    /// instance, the most.
+    pub depth: u8,
     /// The method.
     pub method: Method,
     /// Whether it is sent over TLS.
@@ -110,13 +113,17 @@ pub enum HttpError {
     Body(String),
     /// The request itself cannot be sent: an invalid method, field or target.
     Invalid(String),
+    /// The app may not call the other app that the request is for.
+    NotGranted(Box<Denied>),
+    /// As many apps have asked one another as may, of which this would be one more.
+    TooDeep(u8),
 }
 
 impl HttpError {
     /// A short, stable code for it, in the manner of Node's: `ECONNREFUSED`, `ENOTFOUND`.
     pub fn code(&self) -> &'static str {
         match self {
-            HttpError::Denied(_) => "EPERM",
+            HttpError::Denied(_) | HttpError::NotGranted(_) => "EPERM",
             HttpError::Name(_) => "ENOTFOUND",
             HttpError::Connect(_) => "ECONNREFUSED",
             HttpError::Tls(_) => "ETLS",
@@ -126,6 +133,7 @@ impl HttpError {
             HttpError::Protocol(_) => "EPROTO",
             HttpError::Body(_) => "EBODY",
             HttpError::Invalid(_) => "EINVAL",
+            HttpError::TooDeep(_) => "ELOOP",
         }
     }
 }
@@ -152,6 +160,8 @@ impl fmt::Display for HttpError {
             HttpError::Protocol(what) => write!(f, "the peer's response is not HTTP: {what}"),
             HttpError::Body(what) => write!(f, "the request's body broke off: {what}"),
             HttpError::Invalid(what) => write!(f, "the request cannot be sent: {what}"),
+            HttpError::NotGranted(denied) => denied.fmt(f),
+            HttpError::TooDeep(most) => write!(f, "apps call one another more than {most} deep"),
         }
     }
 }

@@ -14,7 +14,7 @@
 //! Watch::give_up  ────────────────────────────►    never returns from this turn, which looks at nothing
 //! Abandon::abandon  ◄──────────────────────────    the engine will never return from this turn
 //! HttpClient::send  ◄──────────────────────────    a request that the guest sends; its response comes back
-//! Kv::call  ◄───────────────────────────────    what one of its bindings leads to
+//! Kv::call, Sql::call  ◄───────────────────────    what one of its bindings leads to
 //! SocketBudget::may_open  ◄────────────────────    the guest wants a socket of its own
 //! StopSink::stopped  ◄─────────────────────────    one request was stopped, and the guest goes on
 //! ```
@@ -33,13 +33,15 @@ mod http;
 mod kv;
 mod meter;
 mod request;
+mod secrets;
 mod services;
+mod sql;
 mod watch;
 
 pub use body::{Body, BodyError, BodySource, BodyWriter, PipeState, pipe};
 pub use capability::{
     Answer, Bound, Called, Capabilities, Capability, CapabilityError, CapabilityNameError, CapabilitySink,
-    Denied, Hold, NoHold, ProviderControl, ProviderError, ProviderState, ProviderStatus,
+    Denied, Hold, NoHold, ProviderControl, ProviderError, ProviderState, ProviderStatus, ScopeError,
 };
 pub use code_cache::{CachedCode, CodeCache};
 pub use engine::{Engine, Guest, LoadError, SourceExcerpt, Stop, StopReason, Stopper, Ticket, Usage};
@@ -54,9 +56,11 @@ pub use kv::{
     Kv, KvAnswer, KvChange, KvEntry, KvKey, KvKeyError, KvList, KvListed, KvOperation, KvPage, KvTransaction,
     KvVersion, KvWritten,
 };
-pub use meter::Meter;
-pub use request::{ClientAddress, Method, Request, RequestId, USUAL_METHODS, method};
+pub use meter::{Meter, thread_cpu};
+pub use request::{ClientAddress, Event, Method, Request, RequestId, Scheduled, USUAL_METHODS, method};
+pub use secrets::{Secret, Secrets};
 pub use services::{
     Abandon, Level, LogRecord, LogSink, ModuleError, ModulePath, ModuleSource, Services, StopSink, TAIL,
 };
+pub use sql::{CpuAccount, CpuBudget, Sql, SqlOperation, SqlResult, SqlStatement, SqlValue};
 pub use watch::{TurnGuard, Watch};

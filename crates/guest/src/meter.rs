@@ -39,7 +39,7 @@ impl Meter {
     /// A meter for the current thread, which alone may use it.
     pub fn new() -> Self {
         Self {
-            synced: Cell::new(thread_cpu()),
+            synced: Cell::new(thread_nanos()),
             synced_at: Cell::new(monotonic()),
             charged: Cell::new(0),
             start: Cell::new(None),
@@ -51,7 +51,7 @@ impl Meter {
     pub fn begin(&self) {
         let now = monotonic();
         if now.saturating_sub(self.synced_at.get()) > FRESH {
-            self.sync(thread_cpu(), now);
+            self.sync(thread_nanos(), now);
         }
         self.start.set(Some(now));
         self.looked.set(None);
@@ -65,7 +65,7 @@ impl Meter {
     /// The running turn's CPU time so far, in nanoseconds; reads the CPU clock.
     pub fn so_far(&self) -> u64 {
         let Some(start) = self.start.get() else { return 0 };
-        let now = thread_cpu();
+        let now = thread_nanos();
         match self.looked.get() {
             Some((before, at)) => before + now.saturating_sub(at),
             None => {
@@ -82,7 +82,7 @@ impl Meter {
         let end = monotonic();
         let wall = end.saturating_sub(start);
         if let Some((before, at)) = self.looked.get() {
-            let now = thread_cpu();
+            let now = thread_nanos();
             self.sync(now, end);
             return before + now.saturating_sub(at);
         }
@@ -90,7 +90,7 @@ impl Meter {
             self.charged.set(self.charged.get() + wall);
             return wall;
         }
-        let now = thread_cpu();
+        let now = thread_nanos();
         let used = self.since_sync(now).min(wall);
         self.sync(now, end);
         used
@@ -114,8 +114,13 @@ fn monotonic() -> u64 {
     read(ClockId::Monotonic)
 }
 
-fn thread_cpu() -> u64 {
+fn thread_nanos() -> u64 {
     read(ClockId::ThreadCPUTime)
+}
+
+/// The CPU time that the calling thread has taken.
+pub fn thread_cpu() -> Duration {
+    Duration::from_nanos(thread_nanos())
 }
 
 /// These clocks start at the machine's or the thread's beginning: their nanoseconds fit for centuries.
@@ -130,9 +135,9 @@ mod tests {
 
     /// Uses CPU time and gives how much.
     fn compute(nanoseconds: u64) -> u64 {
-        let start = thread_cpu();
-        while thread_cpu() - start < nanoseconds {}
-        thread_cpu() - start
+        let start = thread_nanos();
+        while thread_nanos() - start < nanoseconds {}
+        thread_nanos() - start
     }
 
     #[test]

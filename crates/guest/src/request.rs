@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::{Body, HeaderList};
 
@@ -35,6 +36,28 @@ pub struct Request {
     pub body: Body,
     /// Who asks.
     pub client: ClientAddress,
+    /// What it is for the app.
+    pub event: Event,
+}
+
+/// What a request is for an app.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Event {
+    /// A request over HTTP, or of another app's.
+    #[default]
+    Fetch,
+    /// The time of one of its triggers has come. Whoever handles it answers with 204 once the work is done; the method, the
+    /// URL and the rest of the request are for nobody.
+    Scheduled(Arc<Scheduled>),
+}
+
+/// The time of a trigger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scheduled {
+    /// The trigger, as the manifest has it.
+    pub cron: Box<str>,
+    /// The time that it was due at, in milliseconds since 1970.
+    pub time: u64,
 }
 
 /// The client's address: the peer of the connection, or, behind a trusted proxy, who the proxy says.
@@ -45,6 +68,8 @@ pub enum ClientAddress {
     /// The peer of a Unix socket, which has no address.
     #[default]
     Unix,
+    /// Another app of the same host, or the host itself.
+    Inside,
 }
 
 impl fmt::Display for ClientAddress {
@@ -52,6 +77,7 @@ impl fmt::Display for ClientAddress {
         match self {
             ClientAddress::Ip(ip, _) => ip.fmt(f),
             ClientAddress::Unix => f.write_str("unix"),
+            ClientAddress::Inside => f.write_str("inside"),
         }
     }
 }
@@ -59,11 +85,23 @@ impl fmt::Display for ClientAddress {
 /// A request's id: 1 to 64 characters of `A-Z a-z 0-9 . _ -`.
 ///
 /// It is held in place, for there is one for each request and each of its log lines.
-#[derive(Clone, Copy, PartialEq, Eq)]
+///
+/// With it goes how many apps have asked one another up to its request. The host sets that, and no text says it: who
+/// sends a request in the name of another one cannot make it less.
+#[derive(Clone, Copy)]
 pub struct RequestId {
     bytes: [u8; RequestId::MAX],
     length: u8,
+    depth: u8,
 }
+
+impl PartialEq for RequestId {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for RequestId {}
 
 impl RequestId {
     /// The longest id, in bytes.
@@ -77,7 +115,18 @@ impl RequestId {
         }
         let mut bytes = [0; Self::MAX];
         bytes[..text.len()].copy_from_slice(text);
-        Some(Self { bytes, length: text.len() as u8 })
+        Some(Self { bytes, length: text.len() as u8, depth: 0 })
+    }
+
+    /// The same id, of a request before which so many apps have asked one another.
+    #[must_use]
+    pub fn at_depth(self, depth: u8) -> Self {
+        Self { depth, ..self }
+    }
+
+    /// How many apps have asked one another before its request: 0 for what comes from outside.
+    pub fn depth(&self) -> u8 {
+        self.depth
     }
 
     /// The id of 32 hexadecimal digits that stands for `number`, like a trace id of W3C Trace Context.
@@ -88,7 +137,7 @@ impl RequestId {
             pair[0] = DIGITS[usize::from(byte >> 4)];
             pair[1] = DIGITS[usize::from(byte & 15)];
         }
-        Self { bytes, length: 32 }
+        Self { bytes, length: 32, depth: 0 }
     }
 
     /// The id as text.
@@ -143,6 +192,14 @@ mod tests {
     fn an_id_is_padded_with_nul() {
         let id = RequestId::parse(b"abc").unwrap();
         assert_eq!((&id.padded()[..3], &id.padded()[3..]), (&b"abc"[..], &[0; 61][..]));
+    }
+
+    #[test]
+    fn how_deep_a_request_is_goes_with_its_id_and_is_no_part_of_it() {
+        let id = RequestId::parse(b"abc").unwrap();
+        assert_eq!((id.depth(), id.at_depth(3).depth()), (0, 3));
+        assert_eq!(id.at_depth(3), id);
+        assert_eq!(RequestId::parse(id.at_depth(3).as_bytes()).unwrap().depth(), 0);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nexus_core::Limits;
 
-use crate::{Bound, HttpClient, RequestId, Stop, Watch};
+use crate::{Bound, HttpClient, RequestId, Secrets, Stop, Watch};
 
 /// What a guest gets at load.
 #[derive(Clone)]
@@ -16,7 +16,7 @@ pub struct Services {
     pub log: Rc<dyn LogSink>,
     /// Where its modules come from.
     pub modules: Rc<dyn ModuleSource>,
-    /// Its variables (`[env]` and `--env-file`), in order.
+    /// Its variables (`[permissions] env`, `[env]` and `--env-file`), in order.
     pub env: Rc<[(String, String)]>,
     /// What it may use.
     pub limits: Limits,
@@ -31,6 +31,8 @@ pub struct Services {
     pub http: Rc<dyn HttpClient>,
     /// What its bindings lead to, by their names, in order.
     pub bindings: Rc<[(Box<str>, Bound)]>,
+    /// Its secrets, which come before variables of the same names.
+    pub secrets: Arc<Secrets>,
 }
 
 /// Told by an engine whose guests keep their requests apart: one of them was stopped at a limit, and the others go on.

@@ -143,9 +143,9 @@ fn wrong_values_are_told_with_what_would_be_right() {
     assert!(error("shutdown.grace = \"2 h\"").contains("a time from 0 s to 1 h"));
     assert!(error("[listen]\ntrusted_proxies = [\"::1\", \"x\"]").starts_with("nexus-host.toml:2:27: "));
     assert!(error("[deploy]\nallow = [\"read\", \"network\"]").ends_with(
-        "`allow` must hold permissions, \"read\", \"write\", \"net\" or \"kv\", not \"network\"\n\
+        "`allow` must hold permissions, \"read\", \"write\", \"net\", \"env\", \"kv\" or \"sql\", not \"network\"\n\
              2 | allow = [\"read\", \"network\"]\n  |                  ^^^^^^^^^\n\
-             help: a permission is \"read\", \"write\", \"net\" or \"kv\""
+             help: a permission is \"read\", \"write\", \"net\", \"env\", \"kv\" or \"sql\""
     ));
 }
 

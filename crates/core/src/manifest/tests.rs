@@ -79,7 +79,7 @@ fn a_full_manifest_is_read() {
             instances: 1,
         }
     );
-    let Permissions { read, write, net } = &manifest.permissions;
+    let Permissions { read, write, net, env: _, granted: _ } = &manifest.permissions;
     assert_eq!(read.iter().map(GrantedFolder::as_str).collect::<Vec<_>>(), ["./data", "/srv/shared"]);
     assert_eq!(write.iter().map(GrantedFolder::as_str).collect::<Vec<_>>(), ["tmp"]);
     let asked: Vec<_> = net.asked.iter().map(ToString::to_string).collect();
@@ -211,7 +211,8 @@ fn limits_that_are_counts_are_whole_numbers() {
 fn an_unknown_key_like_no_other_is_told_what_there_is() {
     assert!(error("[assets]\nfolder = \"a\"\ncolour = 1").ends_with("help: [assets] takes `folder`"));
     assert!(error("[quux]").ends_with(
-        "help: the tables are [project], [http], [[routes]], [scale], [limits], [wasm], [permissions], [env], [bindings], [assets]"
+        "help: the tables are [project], [http], [[routes]], [scale], [limits], [wasm], [triggers], [permissions], [env], [bindings], \
+         [secrets], [assets]"
     ));
     assert!(error("[htpp]\nport = 1").ends_with("help: did you mean [http]?"));
     assert!(error("[http.port]").contains("`port` must be a whole number from 1 to 65535, not a table"));
@@ -324,7 +325,7 @@ fn the_element_of_a_permission_that_is_wrong_is_told_at_its_place() {
     assert!(error("[permissions]\nnetwork = []").ends_with("help: did you mean `net`?"));
     assert!(error("net = []").ends_with("help: `net` belongs under [permissions]"));
     assert!(error("[permission]\nread = []").ends_with("help: did you mean [permissions]?"));
-    assert!(error("[permissions]\nenv = []").contains("unknown key `env`"));
+    assert!(error("[permissions]\nsystem = []").contains("unknown key `system`"));
     let manifest = parse("[permissions]\nread = [\n  \"a\",\n  \"b\",\n]\n");
     assert_eq!(
         manifest.written.diagnostic("permissions.read[1]", "gone").to_string(),

@@ -1,13 +1,14 @@
 mod properties;
 
 use super::*;
+use crate::{Access, AppName, GrantedAccess};
 
 fn grants(texts: &[&str]) -> Vec<NetGrant> {
     texts.iter().map(|text| text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))).collect()
 }
 
 fn asking(texts: &[&str]) -> NetPolicy {
-    NetPolicy { asked: grants(texts), ceiling: None }
+    NetPolicy { asked: grants(texts), ..NetPolicy::default() }
 }
 
 fn host(text: &str) -> NetHost {
@@ -308,7 +309,7 @@ fn no_name_and_no_wildcard_leads_to_an_address_that_is_not_public() {
         }
         // A grant of its own is enough, and needs to be that very one.
         let grant = NetDenied::new(NetHost::Ip(address), 443, None).grant();
-        let own = NetPolicy { asked: vec![grant], ceiling: None };
+        let own = NetPolicy { asked: vec![grant], ..NetPolicy::default() };
         assert!(comes_to(&own, &NetHost::Ip(address), 443, address), "{text}");
         assert!(own.decide(&NetHost::Ip(address), 80, None).is_err(), "{text}");
     }
@@ -340,8 +341,11 @@ fn a_connection_for_an_address_goes_to_no_other_one() {
 
 #[test]
 fn what_takes_effect_is_what_the_app_and_its_host_both_say() {
-    let both =
-        |asked: &[&str], ceiling: &[&str]| NetPolicy { asked: grants(asked), ceiling: Some(grants(ceiling)) };
+    let both = |asked: &[&str], ceiling: &[&str]| NetPolicy {
+        asked: grants(asked),
+        ceiling: Some(grants(ceiling)),
+        ..NetPolicy::default()
+    };
     let name = host("db.example.com");
     let private = ip("10.1.2.3");
     let public = ip("93.184.215.14");
@@ -390,7 +394,8 @@ fn a_denial_says_what_is_missing_and_where() {
     assert!(told(&all, "localhost", Some("10.0.0.1")).ends_with(&add("10.0.0.1:443")));
     let local = "a connection to [::1]:443 is not granted; ";
     assert_eq!(told(&all, "[::1]", None), format!("{local}{}", add("[::1]:443")));
-    let bounded = NetPolicy { asked: grants(&["*", "::1"]), ceiling: Some(grants(&["*"])) };
+    let bounded =
+        NetPolicy { asked: grants(&["*", "::1"]), ceiling: Some(grants(&["*"])), ..NetPolicy::default() };
     let ceiling = "the host would have to allow it: `net = [\"[::1]:443\"]` under [ceilings.permissions]";
     assert_eq!(told(&bounded, "[::1]", None), format!("{local}{ceiling}"));
     let denied = bounded.decide(&host("a.example"), 443, Some(ip("::1"))).unwrap_err();
@@ -415,4 +420,48 @@ fn localhost_and_the_names_below_it_are_this_machine() {
     assert!(comes_to(&all, &host("a.localhost"), 80, ip("::ffff:127.0.0.1")));
     assert!(is_localhost("localhost") && is_localhost("a.b.localhost"));
     assert!(!is_localhost("notlocalhost") && !is_localhost("localhost.example.com") && !is_localhost(""));
+}
+
+#[test]
+fn what_is_taken_away_is_denied_from_the_next_decision_on() {
+    let app = AppName::parse("shop").unwrap();
+    let cells: Vec<GrantedAccess> = (0..3).map(|_| GrantedAccess::default()).collect();
+    cells.iter().for_each(|cell| cell.set(Some(Access::Read)));
+    let granted = Switches::new(&app, cells.iter().cloned());
+    let asked = grants(&["api.example.com:443", "*.example.org", "10.0.0.0/8"]);
+    let policy = NetPolicy { asked, ceiling: Some(grants(&["*", "10.0.0.0/8"])), granted };
+    let decide = |host: &str, address: Option<&str>| {
+        let address = address.map(|ip| ip.parse().unwrap());
+        policy.clone().decide(&host.parse().unwrap(), 443, address).map_err(|denied| denied.to_string())
+    };
+    assert_eq!(decide("api.example.com", None), Ok(()));
+    assert_eq!(decide("api.example.com", Some("10.0.0.1")), Ok(()));
+    cells[0].set(None);
+    cells[1].set(None);
+    assert_eq!(
+        decide("api.example.com", None).unwrap_err(),
+        "a connection to api.example.com:443 is not granted; the host has taken it away or never granted it: `nexus grants \
+         add shop net api.example.com:443` gives it"
+    );
+    let below = decide("a.example.org", None).unwrap_err();
+    assert!(below.ends_with("`nexus grants add shop net '*.example.org'` gives it"), "{below}");
+    // What nobody asks for is told as ever.
+    assert!(decide("b.example.com", None).unwrap_err().ends_with("under [permissions] in nexus.toml"));
+    cells[0].set(Some(Access::Read));
+    cells[2].set(None);
+    assert_eq!(decide("api.example.com", Some("93.184.215.14")), Ok(()));
+    let private = decide("api.example.com", Some("10.0.0.1")).unwrap_err();
+    assert!(private.contains("is not a public one") && private.contains("net 10.0.0.0/8`"), "{private}");
+}
+
+#[test]
+fn no_grant_passes_the_ceiling() {
+    let cell = GrantedAccess::default();
+    let granted = Switches::new(&AppName::parse("shop").unwrap(), [cell.clone()]);
+    let policy = NetPolicy { asked: grants(&["*"]), ceiling: Some(grants(&["a.example"])), granted };
+    let denied =
+        |host: &str| policy.decide(&host.parse().unwrap(), 443, None).map_err(|denied| denied.by_host);
+    assert_eq!((denied("a.example"), denied("b.example")), (Err(false), Err(false)));
+    cell.set(Some(Access::Write));
+    assert_eq!((denied("a.example"), denied("b.example")), (Ok(()), Err(true)));
 }

@@ -170,6 +170,19 @@ fn kind(kind: &Kind) -> Value {
             json!({ "type": "string", "pattern": RESOURCE_PATTERN, "examples": ["cache", "shop/cache"] })
         }
         Kind::Part => json!({ "type": "string", "pattern": APP_NAME_PATTERN }),
+        Kind::CronPatterns => json!({
+            "type": "array",
+            "maxItems": kind.most(),
+            "items": { "type": "string", "minLength": 1, "examples": ["*/5 * * * *", "30 3 * * MON"] },
+        }),
+        Kind::VariableNames => json!({
+            "type": "array",
+            "maxItems": kind.most(),
+            "items": { "type": "string", "pattern": VARIABLE_NAME_PATTERN },
+        }),
+        Kind::Secret => {
+            json!({ "type": "string", "pattern": SECRET_PATTERN, "examples": ["file:token", "env:TOKEN"] })
+        }
         Kind::PathPattern => {
             json!({ "type": "string", "pattern": "^/", "examples": ["/api", "/users/:id", "/files/*"] })
         }
@@ -185,6 +198,9 @@ const VERSION_PATTERN: &str = "^(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9
 const PLAIN_NAME_PATTERN: &str = "^[a-z0-9][a-z0-9_-]{0,62}$";
 /// Of names with an app's before them or without.
 const RESOURCE_PATTERN: &str = "^([a-z0-9][a-z0-9_.-]{0,62}/)?[a-z0-9][a-z0-9_.-]{0,62}$";
+
+/// Of where a secret comes from.
+const SECRET_PATTERN: &str = "^(file:[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}|env:[A-Za-z_][A-Za-z0-9_]*)$";
 
 const GRANT_EXAMPLES: [&str; 5] =
     ["api.example.com:443", "*.example.com", "*", "10.1.0.0/16:5432", "localhost:8080"];
@@ -279,7 +295,10 @@ mod tests {
         assert_eq!(at(&json, "log.access")["default"], false);
         assert_eq!(at(&json, "process.hosts")["default"], "auto");
         assert_eq!(at(&json, "process.hosts")["anyOf"][1]["maximum"], 64);
-        assert_eq!(at(&json, "deploy.allow")["items"]["enum"], json!(["read", "write", "net", "kv"]));
+        assert_eq!(
+            at(&json, "deploy.allow")["items"]["enum"],
+            json!(["read", "write", "net", "env", "kv", "sql"])
+        );
         assert_eq!(at(&json, "ceilings.permissions.net")["items"]["minLength"], 1);
         assert!(at(&json, "ceilings.permissions.net").get("default").is_none());
         assert_eq!(at(&json, "outbound.roots")["enum"], json!(["bundled", "platform"]));

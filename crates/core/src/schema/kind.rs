@@ -71,6 +71,12 @@ pub(crate) enum Kind {
     Resource,
     /// A name as of a provider.
     Part,
+    /// An array of patterns of times.
+    CronPatterns,
+    /// An array of names of variables.
+    VariableNames,
+    /// Where a secret comes from.
+    Secret,
 }
 
 /// Why a value does not fit, where that is narrower than the whole value, and what to do.
@@ -125,12 +131,17 @@ impl Kind {
                 let (what, example) = self.elements();
                 format!("an array of {what}, like {example}")
             }
-            Kind::NetGrants | Kind::HostPatterns | Kind::PathPatterns => {
+            Kind::NetGrants
+            | Kind::HostPatterns
+            | Kind::PathPatterns
+            | Kind::CronPatterns
+            | Kind::VariableNames => {
                 let (what, example) = self.elements();
                 format!("an array of up to {} {what}, like {example}", self.most())
             }
             Kind::Resource => "a name like \"cache\", or \"APP/cache\" for another app's".to_owned(),
             Kind::Part => "a name of `a-z 0-9 - _ .`, the first a letter or digit, in quotes".to_owned(),
+            Kind::Secret => "`file:NAME` or `env:NAME`, in quotes".to_owned(),
             Kind::PathPattern => "a path that starts with `/`, like \"/users/:id\"".to_owned(),
             Kind::Hosts => format!("\"auto\" or a whole number from 1 to {}", Hosts::MOST),
         }
@@ -144,11 +155,14 @@ impl Kind {
             Kind::NameServers => ("IP addresses with or without a port", r#"["9.9.9.9", "[::1]:5353"]"#),
             Kind::Folders => ("paths of folders", r#"["data", "/srv/shared"]"#),
             Kind::Paths => ("paths of files", r#"["/etc/nexus/ca.pem"]"#),
-            Kind::Permissions => {
-                ("permissions, \"read\", \"write\", \"net\" or \"kv\"", r#"["read", "net"]"#)
-            }
+            Kind::Permissions => (
+                "permissions, \"read\", \"write\", \"net\", \"env\", \"kv\" or \"sql\"",
+                r#"["read", "net"]"#,
+            ),
             Kind::HostPatterns => ("host names", r#"["shop.example", "*.shop.example"]"#),
             Kind::PathPatterns => ("paths that start with `/`", r#"["/api", "/users/:id"]"#),
+            Kind::CronPatterns => ("cron patterns", r#"["*/5 * * * *", "30 3 * * MON"]"#),
+            Kind::VariableNames => ("names of variables", r#"["REGION"]"#),
             _ => ("values", "[]"),
         }
     }
@@ -158,7 +172,8 @@ impl Kind {
     pub(super) fn most(&self) -> usize {
         match self {
             Kind::NetGrants | Kind::HostPatterns => 1000,
-            Kind::PathPatterns => 100,
+            Kind::PathPatterns | Kind::VariableNames => 100,
+            Kind::CronPatterns => 32,
             _ => usize::MAX,
         }
     }
@@ -231,10 +246,12 @@ impl Kind {
             Kind::PathPattern => parsed(text).map(Value::Path),
             Kind::Resource => parsed(text).map(Value::Resource),
             Kind::Part => parsed(text).map(Value::Part),
+            Kind::Secret => parsed(text).map(Value::Secret),
             Kind::Hosts if text == "auto" => Ok(Value::Hosts(Hosts::Auto)),
             Kind::Hosts | Kind::Version | Kind::Flag | Kind::Integer { .. } => Err(None),
             Kind::Networks | Kind::NetGrants | Kind::NameServers | Kind::Folders | Kind::Paths => Err(None),
             Kind::Permissions | Kind::HostPatterns | Kind::PathPatterns => Err(None),
+            Kind::CronPatterns | Kind::VariableNames => Err(None),
         }
     }
 
@@ -249,6 +266,8 @@ impl Kind {
             Kind::Permissions => self.array(name, items).map(Value::Permissions),
             Kind::HostPatterns => self.array(name, items).map(Value::HostPatterns),
             Kind::PathPatterns => self.array(name, items).map(Value::PathPatterns),
+            Kind::CronPatterns => self.array(name, items).map(Value::CronPatterns),
+            Kind::VariableNames => self.array(name, items).map(Value::VariableNames),
             _ => return None,
         })
     }

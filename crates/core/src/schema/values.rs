@@ -7,8 +7,8 @@ use toml::de::DeValue;
 use super::keys::{Fallback, Schema};
 use crate::outbound::{HostPath, NameServer};
 use crate::{
-    AdminAddress, AppName, GrantedFolder, HostPattern, Hosts, IpNet, ListenAddress, NetGrant, PathPattern,
-    PermissionKind, ResourceName, ResourcePart, Written,
+    AdminAddress, AppName, CronPattern, GrantedFolder, HostPattern, Hosts, IpNet, ListenAddress, NetGrant,
+    PathPattern, PermissionKind, ResourceName, ResourcePart, SecretSource, VariableName, Written,
 };
 
 /// A value, read.
@@ -37,6 +37,9 @@ pub(crate) enum Value {
     Path(PathPattern),
     Resource(ResourceName),
     Part(ResourcePart),
+    CronPatterns(Vec<CronPattern>),
+    VariableNames(Vec<VariableName>),
+    Secret(SecretSource),
 }
 
 /// What a file sets. Each getter gives the key's default where the file does not set it, and `None` where
@@ -138,6 +141,9 @@ getters! {
     path_patterns: PathPatterns -> Vec<PathPattern>;
     resource: Resource -> ResourceName;
     part: Part -> ResourcePart;
+    cron_patterns: CronPatterns -> Vec<CronPattern>;
+    variable_names: VariableNames -> Vec<VariableName>;
+    secret: Secret -> SecretSource;
 }
 
 impl Values {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::source::assert_within;
-use crate::{Access, Binding, BindingTarget};
+use crate::{Access, Binding, BindingTarget, SecretSetting};
 use proptest::prelude::*;
 
 /// A manifest as people may write it, and what it means.
@@ -22,8 +22,12 @@ fn model() -> impl Strategy<Value = (String, Manifest)> {
         ("([a-z]{1,4}/)?[a-z]{1,4}", any::<bool>()),
         0..3,
     );
+    let cron = proptest::collection::btree_set("[1-5]?[0-9] (\\*|1?[0-9]) (\\*|L) (\\*|JAN) [0-6]", 0..3);
+    let host_env = proptest::collection::btree_set("h[A-Za-z0-9_]{0,8}", 0..3);
+    let secrets =
+        proptest::collection::btree_map("s[a-z]{0,4}", "(file:[a-z][a-z.]{0,4}|env:[A-Z]{1,4})", 0..3);
     let net = proptest::collection::vec("(\\*\\.)?[a-z]{1,4}\\.[a-z]{2,4}(:[1-9][0-9]{0,3})?", 0..3);
-    let wasm = (reuse, (read, net, bindings), any::<bool>());
+    let wasm = (reuse, (read, net, bindings), (cron, host_env, secrets), any::<bool>());
     let scale = proptest::option::of((0usize..=4, 4usize..=32));
     let hosts = proptest::collection::btree_set("(\\*\\.)?[a-z]{1,4}\\.[a-z]{2,4}", 0..4);
     let routes = proptest::collection::btree_map("(/[a-z]{1,4}){1,3}(/\\*)?", "[a-z]{1,8}\\.m?js", 0..4);
@@ -37,7 +41,7 @@ fn model() -> impl Strategy<Value = (String, Manifest)> {
             limits,
             env,
             folder,
-            (reuse, (read, net, bindings), units),
+            (reuse, (read, net, bindings), (cron, host_env, secrets), units),
         )| {
             let mut text = String::from("[project]\n");
             let mut expected = Manifest::default_for("folder").unwrap();
@@ -84,6 +88,11 @@ fn model() -> impl Strategy<Value = (String, Manifest)> {
                 line("\n[wasm]\nreuse", reuse.to_string());
                 expected.wasm.reuse = reuse;
             }
+            line("\n[triggers]\n# cron", String::new());
+            if !cron.is_empty() && !is_wasm {
+                line("cron", format!("{:?}", cron.iter().collect::<Vec<_>>()));
+                expected.triggers.cron = cron.iter().map(|cron| cron.parse().unwrap()).collect();
+            }
             line(
                 "\n[permissions]\nnet",
                 format!("[{}]", net.iter().map(|host| format!("'{host}',")).collect::<String>()),
@@ -93,6 +102,10 @@ fn model() -> impl Strategy<Value = (String, Manifest)> {
                 line("read", format!("[\"{}\"]", read.join("\", \"")));
                 expected.permissions.read = read.iter().map(|folder| folder.parse().unwrap()).collect();
             }
+            // No other name ends so.
+            let host_env: Vec<String> = host_env.iter().map(|name| format!("{name}__H")).collect();
+            line("env", format!("{host_env:?}"));
+            expected.permissions.env = host_env.iter().map(|name| name.parse().unwrap()).collect();
             line("\n[env]\n# variables", String::new());
             for (name, value) in env {
                 line(&name, format!("\"{value}\""));
@@ -105,10 +118,22 @@ fn model() -> impl Strategy<Value = (String, Manifest)> {
                     continue;
                 }
                 let access = if reads { Access::Read } else { Access::Write };
-                line(&name, format!("{{ access = '{access}', kv = \"{namespace}\" }}"));
-                let namespace = namespace.parse().unwrap();
-                let to = BindingTarget::Kv(crate::KvBinding { namespace, access, provider: None });
+                line(
+                    &name,
+                    format!(
+                        "{{ access = '{access}', {} = \"{namespace}\" }}",
+                        if reads { "sql" } else { "kv" }
+                    ),
+                );
+                let store = crate::StoreBinding { name: namespace.parse().unwrap(), access, provider: None };
+                let to = if reads { BindingTarget::Sql(store) } else { BindingTarget::Kv(store) };
                 expected.bindings.push(Binding { name: name.into(), to });
+            }
+            line("\n[secrets]\n# secrets", String::new());
+            for (name, from) in secrets {
+                let name = format!("{name}__S");
+                line(&name, format!("{{ from = '{from}' }}"));
+                expected.secrets.push(SecretSetting { name: name.into(), from: from.parse().unwrap() });
             }
             if let Some(folder) = folder {
                 line("\n[assets]\nfolder", format!("\"{folder}\""));

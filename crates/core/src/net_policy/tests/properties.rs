@@ -100,7 +100,7 @@ proptest! {
         asked in proptest::collection::vec(any_grant(), 0..6), address in any_address(), port in 1u16..,
         name in prop::sample::select(vec!["example.com", "localhost", "a.b", "10.0.0.1", "[::1]"]),
     ) {
-        let policy = NetPolicy { asked, ceiling: None };
+        let policy = NetPolicy { asked, ..NetPolicy::default() };
         let own = policy.asked.iter().any(|grant| {
             grant.port.is_none_or(|granted| granted == port)
                 && matches!(&grant.hosts, Hosts::Net(net) if net.contains(address))
@@ -123,7 +123,7 @@ proptest! {
         asked in proptest::collection::vec(any_grant(), 0..3), address in any_address(), port in 1u16..,
         name in proptest::option::of(Just("db.example.com")),
     ) {
-        let mut policy = NetPolicy { asked, ceiling: None };
+        let mut policy = NetPolicy { asked, ..NetPolicy::default() };
         let host = name.map_or(NetHost::Ip(address), host);
         for _ in 0..2 {
             if let Err(denied) = policy.decide(&host, port, Some(address)) {
@@ -139,7 +139,7 @@ proptest! {
         address in any_address(), port in prop::sample::select(vec![80u16, 443]),
     ) {
         let [app, host, both] = [(&asked, None), (&ceiling, None), (&asked, Some(ceiling.clone()))]
-            .map(|(asked, ceiling)| NetPolicy { asked: asked.clone(), ceiling });
+            .map(|(asked, ceiling)| NetPolicy { asked: asked.clone(), ceiling, ..NetPolicy::default() });
         let at = NetHost::Ip(address);
         let allows = |policy: &NetPolicy| policy.decide(&at, port, Some(address)).is_ok();
         prop_assert_eq!(allows(&both), allows(&app) && allows(&host));
@@ -158,7 +158,7 @@ proptest! {
             if own {
                 asked.push(format!("[{mapped}]:{port}").parse().unwrap());
             }
-            let policy = NetPolicy { asked: asked.clone(), ceiling: None };
+            let policy = NetPolicy { asked: asked.clone(), ..NetPolicy::default() };
             let allowed = [plain, mapped].map(|address| {
                 [NetHost::Ip(plain), NetHost::Ip(mapped)].map(|host| policy.decide(&host, port, Some(address)).is_ok())
             });

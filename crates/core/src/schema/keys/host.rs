@@ -93,15 +93,15 @@ pub(crate) static HOST: Schema = Schema {
                     kind: Kind::Permissions,
                     fallback: Fallback::Value("[]"),
                     doc: "Which of the permissions that their manifests ask for deployed apps get: `read` and `write` are the \
-                          folders of these keys, `net` its hosts, and `kv` namespaces of its own under [bindings]. What is not allowed is taken away, and the \
-                          deployer is told.",
+                          folders of these keys, `net` its hosts, `env` variables of the host's, also as secrets, and `kv` namespaces of its own under [bindings]. What is not allowed is not granted, and the \
+                          deployer is told; `nexus grants add` gives an app single things beyond it.",
                     reason: "whoever may deploy is not thereby trusted with the host's files and network",
                 },
             ]),
         },
         Table {
             path: "storage",
-            doc: "What the host keeps for apps: their namespaces of key-value stores.",
+            doc: "What the host keeps for apps: their namespaces of key-value stores, and their databases.",
             keys: Keys::Listed(&[Key {
                 name: "folder",
                 kind: Kind::Path,
@@ -114,8 +114,9 @@ pub(crate) static HOST: Schema = Schema {
         },
         Table {
             path: "providers",
-            doc: "What keeps data for apps, by name. There is one without being named here, `kv`, of the type `redb`; a table \
-                  `[providers.kv]` is in its place. Bindings find others by their `provider`.",
+            doc: "What keeps data for apps, by name. There are two without being named here: `kv` of the type `redb`, and `sql` \
+                  of the type `sqlite`; a table `[providers.kv]` or `[providers.sql]` is in its place, for the same capability. \
+                  Bindings find others by their `provider`.",
             keys: Keys::Named {
                 names: Names::Plain,
                 keys: &[
@@ -124,7 +125,7 @@ pub(crate) static HOST: Schema = Schema {
                         kind: Kind::Choice(&ProviderKind::WORDS),
                         fallback: Fallback::Required,
                         doc: "What it is: `redb` keeps key-value stores in files, `memory` in memory, where they end with the \
-                              host.",
+                              host; `sqlite` keeps databases in files, `sqlite-memory` in memory.",
                         reason: "what keeps data is said, not guessed",
                     },
                     Key {

@@ -189,9 +189,21 @@ pub(crate) static MANIFEST: Schema = Schema {
             ]),
         },
         Table {
+            path: "triggers",
+            doc: "What has a JavaScript app do something without a request.",
+            keys: Keys::Listed(&[Key {
+                name: "cron",
+                kind: Kind::CronPatterns,
+                fallback: Fallback::Value("[]"),
+                doc: "The times at which the app's `scheduled` handler is run, in UTC and to the minute: minute, hour, day of \
+                      the month, month, day of the week, with `L`, `W`, `#` and names of months and days.",
+                reason: "most apps only answer requests",
+            }]),
+        },
+        Table {
             path: "permissions",
-            doc: "What the app may reach: hosts, and folders if its main file is WebAssembly. JavaScript has no interfaces \
-                  for folders so far.",
+            doc: "What the app may reach: hosts, variables of the host's, and folders if its main file is WebAssembly. \
+                  JavaScript has no interfaces for folders so far.",
             keys: Keys::Listed(&[
                 Key {
                     name: "read",
@@ -220,12 +232,20 @@ pub(crate) static MANIFEST: Schema = Schema {
                           this machine's, as `localhost`, whatever name led to them.",
                     reason: "nothing is granted that is not said",
                 },
+                Key {
+                    name: "env",
+                    kind: Kind::VariableNames,
+                    fallback: Fallback::Value("[]"),
+                    doc: "The variables of the host's environment that the app finds in `env`, as they were when the host \
+                          started. One that the host does not have is not there; `NEXUS_TOKEN` never is.",
+                    reason: "nothing is granted that is not said",
+                },
             ]),
         },
         Table {
             path: "env",
             doc: "Plain variables, which the app finds in `env`. The file is no place for secrets: \
-                  give those with `--env-file`, whose variables come first.",
+                  those are for [secrets]. Variables of `--env-file` come first.",
             keys: Keys::Variables,
         },
         Table {
@@ -242,10 +262,24 @@ pub(crate) static MANIFEST: Schema = Schema {
                         reason: "a binding leads to one thing",
                     },
                     Key {
+                        name: "sql",
+                        kind: Kind::Resource,
+                        fallback: Fallback::Nothing("none"),
+                        doc: "A database, SQLite's. One that no other app is granted is the app's alone.",
+                        reason: "a binding leads to one thing",
+                    },
+                    Key {
+                        name: "app",
+                        kind: Kind::AppName,
+                        fallback: Fallback::Nothing("none"),
+                        doc: "Another app of the same host, which is asked without a connection.",
+                        reason: "a binding leads to one thing",
+                    },
+                    Key {
                         name: "access",
                         kind: Kind::Choice(&Access::WORDS),
                         fallback: Fallback::Value(r#""write""#),
-                        doc: "What the app may do there: `read`, or `write`, which is to read and to write.",
+                        doc: "What the app may do with what is kept there: `read`, or `write`, which is to read and to write.",
                         reason: "most apps write what they read",
                     },
                     Key {
@@ -258,7 +292,23 @@ pub(crate) static MANIFEST: Schema = Schema {
                         reason: "an app need not know who keeps its data",
                     },
                 ],
-                one_of: &["kv"],
+                one_of: &["kv", "sql", "app"],
+            },
+        },
+        Table {
+            path: "secrets",
+            doc: "Values that the app finds in `env`, and that stand in no file of the app's; at most 100.",
+            keys: Keys::Named {
+                names: Names::Variables,
+                keys: &[Key {
+                    name: "from",
+                    kind: Kind::Secret,
+                    fallback: Fallback::Required,
+                    doc: "Where the host has the value from: `file:NAME` is a file of the app's in the host's storage folder, \
+                          which `nexus secret put` makes, and `env:NAME` a variable of the host's environment.",
+                    reason: "a secret is nowhere but where it is kept",
+                }],
+                one_of: &[],
             },
         },
         Table {
