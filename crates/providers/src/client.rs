@@ -10,7 +10,7 @@ use futures_util::future::{Either, LocalBoxFuture, select};
 use http_body::Body as _;
 use hyper::Response;
 use hyper::body::Incoming;
-use nexus_core::{App, Limit, Limits, NetDenied, NetPolicy};
+use nexus_core::{App, Limit, Limits, NetDenied, NetHost, NetPolicy};
 use nexus_guest::{
     Body, HttpClient, HttpError, NetSink, OutboundRequest, OutboundResponse, RequestId, SocketBudget,
 };
@@ -149,10 +149,15 @@ impl Inner {
                 Taken::H1(h1) => {
                     // The event loop looks at its sockets before it goes on: a peer that has closed is noticed.
                     tokio::task::yield_now().await;
-                    if h1.is_closed() {
+                    if h1.is_closed() || !self.may_still(host, port, h1.address) {
                         continue;
                     }
                     Held::H1(h1)
+                }
+                Taken::H2(stream) if !self.may_still(host, port, stream.address()) => {
+                    // What others have under way on it goes on.
+                    stream.retire();
+                    continue;
                 }
                 Taken::H2(stream) => Held::H2(stream),
                 Taken::Open(opening) => {
@@ -188,6 +193,12 @@ impl Inner {
                 }
             }
         }
+    }
+
+    /// Whether a connection may be used again: what granted it may have been taken away since it was opened. If so, the
+    /// next one is opened, or denied, as the first was.
+    fn may_still(&self, host: &NetHost, port: u16, address: IpAddr) -> bool {
+        self.policy.decide(host, port, Some(address)).is_ok()
     }
 
     /// Sends the request over a connection, and waits for the response's head.

@@ -69,6 +69,7 @@ impl Inner {
     ) -> Result<Held, HttpError> {
         let addresses = self.addresses(request, sockets).await?;
         let (tcp, counted) = connect::connect(&addresses, sockets).await.map_err(HttpError::Connect)?;
+        let address = tcp.peer_addr().map_err(|error| HttpError::Connect(error.to_string()))?.ip();
         let stream = if request.secure {
             let config = self.tls().map_err(HttpError::Tls)?;
             let tls = Box::pin(tls::handshake(config, &request.host, tcp)).await.map_err(HttpError::Tls)?;
@@ -81,11 +82,11 @@ impl Inner {
         let place = opening.place().clone();
         let (slot, weak) = (opening.slot(), Rc::downgrade(&place));
         if stream.is_h2() {
-            let h2 = H2::start(stream, slot, weak, headers).await.map_err(broken)?;
+            let h2 = H2::start(stream, address, slot, weak, headers).await.map_err(broken)?;
             place.share(&h2);
             Ok(Held::H2(H2Stream::new(&h2)))
         } else {
-            let h1 = H1::start(stream, slot, weak, headers).await.map_err(broken)?;
+            let h1 = H1::start(stream, address, slot, weak, headers).await.map_err(broken)?;
             place.is_plain();
             Ok(Held::H1(h1))
         }

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
@@ -32,6 +33,8 @@ pub(crate) struct H1 {
     pub(crate) received: Rc<Cell<u64>>,
     /// Whether it had an exchange before.
     pub(crate) used: bool,
+    /// Where it leads.
+    pub(crate) address: IpAddr,
     /// Since when it is idle.
     pub(crate) since: Instant,
     door: Weak<Door>,
@@ -51,6 +54,7 @@ struct Door {
 impl H1 {
     pub(crate) async fn start(
         stream: Stream,
+        address: IpAddr,
         slot: Slot,
         place: Weak<Place>,
         headers: usize,
@@ -68,7 +72,17 @@ impl H1 {
         let weak = Rc::downgrade(&door);
         let task = Task::spawn(drive(connection, door, place.clone()));
         let since = Instant::now();
-        Ok(Self { sender, received, used: false, since, door: weak, place, _task: task, _slot: slot })
+        Ok(Self {
+            sender,
+            received,
+            used: false,
+            address,
+            since,
+            door: weak,
+            place,
+            _task: task,
+            _slot: slot,
+        })
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::task::Poll;
@@ -40,6 +41,8 @@ pub(crate) struct H2 {
     used: Cell<bool>,
     pub(crate) opened: Instant,
     retired: Cell<bool>,
+    /// Where it leads.
+    address: IpAddr,
     /// Bytes that came over it so far.
     received: Rc<Cell<u64>>,
     /// Since when it is idle, if it is.
@@ -52,6 +55,7 @@ pub(crate) struct H2 {
 impl H2 {
     pub(crate) async fn start(
         stream: Stream,
+        address: IpAddr,
         slot: Slot,
         place: Weak<Place>,
         headers: usize,
@@ -104,6 +108,7 @@ impl H2 {
             used: Cell::new(false),
             opened: Instant::now(),
             retired: Cell::new(false),
+            address,
             received,
             since: Cell::new(Instant::now()),
             tasks,
@@ -158,6 +163,11 @@ impl H2Stream {
     /// The number of bytes that come over the connection.
     pub(crate) fn received(&self) -> Rc<Cell<u64>> {
         self.h2.received.clone()
+    }
+
+    /// Where its connection leads.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.h2.address
     }
 
     pub(crate) fn connection(&self) -> &Rc<H2> {

@@ -238,6 +238,7 @@ mod tests {
     fn request(method: &'static str, target: &str, headers: &[(&str, &str)], body: Body) -> OutboundRequest {
         OutboundRequest {
             sender: None,
+            depth: 0,
             method: method.into(),
             secure: false,
             host: "example.com".parse().unwrap(),

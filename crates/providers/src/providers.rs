@@ -7,7 +7,9 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use nexus_core::{App, AppName, Binding, BindingTarget, Provider, ProviderConfig, ProviderKind};
+use nexus_core::{
+    App, AppName, Binding, BindingTarget, Provider, ProviderConfig, ProviderKind, ResourcePart,
+};
 use nexus_guest::{
     Bound, Capabilities, Capability, CapabilitySink, Grant, HttpClient, NetSink, ProviderControl,
     ProviderError, ProviderStatus,
@@ -16,10 +18,12 @@ use nexus_guest::{
 use crate::kv::{BoundKv, KvEngine, MemoryKv, RedbKv};
 use crate::outbound::Outbound;
 use crate::slot::Slot;
+use crate::sql::{BoundSql, SqlEngine, SqliteSql};
 use crate::storage::Storage;
 
-/// The provider of key-value stores that a host has by itself.
+/// The providers that a host has by itself: of key-value stores, and of databases.
 const KV: &str = "kv";
+const SQL: &str = "sql";
 /// How long the calls under way are waited for when a provider is stopped or changed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -37,10 +41,40 @@ struct Kept {
 }
 
 struct Entry {
-    slot: Arc<Slot<dyn KvEngine>>,
+    slot: AnySlot,
     /// Whoever stops, starts or changes it holds this, which may take long.
     turn: Mutex<()>,
     made: Mutex<Made>,
+}
+
+/// The slot of a provider, by what it carries out.
+enum AnySlot {
+    Kv(Arc<Slot<dyn KvEngine>>),
+    Sql(Arc<Slot<dyn SqlEngine>>),
+}
+
+/// What carries a provider's calls out.
+enum Engine {
+    Kv(Arc<dyn KvEngine>),
+    Sql(Arc<dyn SqlEngine>),
+}
+
+/// Does the same with a slot of either kind, or with an engine.
+macro_rules! with {
+    ($kind:ident, $any:expr, $one:ident => $act:expr) => {
+        match $any {
+            $kind::Kv($one) => $act,
+            $kind::Sql($one) => $act,
+        }
+    };
+}
+
+/// What a kind of provider carries out.
+fn capability(kind: ProviderKind) -> Capability {
+    match kind {
+        ProviderKind::Redb | ProviderKind::Memory => Capability::Kv,
+        ProviderKind::Sqlite | ProviderKind::SqliteMemory => Capability::Sql,
+    }
 }
 
 /// What a provider's implementation was made of.
@@ -63,12 +97,17 @@ impl Providers {
     /// When the system refuses what they need, in one line.
     pub fn new(outbound: Arc<Outbound>, configured: &[Provider], folder: &Path) -> Result<Arc<Self>, String> {
         let storage = Storage::new().map_err(|error| error.to_string())?;
-        let mut configs = BTreeMap::from([(KV.to_owned(), ProviderConfig::default())]);
+        let sqlite = ProviderConfig { kind: ProviderKind::Sqlite, ..ProviderConfig::default() };
+        let mut configs =
+            BTreeMap::from([(KV.to_owned(), ProviderConfig::default()), (SQL.to_owned(), sqlite)]);
         configs
             .extend(configured.iter().map(|provider| (provider.name.to_string(), provider.config.clone())));
         let mut kept = Kept { folder: folder.to_owned(), storage, all: BTreeMap::new() };
         for (name, config) in configs {
-            let slot = Slot::new(&name, config.timeout, kept.engine(&name, &config));
+            let slot = match kept.engine(&name, &config) {
+                Engine::Kv(engine) => AnySlot::Kv(Slot::new(&name, config.timeout, engine)),
+                Engine::Sql(engine) => AnySlot::Sql(Slot::new(&name, config.timeout, engine)),
+            };
             kept.all.insert(
                 name,
                 Entry { slot, turn: Mutex::default(), made: Mutex::new(Made { config, version: 1 }) },
@@ -79,13 +118,48 @@ impl Providers {
 }
 
 impl Kept {
-    fn engine(&self, name: &str, config: &ProviderConfig) -> Arc<dyn KvEngine> {
+    fn engine(&self, name: &str, config: &ProviderConfig) -> Engine {
+        let folder = || config.folder.clone().unwrap_or_else(|| self.folder.join(name));
+        let storage = self.storage.clone();
         match config.kind {
-            ProviderKind::Redb => {
-                let folder = config.folder.clone().unwrap_or_else(|| self.folder.join(name));
-                Arc::new(RedbKv::on(&folder, self.storage.clone()))
-            }
-            ProviderKind::Memory => Arc::new(MemoryKv::default()),
+            ProviderKind::Redb => Engine::Kv(Arc::new(RedbKv::on(&folder(), storage))),
+            ProviderKind::Memory => Engine::Kv(Arc::new(MemoryKv::default())),
+            ProviderKind::Sqlite => Engine::Sql(Arc::new(SqliteSql::on(Some(&folder()), storage))),
+            ProviderKind::SqliteMemory => Engine::Sql(Arc::new(SqliteSql::on(None, storage))),
+        }
+    }
+
+    /// Has a provider's calls carried out by what this makes.
+    fn replace(&self, name: &str, entry: &Entry, config: &ProviderConfig) {
+        match (&entry.slot, self.engine(name, config)) {
+            (AnySlot::Kv(slot), Engine::Kv(engine)) => slot.replace(engine, config.timeout),
+            (AnySlot::Sql(slot), Engine::Sql(engine)) => slot.replace(engine, config.timeout),
+            // Whoever asks for that is refused before.
+            (AnySlot::Kv(_), Engine::Sql(_)) | (AnySlot::Sql(_), Engine::Kv(_)) => {}
+        }
+    }
+
+    /// What a binding names, or the host's own of this capability; the entry is of that.
+    fn bound(&self, binding: &Binding, named: Option<&str>, wanted: Capability) -> Result<&Entry, String> {
+        let own = if wanted == Capability::Sql { SQL } else { KV };
+        let name = named.unwrap_or(own);
+        let known = || {
+            let fits = self.all.iter().filter(|(_, entry)| entry.capability() == wanted);
+            fits.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        match self.all.get(name) {
+            Some(entry) if entry.capability() == wanted => Ok(entry),
+            Some(entry) => Err(format!(
+                "the provider `{name}` is for {}, and the binding {} is for {wanted}; the host has for that: {}",
+                entry.capability(),
+                binding.name,
+                known()
+            )),
+            None => Err(format!(
+                "the host has no provider `{name}` for the binding {}; it has: {}",
+                binding.name,
+                known()
+            )),
         }
     }
 
@@ -110,29 +184,41 @@ impl Capabilities for Providers {
         grant: Arc<Grant>,
         sink: Rc<dyn CapabilitySink>,
     ) -> Result<Bound, String> {
-        let BindingTarget::Kv(kv) = &binding.to;
-        let name = kv.provider.as_ref().map_or(KV, |provider| provider.as_str());
-        let Some(entry) = self.kept.all.get(name) else {
-            let known: Vec<&str> = self.kept.all.keys().map(String::as_str).collect();
-            return Err(format!(
-                "the host has no provider `{name}` for the binding {}; it has: {}",
-                binding.name,
-                known.join(", ")
-            ));
-        };
-        let _ = app;
-        Ok(Bound::Kv(Rc::new(BoundKv { grant, slot: entry.slot.clone(), sink })))
+        let wrong = || format!("the binding {} leads elsewhere than it says", binding.name);
+        match &binding.to {
+            BindingTarget::Kv(kv) => {
+                let named = kv.provider.as_ref().map(ResourcePart::as_str);
+                let namespace = kv.name.of(app.name());
+                match &self.kept.bound(binding, named, Capability::Kv)?.slot {
+                    AnySlot::Kv(slot) => {
+                        Ok(Bound::Kv(Rc::new(BoundKv { grant, namespace, slot: slot.clone(), sink })))
+                    }
+                    AnySlot::Sql(_) => Err(wrong()),
+                }
+            }
+            BindingTarget::Sql(sql) => {
+                let named = sql.provider.as_ref().map(ResourcePart::as_str);
+                let database = sql.name.of(app.name());
+                match &self.kept.bound(binding, named, Capability::Sql)?.slot {
+                    AnySlot::Sql(slot) => {
+                        Ok(Bound::Sql(Rc::new(BoundSql { grant, database, slot: slot.clone(), sink })))
+                    }
+                    AnySlot::Kv(_) => Err(wrong()),
+                }
+            }
+            BindingTarget::App(_) => Err("apps call each other by the host".into()),
+        }
     }
 }
 
 impl ProviderControl for Kept {
     fn list(&self) -> Vec<ProviderStatus> {
         let status = |(name, entry): (&String, &Entry)| {
-            let (state, calls) = (entry.slot.state(), entry.slot.calls());
+            let (state, calls) = with!(AnySlot, &entry.slot, slot => (slot.state(), slot.calls()));
             let made = entry.made();
             ProviderStatus {
                 name: name.clone(),
-                capability: Capability::Kv,
+                capability: entry.capability(),
                 config: made.config.clone(),
                 state,
                 version: made.version,
@@ -145,9 +231,9 @@ impl ProviderControl for Kept {
     fn stop(&self, name: &str) -> Result<(), ProviderError> {
         let entry = self.entry(name)?;
         let _turn = entry.turn();
-        if let Some(engine) = entry.slot.stop(PATIENCE) {
+        with!(AnySlot, &entry.slot, slot => if let Some(engine) = slot.stop(PATIENCE) {
             engine.close();
-        }
+        });
         Ok(())
     }
 
@@ -155,31 +241,38 @@ impl ProviderControl for Kept {
         let entry = self.entry(name)?;
         let _turn = entry.turn();
         let config = entry.made().config.clone();
-        if !entry.slot.is_running() {
-            entry.slot.replace(self.engine(name, &config), config.timeout);
+        if !with!(AnySlot, &entry.slot, slot => slot.is_running()) {
+            self.replace(name, entry, &config);
         }
         Ok(())
     }
 
     fn release(&self, owner: &AppName) {
-        for entry in self.all.values() {
+        for (name, entry) in &self.all {
             // Of one that is stopped, too: what keeps its files knows where they are.
             let _turn = entry.turn();
             let config = entry.made().config.clone();
-            match entry.slot.engine() {
+            with!(AnySlot, &entry.slot, slot => match slot.engine() {
                 Some(engine) => engine.release(owner),
-                None => self.engine(entry.slot.name(), &config).release(owner),
-            }
+                None => with!(Engine, self.engine(name, &config), engine => engine.release(owner)),
+            });
         }
     }
 
     fn update(&self, name: &str, config: ProviderConfig) -> Result<(), ProviderError> {
         let entry = self.entry(name)?;
         let _turn = entry.turn();
-        if let Some(engine) = entry.slot.hold(PATIENCE) {
-            engine.close();
+        let (is, wanted) = (entry.capability(), capability(config.kind));
+        if is != wanted {
+            let kind = config.kind;
+            return Err(ProviderError::Unfit(format!(
+                "the provider `{name}` is for {is}, and `{kind}` is for {wanted}: apps are bound to it for {is}"
+            )));
         }
-        entry.slot.replace(self.engine(name, &config), config.timeout);
+        with!(AnySlot, &entry.slot, slot => if let Some(engine) = slot.hold(PATIENCE) {
+            engine.close();
+        });
+        self.replace(name, entry, &config);
         let mut made = entry.made();
         *made = Made { config, version: made.version + 1 };
         Ok(())
@@ -187,6 +280,13 @@ impl ProviderControl for Kept {
 }
 
 impl Entry {
+    fn capability(&self) -> Capability {
+        match self.slot {
+            AnySlot::Kv(_) => Capability::Kv,
+            AnySlot::Sql(_) => Capability::Sql,
+        }
+    }
+
     fn turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,20 +2,21 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 use nexus_core::{Resource, format_byte_size};
 use nexus_guest::{
-    Answer, Called, Capability, CapabilityError, CapabilitySink, Grant, Hold, Kv, KvAnswer, KvChange,
-    KvEntry, KvOperation, RequestId,
+    Answer, Capability, CapabilityError, CapabilitySink, Grant, Hold, Kv, KvAnswer, KvChange, KvEntry,
+    KvOperation, RequestId,
 };
 
 use super::{KvEngine, Work};
 use crate::slot::Slot;
+use crate::work::Made;
 
 /// A namespace, as one binding of one worker's guest has it.
 pub(crate) struct BoundKv {
     pub(crate) grant: Arc<Grant>,
+    pub(crate) namespace: Resource,
     pub(crate) slot: Arc<Slot<dyn KvEngine>>,
     pub(crate) sink: Rc<dyn CapabilitySink>,
 }
@@ -27,58 +28,19 @@ impl Kv for BoundKv {
         operation: KvOperation,
         hold: Box<dyn Hold>,
     ) -> Answer<KvAnswer> {
-        let made = Made {
-            slot: self.slot.clone(),
-            sink: self.sink.clone(),
-            caller,
-            operation: operation.name(),
-            began: Instant::now(),
-        };
+        let made = Made::new(Capability::Kv, operation.name(), &self.slot, &self.sink, caller);
         if let Err(denied) = self.grant.decide(operation.access()) {
             return Answer::Now(made.over(Err(CapabilityError::Denied(denied))));
         }
         if let Err(why) = within_bounds(&operation) {
             return Answer::Now(made.over(Err(CapabilityError::Invalid(why))));
         }
-        let (namespace, quota): (Resource, u64) = (self.grant.resource.clone(), self.grant.quota());
-        let answer = self
-            .slot
-            .call(move |engine, inside| engine.call(&namespace, quota, operation, Work { hold, inside }));
-        match answer {
-            Answer::Now(result) => Answer::Now(made.over(result)),
-            Answer::Later(later) => Answer::Later(Box::pin(async move { made.over(later.await) })),
-        }
-    }
-}
-
-/// A call that was made: what came of it is told and counted.
-struct Made {
-    slot: Arc<Slot<dyn KvEngine>>,
-    sink: Rc<dyn CapabilitySink>,
-    caller: Option<RequestId>,
-    operation: &'static str,
-    began: Instant,
-}
-
-impl Made {
-    fn over<T>(&self, result: Result<T, CapabilityError>) -> Result<T, CapabilityError> {
-        let (provider, sink) = (self.slot.name(), &self.sink);
-        let error = result.as_ref().err();
-        match error {
-            Some(CapabilityError::Denied(denied)) => sink.denied(self.caller, denied),
-            Some(CapabilityError::Failed { detail, .. }) => {
-                self.slot.failed();
-                sink.failed(self.caller, &format!("the provider `{provider}` failed: {detail}"));
-            }
-            Some(error @ CapabilityError::TimedOut(..)) => {
-                self.slot.failed();
-                sink.failed(self.caller, &error.to_string());
-            }
-            _ => {}
-        }
-        let (capability, operation, took) = (Capability::Kv, self.operation, self.began.elapsed());
-        sink.called(Called { capability, provider, operation, error, took });
-        result
+        let quota = self.grant.quota();
+        let namespace = self.namespace.clone();
+        made.finish(
+            self.slot
+                .call(move |engine, inside| engine.call(&namespace, quota, operation, Work { hold, inside })),
+        )
     }
 }
 

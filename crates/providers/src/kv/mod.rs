@@ -7,7 +7,6 @@
 
 mod bound;
 mod head;
-mod lane;
 mod memory;
 mod plan;
 mod presence;
@@ -18,27 +17,13 @@ use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nexus_core::{AppName, Resource, format_byte_size};
-use nexus_guest::{Answer, CapabilityError, Hold, KvAnswer, KvEntry, KvOperation, NoHold};
+use nexus_guest::{Answer, CapabilityError, KvAnswer, KvEntry, KvOperation};
 
 pub(crate) use self::bound::BoundKv;
 pub use self::memory::MemoryKv;
 pub use self::redb::RedbKv;
 pub use crate::slot::Inside;
-
-/// What goes with a call to whoever does the work.
-pub struct Work {
-    /// What the call holds of its guest's memory: to be dropped when the answer was taken, or nobody wants it.
-    pub hold: Box<dyn Hold>,
-    /// Shows that the call is under way: to be dropped when the work is done.
-    pub inside: Inside,
-}
-
-impl Work {
-    /// Counted nowhere: for tests.
-    pub fn free() -> Self {
-        Self { hold: Box::new(NoHold), inside: Inside::nowhere() }
-    }
-}
+pub use crate::work::Work;
 
 /// Keeps namespaces. Any thread may call it.
 pub trait KvEngine: Send + Sync + fmt::Debug {

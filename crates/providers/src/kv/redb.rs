@@ -27,10 +27,10 @@ use nexus_core::{AppName, Resource, ResourcePart};
 use nexus_guest::{Answer, CapabilityError, Hold, KvAnswer, KvOperation, KvPage};
 use tokio::sync::oneshot;
 
-use super::lane::{Lane, Pushed, Waits};
 use super::presence::Presence;
 use super::tables::{self, Fault, Task};
 use super::{Inside, KvEngine, Work};
+use crate::lane::{Lane, Pushed, Waits};
 use crate::storage::Storage;
 
 /// What redb keeps of a file in memory at most, in bytes; the system keeps the rest.

@@ -106,12 +106,23 @@ pub(crate) struct Client {
 
 /// A client whose app has these grants and limits.
 pub(crate) fn client_with(config: &OutboundSection, grants: &[&str], limits: &[(Limit, u64)]) -> Client {
-    let outbound: Arc<dyn Capabilities> = Outbound::new(config).unwrap();
-    let mut manifest = Manifest::default_named(AppName::parse("test").unwrap());
-    manifest.permissions.net.asked = grants.iter().map(|grant| grant.parse().unwrap()).collect();
+    let mut manifest = asking_for(grants);
     for (limit, number) in limits {
         manifest.limits.set(*limit, *number);
     }
+    client_of(config, manifest)
+}
+
+/// A manifest of the app `test` that asks for these hosts.
+pub(crate) fn asking_for(grants: &[&str]) -> Manifest {
+    let mut manifest = Manifest::default_named(AppName::parse("test").unwrap());
+    manifest.permissions.net.asked = grants.iter().map(|grant| grant.parse().unwrap()).collect();
+    manifest
+}
+
+/// A client of the app with this manifest.
+pub(crate) fn client_of(config: &OutboundSection, manifest: Manifest) -> Client {
+    let outbound: Arc<dyn Capabilities> = Outbound::new(config).unwrap();
     let app = App { folder: "/nowhere".into(), manifest, main: None };
     let told = Rc::new(Told::default());
     Client { http: outbound.http(&app, told.clone()), told }
@@ -131,6 +142,7 @@ pub(crate) fn request(method: &'static str, url: &str, body: Body) -> OutboundRe
     };
     OutboundRequest {
         sender: None,
+        depth: 0,
         method: method.into(),
         secure,
         host: host.parse().unwrap(),

@@ -1,4 +1,4 @@
-//! What waits for an app's file, of one kind: bounded, and with one job at a time, so that no app has many of the threads.
+//! What waits for what an app keeps, of one kind: bounded, and with one job at a time, so that no app has many of the threads.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ const BATCH_BYTES: usize = 8 << 20;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What waits to be done, of which there is one job at a time.
-pub(super) struct Lane<T>(Mutex<Queue<T>>);
+pub(crate) struct Lane<T>(Mutex<Queue<T>>);
 
 struct Queue<T> {
     waiting: VecDeque<T>,
@@ -24,12 +24,12 @@ struct Queue<T> {
 }
 
 /// Something that waits, with the bytes that it brings.
-pub(super) trait Waits: Send + 'static {
+pub(crate) trait Waits: Send + 'static {
     fn bytes(&self) -> usize;
 }
 
 /// What became of something that was put into a lane.
-pub(super) enum Pushed {
+pub(crate) enum Pushed {
     /// There is no room for it.
     Full,
     /// It is to have a job begun.
@@ -38,14 +38,25 @@ pub(super) enum Pushed {
     Behind,
 }
 
+impl<T> Queue<T> {
+    fn has_room(&self) -> bool {
+        self.waiting.len() < MOST_WAITING && self.bytes <= MOST_WAITING_BYTES
+    }
+}
+
 impl<T: Waits> Lane<T> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Mutex::new(Queue { waiting: VecDeque::new(), bytes: 0, has_job: false, waits_since: None }))
     }
 
-    pub(super) fn push(&self, waiting: T) -> Pushed {
+    /// Whether there is room for one more.
+    pub(crate) fn has_room(&self) -> bool {
+        lock(&self.0).has_room()
+    }
+
+    pub(crate) fn push(&self, waiting: T) -> Pushed {
         let mut queue = lock(&self.0);
-        if queue.waiting.len() >= MOST_WAITING || queue.bytes > MOST_WAITING_BYTES {
+        if !queue.has_room() {
             return Pushed::Full;
         }
         queue.bytes += waiting.bytes();
@@ -57,7 +68,7 @@ impl<T: Waits> Lane<T> {
     }
 
     /// The next ones to be done together, one at least if there is any, and `most`.
-    pub(super) fn batch(&self, most: usize) -> Vec<T> {
+    pub(crate) fn batch(&self, most: usize) -> Vec<T> {
         let mut queue = lock(&self.0);
         let (mut bytes, mut count) = (0, 0);
         for waiting in queue.waiting.iter().take(most) {
@@ -74,21 +85,21 @@ impl<T: Waits> Lane<T> {
 
     /// Whether the job is to go on later, for another process has the file: it is waited for, but not on a thread that others
     /// need.
-    pub(super) fn waits(&self) -> bool {
+    pub(crate) fn waits(&self) -> bool {
         let mut queue = lock(&self.0);
         let since = *queue.waits_since.get_or_insert_with(Instant::now);
         since.elapsed() < PATIENCE
     }
 
     /// A job is over: whether another one is to begin, for there is more by now.
-    pub(super) fn goes_on(&self) -> bool {
+    pub(crate) fn goes_on(&self) -> bool {
         let mut queue = lock(&self.0);
         queue.waits_since = None;
         queue.has_job = !queue.waiting.is_empty();
         queue.has_job
     }
 
-    pub(super) fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         lock(&self.0).has_job
     }
 }
