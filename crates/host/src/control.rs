@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use nexus_core::{Access, AppName, parse_duration};
+use nexus_core::{Access, AppName, parse_duration, parse_time};
 use nexus_guest::{Body, HeaderList, Level, Reply, Request, RequestId, exchange};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -35,6 +35,7 @@ use crate::http::{
 use crate::listen::Bound;
 use crate::log::{Logger, Recent};
 use crate::manage::{self, Deployment, ManageError, Manager, ProviderAct};
+use crate::percent;
 
 /// The largest upload, in bytes: what a deployed app may hold, with what an archive puts around it.
 const MAX_UPLOAD: u64 = 300 << 20;
@@ -209,6 +210,7 @@ impl Shared {
             }
             To::Providers => return Ok(json_reply(200, &manager.providers())),
             To::Grants => return Ok(json_reply(200, &manager.grants())),
+            To::Crons => return Ok(json_reply(200, &manager.crons())),
             To::Drain => {
                 // Once this has been sent: the host may end at once.
                 drains.set(true);
@@ -265,7 +267,9 @@ impl Shared {
                     let text = format!("`{name}` is missing");
                     parameter(&query, name).ok_or(ManageError::Wrong(text))
                 };
-                let named = manage::Named::parse(app, required("capability")?, required("resource")?)?;
+                let wrong = || ManageError::Wrong("`resource` is a text, percent-encoded".to_owned());
+                let resource = percent::decode(required("resource")?).ok_or_else(wrong)?;
+                let named = manage::Named::parse(app, required("capability")?, &resource)?;
                 let given = match (to, parameter(&query, "access")) {
                     (To::Revoke, _) => None,
                     (_, None) => Some(Access::Write),
@@ -276,6 +280,25 @@ impl Shared {
                 let permit = self.permit()?;
                 self.changed(permit, move || manager.rule(&named, given)).await
             }
+            To::Cron => Ok(json_reply(200, &manager.cron(&name)?)),
+            To::Trigger => {
+                let cron = parameter(&query, "cron").map(|cron| {
+                    let wrong = "`cron` is a pattern, percent-encoded".to_owned();
+                    percent::decode(cron).ok_or(ManageError::Wrong(wrong))
+                });
+                let time = parameter(&query, "time").map(|time| {
+                    let time = percent::decode(time).and_then(|time| parse_time(&time));
+                    let wrong = "`time` is in milliseconds since 1970, or as 2026-07-01T03:30:00Z".to_owned();
+                    time.ok_or(ManageError::Wrong(wrong))
+                });
+                let (cron, time) = (cron.transpose()?, time.transpose()?);
+                // A run may take long: it is not to keep others from changing something.
+                let ran = {
+                    let _permit = self.permit()?;
+                    manager.trigger(&name, cron.as_deref(), time)?
+                };
+                Ok(json_reply(200, &ran.await?))
+            }
             To::StopProvider | To::StartProvider | To::UpdateProvider => {
                 let act = match to {
                     To::StopProvider => ProviderAct::Stop,
@@ -285,7 +308,7 @@ impl Shared {
                 let permit = self.permit()?;
                 self.changed(permit, move || manager.act_on_provider(&name, act)).await
             }
-            To::Describe | To::List | To::Grants | To::Providers | To::Drain => {
+            To::Describe | To::List | To::Grants | To::Crons | To::Providers | To::Drain => {
                 Err(ManageError::Missing("there is no such path".into()))
             }
         }

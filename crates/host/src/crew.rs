@@ -26,11 +26,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use nexus_guest::{Level, Stop};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 pub(crate) use self::entry::{Change, Claim, Entry, Refused};
 use self::entry::{Crew, Member, Role};
 pub(crate) use self::pause::Commanded;
+use crate::inside::Inside;
 use crate::log::Logger;
 use crate::metrics::Replaced;
 use crate::seat::Seat;
@@ -46,6 +47,8 @@ const NO_RELIEF: Duration = Duration::from_secs(30);
 const NO_THREAD: Duration = Duration::from_secs(1);
 /// How long whoever asked for a version waits, once it serves, for those before it to take no request any more.
 const SWITCHED: Duration = Duration::from_secs(1);
+/// How often it is looked whether anything is under way that may ask other apps for something, in a host that ends.
+const QUIET: Duration = Duration::from_millis(10);
 /// So many workers of an app may drain before a further version waits.
 const MAX_DRAINING: usize = 6;
 
@@ -56,26 +59,50 @@ pub(crate) struct Registry {
     leaving: RwLock<BTreeMap<usize, Arc<Entry>>>,
     pub(crate) watchdog: Arc<Watchdog>,
     seat: Seat,
+    /// Where apps of the process find one another.
+    pub(crate) inside: Arc<Inside>,
     /// Whether another host serves on the same sockets until this one takes over.
     is_second: AtomicBool,
     /// Whether apps that could not be loaded may be loaded later, in another version.
     keeps_failed: bool,
     last_number: AtomicU32,
     logger: Logger,
+    /// Told when there may be another app, or another version of one.
+    pub(crate) changed: Arc<Notify>,
 }
 
 impl Registry {
     /// A registry without apps. If it `keeps_failed`, apps that cannot be loaded answer 503 until a version comes that
     /// can.
-    pub(crate) fn new(watchdog: Arc<Watchdog>, seat: Seat, keeps_failed: bool, logger: Logger) -> Self {
+    pub(crate) fn new(
+        watchdog: Arc<Watchdog>,
+        seat: Seat,
+        inside: Arc<Inside>,
+        keeps_failed: bool,
+        logger: Logger,
+    ) -> Self {
         let is_second = AtomicBool::new(seat.takes_over);
         let (entries, leaving, last_number) = (RwLock::default(), RwLock::default(), AtomicU32::new(0));
-        Self { entries, leaving, watchdog, seat, is_second, keeps_failed, last_number, logger }
+        let changed = Arc::default();
+        Self {
+            entries,
+            leaving,
+            watchdog,
+            seat,
+            inside,
+            is_second,
+            keeps_failed,
+            last_number,
+            logger,
+            changed,
+        }
     }
 
     /// Adds an app.
     pub(crate) fn add(&self, entry: Arc<Entry>) {
+        self.inside.add(&entry);
         self.entries.write().unwrap_or_else(PoisonError::into_inner).insert(entry.index, entry);
+        self.changed.notify_one();
     }
 
     /// The app of this index.
@@ -138,24 +165,41 @@ impl Registry {
         control: impl Fn() -> Control,
     ) -> Vec<oneshot::Receiver<()>> {
         let all = self.all().into_iter().chain(self.all_leaving());
-        all.filter(|entry| of(entry)).flat_map(|entry| stop(&entry, &control)).collect()
+        all.filter(|entry| of(entry)).flat_map(|entry| self.stop_one(&entry, &control)).collect()
     }
 
     /// Has all workers of apps with a port of their own end, while another process accepts from the same sockets. Clients
     /// that have a connection to an app without a worker may send a request for so long, too, which wakes the app.
     pub(crate) async fn hand_over(&self, patience: Duration) -> Vec<oneshot::Receiver<()>> {
-        let all = self.all().into_iter().chain(self.all_leaving()).filter(|entry| entry.mail().is_none());
+        let all = self.all().into_iter().chain(self.all_leaving()).filter(|entry| !entry.is_shared());
         let (waiting, others): (Vec<_>, Vec<_>) =
             all.partition(|entry| entry.lot().count() > 0 && !entry.is_paused());
-        let mut over: Vec<_> = others.iter().flat_map(|entry| stop(entry, || Control::HandOver)).collect();
+        let mut over: Vec<_> =
+            others.iter().flat_map(|entry| self.stop_one(entry, &|| Control::HandOver)).collect();
         for entry in &waiting {
             entry.crew().ignores_who_connects();
         }
         if !waiting.is_empty() {
             tokio::time::sleep(patience).await;
         }
-        over.extend(waiting.iter().flat_map(|entry| stop(entry, || Control::HandOver)));
+        over.extend(waiting.iter().flat_map(|entry| self.stop_one(entry, &|| Control::HandOver)));
         over
+    }
+
+    fn stop_one(&self, entry: &Entry, control: &impl Fn() -> Control) -> Vec<oneshot::Receiver<()>> {
+        stop(entry, control, self.inside.is_used())
+    }
+
+    /// Apps ask one another no more, once no worker has anything under way, or it is too late. All were told to end.
+    pub(crate) async fn close_inside(&self, deadline: Instant) {
+        let is_quiet = || {
+            let mut all = self.all().into_iter().chain(self.all_leaving());
+            all.all(|entry| entry.workers().iter().all(|worker| worker.is_quiet()))
+        };
+        while self.inside.is_used() && Instant::now() < deadline && !is_quiet() {
+            tokio::time::sleep(QUIET).await;
+        }
+        self.inside.close();
     }
 
     /// Acts on what workers tell, until nobody is left who could tell anything.
@@ -215,7 +259,7 @@ impl Registry {
     fn outcome(&self, entry: &Entry, outcome: Result<Duration, String>, told: &mpsc::UnboundedSender<Told>) {
         let has_failed = outcome.is_err();
         if entry.outcome.set(outcome).is_ok() {
-            let is_own = entry.mail().is_none();
+            let is_own = !entry.is_shared();
             if has_failed && is_own && !self.keeps_failed && !self.is_second.load(Ordering::Relaxed) {
                 // Nobody will accept from it any more.
                 self.seat.sockets().close_one(&entry.socket());
@@ -247,6 +291,7 @@ impl Registry {
         }
         if birth == Birth::Version {
             entry.runs(start);
+            self.changed.notify_one();
         }
         let others = crew.members.iter().filter(|member| {
             let other = member.worker.number;
@@ -325,7 +370,7 @@ impl Registry {
         if was_tried && error.is_some() && crew.members.is_empty() && !crew.is_stopping {
             // The app slept when the version came that cannot be loaded. It sleeps on.
             self.falls_asleep(entry, &mut crew);
-            if entry.lot().has_ready() || entry.mail().is_some_and(|mail| mail.has_some()) {
+            if entry.lot().has_ready() || entry.mail().has_some() {
                 entry.tell(Event::Wanted { app: entry.index });
             }
         }
@@ -410,8 +455,9 @@ impl Registry {
     }
 }
 
-/// Has all workers of an app end; gives for each who resolves once it has, or is lost.
-fn stop(entry: &Entry, control: impl Fn() -> Control) -> Vec<oneshot::Receiver<()>> {
+/// Has all workers of an app end; gives for each who resolves once it has, or is lost. If they `stay`, other apps can ask
+/// them for something meanwhile.
+fn stop(entry: &Entry, control: impl Fn() -> Control, stay: bool) -> Vec<oneshot::Receiver<()>> {
     let mut over = Vec::new();
     let mut crew = entry.crew();
     crew.is_stopping = true;
@@ -423,6 +469,7 @@ fn stop(entry: &Entry, control: impl Fn() -> Control) -> Vec<oneshot::Receiver<(
         if !matches!(control, Control::HandOver) {
             member.worker.inbox.close();
         }
+        member.worker.stays.store(stay, Ordering::Relaxed);
         member.worker.command(control);
         over.extend(member.worker.when_over());
     }

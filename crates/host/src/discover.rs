@@ -5,7 +5,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nexus_core::{App, AppName, Conflict, Diagnostic, Diagnostics, HostConfig, Manifest, Router};
+use nexus_core::{
+    App, AppName, Conflict, Diagnostic, Diagnostics, HostConfig, Manifest, PermissionKind, Router,
+};
 
 /// The manifest's file name.
 pub const MANIFEST: &str = "nexus.toml";
@@ -162,11 +164,13 @@ fn load(folder: &Path, main: Option<String>, config: &HostConfig) -> Result<App,
         Some(file) => Ok(Manifest::default_named(name_of(&folder.join(file))?)),
         None => Manifest::default_for(&folder_name),
     })?;
-    complete(absolute, manifest, main, config, &shown)
+    let app = complete(absolute, manifest, main, config, &shown)?;
+    granted_folders_are_there(&app, &PermissionKind::ALL)?;
+    Ok(app)
 }
 
-/// The app that was deployed under this name and lies in `folder`, and what of its permissions the host does not allow,
-/// which is taken away.
+/// The app that was deployed under this name and lies in `folder`, and the folders that it can never
+/// be granted to write to, which are taken out of its manifest.
 ///
 /// # Errors
 /// What is wrong with it, for whoever deploys it: with the files' names as they are in the app's folder.
@@ -182,18 +186,25 @@ pub(crate) fn deployed(
         let help = "give both the same name, or leave the one in the manifest out";
         return Err(manifest.written.diagnostic("project.name", message).with_help(help).into());
     }
-    let refused = manifest.permissions.narrow(&config.deploy.allow);
-    writes_to_nothing_deployed(&manifest, config)?;
+    let refused = writes_to_nothing_deployed(&mut manifest, config)?;
     // A name that `AppName::from_folder` would change is its own name all the same.
     manifest.name = name.clone();
     let app = complete(absolute(folder)?, manifest, None, config, MANIFEST)?;
+    // Whoever gets none of the host's folders is not told which there are.
+    granted_folders_are_there(&app, &config.deploy.allow)?;
     Ok((app, refused))
 }
 
 /// What was deployed is known by its content, and is served again as long as it has that.
-fn writes_to_nothing_deployed(manifest: &Manifest, config: &HostConfig) -> Result<(), Diagnostics> {
+/// Where the host lets deployed apps write, a folder with any of that in it is wrong; where it does not, it is refused as
+/// all others are, but for good: no rule may ever grant it.
+fn writes_to_nothing_deployed(
+    manifest: &mut Manifest,
+    config: &HostConfig,
+) -> Result<Vec<String>, Diagnostics> {
     let data = config.deploy.folder.as_ref().and_then(|folder| folder.canonicalize().ok());
     let mut problems = Diagnostics::new();
+    let (mut fine, mut refused) = (Vec::new(), Vec::new());
     for (place, folder) in manifest.permissions.write.iter().enumerate() {
         let path = Path::new(folder.as_str());
         let what = if !path.is_absolute() {
@@ -203,14 +214,24 @@ fn writes_to_nothing_deployed(manifest: &Manifest, config: &HostConfig) -> Resul
         {
             "where the host keeps what was deployed, or above"
         } else {
+            fine.push(folder.clone());
             continue;
         };
-        let message = format!("`{}` is {what}", folder.as_str().escape_debug());
+        let shown = folder.as_str().escape_debug();
+        refused.push(format!("\"{shown}\""));
+        let message = format!("`{shown}` is {what}");
         let help = "name another folder of the host, by its absolute path";
         let key = format!("permissions.write[{place}]");
         problems.push(manifest.written.diagnostic(&key, message).with_help(help));
     }
-    problems.into_result()
+    if config.deploy.allow.contains(&PermissionKind::Write) {
+        problems.into_result()?;
+    }
+    manifest.permissions.write = fine;
+    Ok(match refused.is_empty() {
+        true => Vec::new(),
+        false => vec![format!("write = [{}]", refused.join(", "))],
+    })
 }
 
 fn absolute(folder: &Path) -> Result<PathBuf, Diagnostic> {
@@ -256,8 +277,9 @@ fn complete(
         manifest.main = main;
     }
     let main = main_file(&absolute, &manifest, shown)?;
-    if let Some(main) = &main {
-        manifest.fits(main)?;
+    match &main {
+        Some(main) => manifest.fits(main)?,
+        None => manifest.fits_static_files()?,
     }
     modules_of_routes_are_there(&absolute, &manifest)?;
     if let Some(assets) = &manifest.assets
@@ -266,7 +288,6 @@ fn complete(
         let message = format!("the folder `{}` is not there", assets.folder);
         return Err(manifest.written.diagnostic("assets.folder", message).into());
     }
-    granted_folders_are_there(&absolute, &manifest)?;
     Ok(App { folder: absolute, manifest, main })
 }
 
@@ -281,10 +302,13 @@ fn modules_of_routes_are_there(app: &Path, manifest: &Manifest) -> Result<(), Di
     problems.into_result()
 }
 
-fn granted_folders_are_there(app: &Path, manifest: &Manifest) -> Result<(), Diagnostics> {
+/// Looks for the folders of these kinds that an app asks for.
+fn granted_folders_are_there(app: &App, kinds: &[PermissionKind]) -> Result<(), Diagnostics> {
     let mut problems = Diagnostics::new();
-    let lists = [("read", &manifest.permissions.read), ("write", &manifest.permissions.write)];
-    for (key, folders) in lists {
+    let App { folder: app, manifest, .. } = app;
+    let asked = &manifest.permissions;
+    let lists = [(PermissionKind::Read, &asked.read), (PermissionKind::Write, &asked.write)];
+    for (key, folders) in lists.into_iter().filter(|(kind, _)| kinds.contains(kind)) {
         for (place, folder) in folders.iter().enumerate() {
             let shown = folder.as_str().escape_debug();
             let problem = match fs::metadata(folder.path_from(app)) {

@@ -14,7 +14,9 @@ use crate::control::{self, Control, Token};
 use crate::crew::{Entry, Registry};
 use crate::discover::{self, Found};
 use crate::front::{FrontEnd, Fronts};
+use crate::host_env::HostEnv;
 use crate::http::PATIENCE;
+use crate::inside::Inside;
 use crate::ledger::Ledger;
 use crate::listen::Sockets;
 use crate::log::Logger;
@@ -24,6 +26,7 @@ use crate::pool::Pool;
 use crate::reload::{Reloader, Watch, Watched};
 use crate::seat::{SET_ASIDE, Seat};
 use crate::told::{AppState, Happening, StartError, Told};
+use crate::triggers::{FromInside, Right, Triggers};
 use crate::watchdog::Watchdog;
 use crate::worker;
 
@@ -66,6 +69,9 @@ pub struct Host {
     _watch: Option<Watch>,
     fronts: Arc<Fronts>,
     manager: Arc<Manager>,
+    triggers: Arc<Triggers>,
+    /// Which host fires, where one takes over from another.
+    firing: Right,
     control: Option<Control>,
     /// What the thread of the API is started with; at once, or when this host takes over.
     control_setup: Option<control::Setup>,
@@ -116,7 +122,10 @@ impl Host {
         let ledger = Ledger::new(config.process.memory, seat.hosts());
         let watchdog = Watchdog::start(ledger, logger.clone())
             .map_err(|error| StartError(format!("cannot start the watchdog's thread: {error}")))?;
-        let registry = Registry::new(watchdog.clone(), seat.clone(), watch, logger.clone());
+        let inside =
+            Inside::new().map_err(|error| StartError(format!("no random numbers are to be had: {error}")))?;
+        let inside = Arc::new(inside);
+        let registry = Registry::new(watchdog.clone(), seat.clone(), inside.clone(), watch, logger.clone());
         let blanks = {
             let watchdog = watchdog.clone();
             Pool::new(&engines, config.defaults, move || watchdog.ledger().admits_a_guest())
@@ -124,6 +133,7 @@ impl Host {
         let maker = Arc::new(Maker {
             config: config.clone(),
             env,
+            host_env: Arc::new(HostEnv::of_process()),
             engines,
             logger: logger.clone(),
             capabilities,
@@ -132,6 +142,7 @@ impl Host {
             events: events_in,
             watchdog: watchdog.clone(),
             blanks: blanks.clone(),
+            inside,
             watches: watch,
         });
         let count = apps.len();
@@ -196,12 +207,16 @@ impl Host {
             State::Refused(state) => Some(state.clone()),
             State::Entry(_) => None,
         });
+        let changed = registry.changed.clone();
+        let deliver = FromInside { inside: maker.inside.clone(), pool: maker.pool.clone() };
+        let triggers = Arc::new(Triggers::new(registry.clone(), Box::new(deliver), changed, logger.clone()));
         let manager = Arc::new(Manager::new(manage::Setup {
             registry: registry.clone(),
             maker: maker.clone(),
             fronts: fronts.clone(),
             refused: refused.collect(),
             first: count,
+            triggers: triggers.clone(),
             told: tell,
         }));
         let watch = watch.then(|| {
@@ -229,6 +244,8 @@ impl Host {
             _watch: watch,
             fronts,
             manager,
+            triggers,
+            firing: seat.firing.clone(),
             control: None,
             control_setup: sockets.control().map(|socket| control::Setup { socket, token, version }),
             admin: None,
@@ -241,6 +258,7 @@ impl Host {
             logger,
         };
         if !host.is_second {
+            host.triggers.begin(host.firing.clone());
             host.start_admin()
                 .map_err(|error| StartError(format!("cannot start the admin thread: {error}")))?;
             host.start_control()
@@ -300,6 +318,7 @@ impl Host {
             return;
         }
         self.registry.take_over();
+        self.triggers.begin(self.firing.clone());
         for entry in self.registry.all() {
             if let Some(Err(_)) = entry.outcome.get() {
                 self.sockets.close_one(&entry.socket());
@@ -385,13 +404,14 @@ impl Host {
         if let Some(admin) = &self.admin {
             admin.stopping();
         }
+        self.triggers.end();
         self.manager.close();
         if !self.is_second {
             self.sockets.close();
             self.manager.close_sockets();
         }
         self.blanks.end();
-        let workers = self.registry.stop(|entry| entry.mail().is_none(), || worker::Control::Stop(None));
+        let workers = self.registry.stop(|entry| !entry.is_shared(), || worker::Control::Stop(None));
         let left = self.finish(FrontEnd::Stop, async { workers }, deadline).await;
         self.sockets.release();
         left
@@ -401,6 +421,7 @@ impl Host {
     /// send one more request for a while, and no new one is refused.
     pub async fn hand_over(mut self, grace: Duration) -> usize {
         let deadline = Instant::now() + grace;
+        self.triggers.end();
         if let Some(admin) = &mut self.admin {
             admin.hand_over();
         }
@@ -431,17 +452,21 @@ impl Host {
         };
         let fronts = async {
             let _ = tokio::time::timeout_at(deadline.into(), self.fronts.end(how)).await;
-            self.registry.stop(|entry| entry.mail().is_some(), control)
+            self.registry.stop(|entry| entry.is_shared(), control)
         };
         let (others, sharing) = tokio::join!(others, fronts);
         // Those that have nothing to do end at once, however late they are told.
         let deadline = deadline.max(Instant::now() + AT_ONCE);
-        let mut left = 0;
-        for over in others.into_iter().chain(sharing) {
-            if tokio::time::timeout_at(deadline.into(), over).await.is_err() {
-                left += 1;
+        let ending = async {
+            let mut left = 0;
+            for over in others.into_iter().chain(sharing) {
+                if tokio::time::timeout_at(deadline.into(), over).await.is_err() {
+                    left += 1;
+                }
             }
-        }
+            left
+        };
+        let ((), left) = tokio::join!(self.registry.close_inside(deadline), ending);
         if left > 0 {
             let message = format!(
                 "{left} workers were still busy after the grace period: what they had in flight is cut off"
@@ -454,8 +479,10 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        self.triggers.end();
         // Whoever drops it without stopping it wants none of its workers any more.
         self.registry.stop(|_| true, || worker::Control::Stop(None));
+        self.registry.inside.close();
         self.blanks.end();
         self.registry.watchdog.end();
     }

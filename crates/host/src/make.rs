@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use nexus_core::{App, HostConfig, Limit, PermissionKind};
+use nexus_core::{App, HostConfig, PermissionKind};
 use nexus_guest::{Capabilities, Capability, Engine, Grant, GrantPolicy, Grants};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::crew::{Change, Entry};
+use crate::host_env::HostEnv;
+use crate::inside::Inside;
 use crate::listen::Bound;
 use crate::log::Logger;
 use crate::pool::Pool;
@@ -19,6 +21,8 @@ pub(crate) struct Maker {
     pub(crate) config: Arc<HostConfig>,
     /// Variables for every app; they come before those of its manifest.
     pub(crate) env: Vec<(String, String)>,
+    /// The host's own, of which apps may be granted some.
+    pub(crate) host_env: Arc<HostEnv>,
     pub(crate) engines: Vec<Arc<dyn Engine>>,
     pub(crate) logger: Logger,
     pub(crate) capabilities: Arc<dyn Capabilities>,
@@ -28,6 +32,8 @@ pub(crate) struct Maker {
     pub(crate) events: mpsc::UnboundedSender<Event>,
     pub(crate) watchdog: Arc<Watchdog>,
     pub(crate) blanks: Pool,
+    /// The way from app to app.
+    pub(crate) inside: Arc<Inside>,
     /// Whether folders are watched for changes.
     pub(crate) watches: bool,
 }
@@ -44,14 +50,19 @@ impl Maker {
         socket: Arc<Bound>,
         files: Option<Files>,
     ) -> Result<Arc<Entry>, String> {
+        let engine = self.engine(&app)?;
+        let (app, grants) = self.granted(app, files.is_some());
         let start = Start {
             index,
-            engine: self.engine(&app)?,
-            mail: app.manifest.http.is_shared().then(Arc::default),
+            engine,
+            is_shared: app.manifest.http.is_shared(),
+            mail: Arc::default(),
+            inside: self.inside.clone(),
             socket,
             config: self.config.clone(),
-            env: self.variables(&app),
-            grants: self.granted(&app, files.is_some()),
+            env: self.env.clone(),
+            host_env: self.host_env.clone(),
+            grants,
             logger: self.logger.clone(),
             capabilities: self.capabilities.clone(),
             pool: self.pool.clone(),
@@ -72,25 +83,30 @@ impl Maker {
     /// When no engine runs it.
     pub(crate) fn change(&self, app: Arc<App>, files: Option<Files>) -> Result<Change, String> {
         let engine = self.engine(&app)?;
-        let grants = self.granted(&app, files.is_some());
-        Ok(Change { engine, env: self.variables(&app), grants, app, files })
+        let (app, grants) = self.granted(app, files.is_some());
+        Ok(Change { engine, grants, app, files })
     }
 
-    /// What the app gets of what its bindings ask for: all, unless it was deployed.
-    fn granted(&self, app: &App, is_deployed: bool) -> Vec<Arc<Grant>> {
+    /// The app with what it gets of what it asks for: all, unless it was deployed. Its bindings' are given beside it.
+    fn granted(&self, app: Arc<App>, is_deployed: bool) -> (Arc<App>, Vec<Arc<Grant>>) {
         let policy = if is_deployed { self.policy() } else { GrantPolicy::All };
-        let quota = app.manifest.limits.get(Limit::KvStorage);
-        self.grants.enter(app.name(), policy, &app.manifest.bindings, quota)
+        let mut app = Arc::unwrap_or_clone(app);
+        let grants = self.grants.enter(policy, &mut app.manifest);
+        (Arc::new(app), grants)
     }
 
     /// What deployed apps get without a rule.
     pub(crate) fn policy(&self) -> GrantPolicy {
         let allow = &self.config.deploy.allow;
         let capability = |kind: &PermissionKind| match kind {
-            PermissionKind::Kv => Some(Capability::Kv),
-            PermissionKind::Read | PermissionKind::Write | PermissionKind::Net => None,
+            PermissionKind::Read => Capability::Read,
+            PermissionKind::Write => Capability::Write,
+            PermissionKind::Net => Capability::Net,
+            PermissionKind::Env => Capability::Env,
+            PermissionKind::Kv => Capability::Kv,
+            PermissionKind::Sql => Capability::Sql,
         };
-        GrantPolicy::Own(allow.iter().filter_map(capability).collect())
+        GrantPolicy::Own(allow.iter().map(capability).collect())
     }
 
     /// What runs the app's code; nothing for an app of static files only.
@@ -98,17 +114,5 @@ impl Maker {
         let Some(main) = &app.main else { return Ok(None) };
         let engine = self.engines.iter().find(|engine| engine.runs(main));
         Ok(Some(engine.ok_or_else(|| format!("no engine runs the main file `{main}`"))?.clone()))
-    }
-
-    /// The app's variables: those of the command line come before those of its manifest.
-    fn variables(&self, app: &App) -> Vec<(String, String)> {
-        let mut variables = app.manifest.env.clone();
-        for (name, value) in &self.env {
-            match variables.iter_mut().find(|(own, _)| own == name) {
-                Some(own) => own.1.clone_from(value),
-                None => variables.push((name.clone(), value.clone())),
-            }
-        }
-        variables
     }
 }

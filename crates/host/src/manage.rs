@@ -9,6 +9,7 @@
 //! Apps that were given as paths can be stopped and started; what they are is their folder's business. All calls here
 //! wait, for the disk or for an app that is being loaded: none belongs on an event loop.
 
+mod cron;
 mod deploy;
 mod error;
 mod grants;
@@ -39,6 +40,7 @@ use crate::listen::Late;
 use crate::make::Maker;
 use crate::store::{Deployed, Store};
 use crate::told::{AppState, Told};
+use crate::triggers::Triggers;
 
 /// How long workers of an app that was removed are listened to. They end sooner: requests have their limits.
 const LAST_WORDS: Duration = Duration::from_secs(3600);
@@ -70,6 +72,7 @@ pub(crate) struct Manager {
     switching: Mutex<()>,
     /// Whether the host is about to end.
     is_closing: AtomicBool,
+    triggers: Arc<Triggers>,
     told: mpsc::UnboundedSender<Told>,
 }
 
@@ -82,6 +85,7 @@ pub(crate) struct Setup {
     pub(crate) refused: Vec<AppState>,
     /// How many apps were given as paths.
     pub(crate) first: usize,
+    pub(crate) triggers: Arc<Triggers>,
     pub(crate) told: mpsc::UnboundedSender<Told>,
 }
 
@@ -92,7 +96,7 @@ pub(crate) fn missing(name: &str) -> ManageError {
 
 impl Manager {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { registry, maker, fronts, refused, first, told } = setup;
+        let Setup { registry, maker, fronts, refused, first, triggers, told } = setup;
         Self {
             late: Late::new(&maker.config),
             data: maker.config.deploy.folder.clone(),
@@ -109,6 +113,7 @@ impl Manager {
             fronts,
             refused: Mutex::new(refused),
             first,
+            triggers,
             told,
         }
     }
@@ -240,7 +245,7 @@ impl Manager {
 
     /// Answers 503 for an app instead of its workers. Those on shared ports are answered for there.
     fn set_aside(&self, entry: &Entry) -> Result<Commanded, ManageError> {
-        if entry.mail().is_some() {
+        if entry.is_shared() {
             return Ok(self.registry.pause(entry, None));
         }
         let aside = Aside::start(vec![entry.socket()], aside::STOPPED, self.maker.logger.clone());
@@ -326,7 +331,7 @@ impl Manager {
     fn is_another_ones(&self, entry: &Entry) -> bool {
         let socket = entry.socket();
         let is_it = |other: &Arc<Entry>| !self.came_later(other) && Arc::ptr_eq(&other.socket(), &socket);
-        entry.mail().is_some() && self.registry.all().iter().any(is_it)
+        entry.is_shared() && self.registry.all().iter().any(is_it)
     }
 
     /// Another host takes the deployed apps over: it may open the data folder and bind their ports from now on.

@@ -10,6 +10,7 @@ use nexus_guest::Watch;
 use crate::Sockets;
 use crate::log::{Companions, OutputLock};
 use crate::siblings::Sibling;
+use crate::triggers::Right;
 
 /// How many workers of one app at a time are told apart: those that serve, up to 32, and some that drain.
 pub(crate) const SLOTS: usize = 40;
@@ -30,6 +31,8 @@ pub struct Seat {
     pub(crate) portion: Option<Portion>,
     /// For the log, which the supervisor and other hosts write to; `None` without a supervisor.
     pub(crate) output: Option<OutputLock>,
+    /// For its apps' triggers, which one of two hosts fires.
+    pub(crate) firing: Right,
 }
 
 /// What one of several hosts has of the whole.
@@ -50,7 +53,15 @@ pub(crate) struct Portion {
 impl Seat {
     /// The seat of a host without a supervisor.
     pub fn alone(sockets: Sockets) -> Self {
-        Self { sockets, turns: None, aside: Vec::new(), takes_over: false, portion: None, output: None }
+        Self {
+            sockets,
+            turns: None,
+            aside: Vec::new(),
+            takes_over: false,
+            portion: None,
+            output: None,
+            firing: Right::alone(),
+        }
     }
 
     /// The host's number, from 1, if it is one of several.

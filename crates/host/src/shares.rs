@@ -104,8 +104,10 @@ fn groups(apps: &[Found]) -> Vec<Option<usize>> {
             join(&mut joined, place, *ports.entry(http.port).or_insert(place));
         }
         for binding in &app.manifest.bindings {
-            let BindingTarget::Kv(kv) = &binding.to;
-            let owner = kv.namespace.of(app.name()).owner;
+            let owner = match &binding.to {
+                BindingTarget::Kv(store) | BindingTarget::Sql(store) => store.name.of(app.name()).owner,
+                BindingTarget::App(other) => other.clone(),
+            };
             join(&mut joined, place, *stores.entry(owner).or_insert(place));
         }
     }

@@ -283,7 +283,7 @@ impl Watchdog {
             self.report(eye, now);
         }
         let is_awake = number.is_some() || eye.worker.is_awake.load(Ordering::Relaxed);
-        let in_mail = eye.worker.mail.as_ref().map_or(0, |mail| mail.length());
+        let in_mail = eye.worker.mail.length();
         let waiting = eye.worker.waiting.load(Ordering::Relaxed) + in_mail;
         if let Some(verdict) = eye.load.look(now, is_awake, waiting) {
             let (app, worker) = (eye.worker.index, eye.worker.number);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use nexus_guest::{Body, HeaderList, Reply, Request};
+use nexus_guest::{Body, Event, HeaderList, Reply, Request};
 use tokio::runtime::Handle;
 
 use super::lookup::{Answer, Content, NoAnswer, Query, answer, answer_waiting, failure};
@@ -38,8 +38,9 @@ impl Assets {
     /// Whether the request may mean an asset. Never waits: says no to what shows by its method or its path, or by
     /// what the kernel has cached, that it does not.
     pub(crate) fn may_serve(&self, request: &Request) -> bool {
-        parse(&request.method, target_of(&request.url))
-            .is_some_and(|(path, _)| !matches!(self.cached(&path), Err(NoAnswer::NotAnAsset)))
+        request.event == Event::Fetch
+            && parse(&request.method, target_of(&request.url))
+                .is_some_and(|(path, _)| !matches!(self.cached(&path), Err(NoAnswer::NotAnAsset)))
     }
 
     /// The asset that the request means, or `None`: then the guest is asked.

@@ -27,6 +27,7 @@ fn request(method: &str, url: &str) -> Request {
         headers: HeaderList::new(),
         body: Body::Empty,
         client: Default::default(),
+        event: Default::default(),
     }
 }
 

@@ -162,6 +162,27 @@ fn schemas() -> Value {
             "calls": { "type": "integer", "description": "How many calls are under way" },
             "timeout_ms": count,
         })),
+        "Crons": object(json!({ "cron": { "type": "array", "items": reference("Cron") } })),
+        "Cron": object(json!({
+            "app": text,
+            "cron": { "type": "string", "description": "The pattern, as the manifest has it" },
+            "next": { "type": ["integer", "null"], "description": "In milliseconds since 1970; null while the app is stopped" },
+            "last": { "oneOf": [reference("LastRun"), { "type": "null" }] },
+        })),
+        "LastRun": object(json!({
+            "time": { "type": "integer", "description": "The time that it was for, in milliseconds since 1970" },
+            "result": { "enum": ["ok", "failed"] },
+            "error": or_null("string"),
+            "took_ms": count,
+        })),
+        "Ran": object(json!({
+            "app": text,
+            "cron": text,
+            "time": { "type": "integer", "description": "In milliseconds since 1970" },
+            "result": { "enum": ["ok", "failed"] },
+            "error": or_null("string"),
+            "took_ms": count,
+        })),
         "Grants": object(json!({ "grants": { "type": "array", "items": reference("Grant") } })),
         "Granted": object(json!({
             "grants": { "type": "array", "items": reference("Grant") },
@@ -169,11 +190,11 @@ fn schemas() -> Value {
         })),
         "Grant": object(json!({
             "app": text,
-            "binding": { "type": "string", "description": "The name under which the app finds it" },
+            "binding": { "type": "string", "description": "The name under which the app finds it; empty for an entry of [permissions]" },
             "capability": { "enum": Capability::ALL.map(Capability::name) },
-            "resource": { "type": "string", "description": "What it leads to, as APP/NAME" },
-            "asked": { "enum": ["read", "write"] },
-            "granted": { "enum": ["read", "write", null] },
+            "resource": { "type": "string", "description": "What it leads to: APP/NAME, an app, an entry of `net`, a folder, a variable" },
+            "asked": { "enum": ["read", "write", "call", "connect"] },
+            "granted": { "enum": ["read", "write", "call", "connect", null] },
         })),
     })
 }

@@ -28,6 +28,9 @@ pub(super) enum To {
     Stop,
     Start,
     Logs,
+    Crons,
+    Cron,
+    Trigger,
     Grants,
     Grant,
     Revoke,
@@ -39,7 +42,7 @@ pub(super) enum To {
 }
 
 /// All of them.
-pub(super) static ROUTES: [Route; 17] = [
+pub(super) static ROUTES: [Route; 20] = [
     Route {
         method: "GET",
         path: "/v1/openapi.json",
@@ -128,9 +131,44 @@ pub(super) static ROUTES: [Route; 17] = [
     },
     Route {
         method: "GET",
+        path: "/v1/cron",
+        to: To::Crons,
+        summary: "The triggers of all apps, each with its next time and its last run",
+        query: &[],
+        answer: Some("Crons"),
+        problems: &[401],
+    },
+    Route {
+        method: "GET",
+        path: "/v1/apps/{name}/cron",
+        to: To::Cron,
+        summary: "The triggers of an app, each with its next time and its last run",
+        query: &[],
+        answer: Some("Crons"),
+        problems: &[400, 401, 404, 409],
+    },
+    Route {
+        method: "POST",
+        path: "/v1/apps/{name}/cron",
+        to: To::Trigger,
+        summary: "Run an app's trigger now, whatever its next time is, and answer when the run is over",
+        query: &[
+            ("cron", "string", "The pattern, as the manifest has it; the app's first if it is left out"),
+            (
+                "time",
+                "string",
+                "The time that the app is told: in milliseconds since 1970, or as 2026-07-01T03:30:00Z; now if it is \
+                 left out",
+            ),
+        ],
+        answer: Some("Ran"),
+        problems: &[400, 401, 404, 409, 503],
+    },
+    Route {
+        method: "GET",
         path: "/v1/grants",
         to: To::Grants,
-        summary: "What each app asks for by its bindings, and what it is granted of that",
+        summary: "What each app asks for by its bindings and permissions, and what it is granted of that",
         query: &[],
         answer: Some("Grants"),
         problems: &[401],
@@ -141,8 +179,13 @@ pub(super) static ROUTES: [Route; 17] = [
         to: To::Grant,
         summary: "Grant an app something, from its next call on, whatever the host's policy says",
         query: &[
-            ("capability", "string", "What it is: kv"),
-            ("resource", "string", "What it leads to: NAME, or APP/NAME for another app's"),
+            ("capability", "string", "What it is: kv, sql, app, net, read, write or env"),
+            (
+                "resource",
+                "string",
+                "What it leads to, percent-encoded: NAME, or APP/NAME for another app's; an app; an entry of `net`; a \
+                 folder; a variable",
+            ),
             ("access", "string", "read, or write if it is left out"),
         ],
         answer: Some("Granted"),
@@ -154,8 +197,13 @@ pub(super) static ROUTES: [Route; 17] = [
         to: To::Revoke,
         summary: "Take something from an app, from its next call on, whatever the host's policy says",
         query: &[
-            ("capability", "string", "What it is: kv"),
-            ("resource", "string", "What it leads to: NAME, or APP/NAME for another app's"),
+            ("capability", "string", "What it is: kv, sql, app, net, read, write or env"),
+            (
+                "resource",
+                "string",
+                "What it leads to, percent-encoded: NAME, or APP/NAME for another app's; an app; an entry of `net`; a \
+                 folder; a variable",
+            ),
         ],
         answer: Some("Granted"),
         problems: &[400, 401, 500, 503],
@@ -176,7 +224,11 @@ pub(super) static ROUTES: [Route; 17] = [
         summary: "Put another implementation in a provider's place: calls under way are finished, those that come wait. It \
                   holds until the host ends",
         query: &[
-            ("type", "string", "What it is to be: redb or memory; as before if it is left out"),
+            (
+                "type",
+                "string",
+                "What it is to be: redb or memory, sqlite or sqlite-memory, for the same capability; as before if it is left out",
+            ),
             ("timeout", "string", "How long a call may take, as 5s or 500ms; as before if it is left out"),
         ],
         answer: Some("Provider"),

@@ -14,10 +14,10 @@ impl Registry {
     /// who is told how it went.
     pub(crate) fn change(&self, entry: &Entry, change: Change) -> oneshot::Receiver<Result<(), Refused>> {
         let (done, outcome) = oneshot::channel();
-        let Change { app, engine, env, grants, files } = change;
+        let Change { app, engine, grants, files } = change;
         let before = (*entry.start()).clone();
         let kept = before.kept.as_ref().map(|_| Arc::default());
-        let start = Arc::new(Start { app, engine, env, grants, files, kept, ..before });
+        let start = Arc::new(Start { app, engine, grants, files, kept, ..before });
         let mut crew = entry.crew();
         if entry.is_paused() {
             // Whoever starts the app starts this version.

@@ -72,8 +72,6 @@ pub(super) struct Asleep(pub(super) Option<AbortHandle>);
 pub(crate) struct Change {
     pub(crate) app: Arc<App>,
     pub(crate) engine: Option<Arc<dyn Engine>>,
-    /// The app's variables, those of the host's `--env-file` included.
-    pub(crate) env: Vec<(String, String)>,
     /// What its bindings are granted, in order.
     pub(crate) grants: Vec<Arc<Grant>>,
     /// What keeps its files where they are.
@@ -301,8 +299,13 @@ impl Entry {
         self.start().socket.url()
     }
 
-    /// Where its requests come from, if others share its socket.
-    pub(crate) fn mail(&self) -> Option<Arc<Mail>> {
+    /// Whether others share its socket.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.start().is_shared
+    }
+
+    /// Where its requests come from that it accepts from no socket of its own.
+    pub(crate) fn mail(&self) -> Arc<Mail> {
         self.start().mail.clone()
     }
 

@@ -78,11 +78,14 @@ impl Registry {
         crew.is_stopping = false;
         crew.aside = None;
         entry.set_paused(false);
+        drop(crew);
+        self.changed.notify_one();
         Ok(())
     }
 
     /// Forgets a stopped app; what its workers tell until they have ended is still heard.
     pub(crate) fn remove(&self, entry: &Arc<Entry>) {
+        self.inside.remove(entry);
         let entries = &mut self.entries.write().unwrap_or_else(PoisonError::into_inner);
         let leaving = &mut self.leaving.write().unwrap_or_else(PoisonError::into_inner);
         entries.remove(&entry.index);
@@ -110,10 +113,8 @@ fn no_more(entry: &Entry, crew: &mut Crew) {
 }
 
 impl Entry {
-    /// Answers the requests of a shared port with 503 that no worker has taken.
+    /// Answers the requests with 503 that no worker has taken, of those that come by mail.
     pub(super) fn refuse_mail(&self) {
-        if let Some(mail) = self.mail() {
-            mail.fail_all(&FailureKind::Unavailable.into());
-        }
+        self.mail().fail_all(&FailureKind::Unavailable.into());
     }
 }

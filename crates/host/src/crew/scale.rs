@@ -90,7 +90,7 @@ impl Registry {
             return;
         }
         let serving = crew.count(Role::Serving);
-        let has_mail = entry.mail().is_some_and(|mail| mail.has_some());
+        let has_mail = entry.mail().has_some();
         let is_asked_for = crew.has(Role::Coming) || entry.lot().has_ready() || has_mail;
         if serving <= entry.scale().min_workers || is_asked_for {
             if pressed && let Some(member) = crew.find(number) {
@@ -109,7 +109,7 @@ impl Registry {
     /// The app has no worker from now on, until somebody connects.
     pub(super) fn falls_asleep(&self, entry: &Entry, crew: &mut Crew) {
         let start = entry.start();
-        let watcher = start.mail.is_none().then(|| {
+        let watcher = (!start.is_shared).then(|| {
             let (socket, events, app) = (start.socket.clone(), start.events.clone(), entry.index);
             let watcher = tokio::spawn(async move {
                 lot::somebody(socket).await;
@@ -125,7 +125,7 @@ impl Registry {
     pub(super) fn wanted(&self, entry: &Entry) {
         let mut crew = entry.crew();
         let has_failed = self.has_failed(entry);
-        if entry.is_paused() || has_failed {
+        if crew.is_stopping || has_failed {
             // They came when no worker took requests any more.
             entry.refuse_mail();
         }

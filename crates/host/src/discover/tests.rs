@@ -144,3 +144,27 @@ fn of_two_apps_with_one_name_or_port_the_second_is_refused() {
     assert!(found[1].app.as_ref().unwrap_err().to_string().contains("the name `a` is taken by"));
     assert!(found[2].app.as_ref().unwrap_err().to_string().contains("the port 3000 is taken by the app `a`"));
 }
+
+#[test]
+fn what_a_deployed_app_is_not_allowed_is_asked_for_all_the_same_and_not_looked_for() {
+    let apps = Temp::new(&[
+        (
+            "shop/nexus.toml",
+            "[permissions]\nread = [\"/nowhere\"]\nwrite = [\"own\", \"/elsewhere\"]\nnet = [\"a.example\"]\n",
+        ),
+        ("shop/index.js", ""),
+    ]);
+    let (folder, name) = (apps.0.join("shop"), AppName::parse("shop").unwrap());
+    let mut config = HostConfig::default();
+    let (app, refused) = deployed(&folder, &name, &config).unwrap();
+    let asked = &app.manifest.permissions;
+    assert_eq!((asked.read.len(), asked.net.asked.len(), asked.write[0].as_str()), (1, 1, "/elsewhere"));
+    // What was deployed is never for its guest to change: this one cannot be granted later.
+    assert_eq!((refused, asked.write.len()), (vec!["write = [\"own\"]".to_owned()], 1));
+    config.deploy.allow = vec![PermissionKind::Read];
+    let told = deployed(&folder, &name, &config).unwrap_err().to_string();
+    assert!(told.contains("the folder `/nowhere` is not there") && !told.contains("/elsewhere"), "{told}");
+    config.deploy.allow = vec![PermissionKind::Write];
+    let told = deployed(&folder, &name, &config).unwrap_err().to_string();
+    assert!(told.contains("`own` is in the app's own folder"), "{told}");
+}

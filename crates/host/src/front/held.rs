@@ -29,6 +29,11 @@ impl Parcels {
         self.state().attendance = Some(attendance);
     }
 
+    /// Whether it has none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state().open.is_empty()
+    }
+
     /// The worker has this parcel until the guard is dropped, which fails it if it has no answer by then.
     pub(crate) fn hold(&self, parcel: Arc<Parcel>) -> Held<'_> {
         Held { key: self.state().open.insert(parcel.clone()), parcels: self, parcel }

@@ -1,4 +1,4 @@
-//! The requests of an app on a shared port that no worker has taken so far.
+//! The requests of an app, from a shared port or from inside of the process, that no worker has taken so far.
 //!
 //! Workers take as much as their guests can take at once; the rest stays here, where another worker of the app can take
 //! it, and outlasts any of them.
@@ -11,7 +11,6 @@ use std::task::{Context, Poll, Waker};
 use nexus_guest::Failure;
 
 use super::parcel::Parcel;
-use super::wakes::Wakes;
 
 /// An app's requests on their way to a worker.
 #[derive(Debug, Default)]
@@ -53,7 +52,7 @@ impl State {
 
 /// What became of a parcel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Put {
+pub(crate) enum Put {
     /// A worker is to take it.
     Done,
     /// The app has no worker: one is wanted.
@@ -68,8 +67,8 @@ impl Mail {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a parcel, where `most` wait already at most. Who is to take it is woken with `wakes`.
-    pub(super) fn put(&self, parcel: Arc<Parcel>, most: usize, wakes: &Wakes) -> Put {
+    /// Adds a parcel, where `most` wait already at most. Who is to take it is to be woken by `wake`.
+    pub(crate) fn put(&self, parcel: Arc<Parcel>, most: usize, wake: impl FnOnce(Waker)) -> Put {
         let mut state = self.state();
         if state.parcels.len() >= most {
             state.parcels.retain(|parcel| !parcel.is_cancelled());
@@ -83,7 +82,7 @@ impl Mail {
         let put = if state.workers > 0 { Put::Done } else { Put::Wanted };
         drop(state);
         if let Some(taker) = taker {
-            wakes.add(taker.waker);
+            wake(taker.waker);
         }
         put
     }

@@ -7,7 +7,7 @@
 //!
 //! The connections belong to the host's I/O threads, which run no guest: one tenant's requests never wait behind another's
 //! guest, and a worker is replaced under open connections. HTTP/2 is routed stream by stream. An app without a worker
-//! gets one when a request for it comes.
+//! gets one when a request for it comes. Requests from inside of the process go the same way; see [`crate::inside`].
 
 mod held;
 mod mail;
@@ -19,9 +19,10 @@ mod thread;
 mod wakes;
 
 pub(crate) use held::Parcels;
-pub(crate) use mail::{Attendance, Mail};
-pub(crate) use parcel::{Parcel, SentReply};
+pub(crate) use mail::{Attendance, Mail, Put};
+pub(crate) use parcel::{Answer, Asker, Parcel, SentReply, SentRequest};
 pub(crate) use ports::Fronts;
-pub(crate) use stream::SentBody;
+pub(crate) use service::{Deadlines, LOOK, refusal, too_large};
+pub(crate) use stream::{Patience, SentBody, in_pieces};
 pub(crate) use thread::FrontEnd;
 pub(crate) use wakes::Wakes;

@@ -5,31 +5,34 @@
 //!      ▲                                          │
 //!      └──────────── Returns of the I/O thread ◄──┘ answer, once; or fail, from any thread, where the worker is lost
 //! ```
+//!
+//! Where somebody within the process asks, the answer stays in the parcel until it is taken.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use nexus_guest::{ClientAddress, Failure, HeaderList, Method, Reply, Request, RequestId};
+use nexus_guest::{ClientAddress, Event, Failure, HeaderList, Method, Reply, Request, RequestId};
 
 use super::stream::{Aborter, SentBody};
 
 /// A request without what is bound to its thread.
 #[derive(Debug)]
 pub(crate) struct SentRequest {
-    pub(super) id: RequestId,
-    pub(super) method: Method,
-    pub(super) url: String,
-    pub(super) headers: HeaderList,
-    pub(super) body: SentBody,
-    pub(super) client: ClientAddress,
+    pub(crate) id: RequestId,
+    pub(crate) method: Method,
+    pub(crate) url: String,
+    pub(crate) headers: HeaderList,
+    pub(crate) body: SentBody,
+    pub(crate) client: ClientAddress,
+    pub(crate) event: Event,
 }
 
 impl SentRequest {
     /// The request, where it has arrived.
     pub(crate) fn into_request(self) -> Request {
-        let Self { id, method, url, headers, body, client } = self;
-        Request { id, method, url, headers, body: body.into_body(), client }
+        let Self { id, method, url, headers, body, client, event } = self;
+        Request { id, method, url, headers, body: body.into_body(), client, event }
     }
 }
 
@@ -43,7 +46,7 @@ pub(crate) struct SentReply {
 
 impl SentReply {
     /// The reply, where it has arrived.
-    pub(super) fn into_reply(self) -> Reply {
+    pub(crate) fn into_reply(self) -> Reply {
         Reply { status: self.status, headers: self.headers, body: self.body.into_body() }
     }
 }
@@ -101,13 +104,20 @@ impl Returns {
     }
 }
 
-/// A request on its way, and who waits for its answer: the I/O thread has it, too, and looks at its deadlines.
+/// Who waits for an answer.
+#[derive(Debug)]
+pub(crate) enum Asker {
+    /// An I/O thread, by this name.
+    Front(u64, Arc<Returns>),
+    /// Somebody within the process, who has the parcel.
+    Inside,
+}
+
+/// A request on its way, and who waits for its answer: whoever does has it, too, and looks at its deadlines.
 #[derive(Debug)]
 pub(crate) struct Parcel {
-    /// The I/O thread's name for it.
-    key: u64,
     id: RequestId,
-    returns: Arc<Returns>,
+    asker: Asker,
     state: Mutex<State>,
     /// Relaxed: it is set once, by whoever answers, and nothing is read for it.
     is_answered: AtomicBool,
@@ -117,18 +127,28 @@ pub(crate) struct Parcel {
 struct State {
     request: Option<SentRequest>,
     is_cancelled: bool,
-    /// What breaks its response's body off.
+    /// What breaks its own body off, and its response's.
+    upload: Option<Aborter>,
     body: Option<Aborter>,
     /// Of the worker that asks its guest.
     waker: Option<Waker>,
+    /// The answer, until it is taken, and who waits for it: where it does not go to an I/O thread.
+    answer: Option<Answer>,
+    awaiting: Option<Waker>,
 }
 
 impl Parcel {
-    /// A request whose answer goes to `returns` as `key`.
-    pub(super) fn new(request: SentRequest, key: u64, returns: Arc<Returns>) -> Self {
+    /// A request whose answer this one waits for.
+    pub(crate) fn new(request: SentRequest, asker: Asker) -> Self {
         let id = request.id;
-        let state = State { request: Some(request), is_cancelled: false, body: None, waker: None };
-        Self { key, id, returns, state: Mutex::new(state), is_answered: AtomicBool::new(false) }
+        let upload = match asker {
+            Asker::Front(..) => None,
+            Asker::Inside => request.body.aborter(),
+        };
+        let (body, waker, answer, awaiting) = (None, None, None, None);
+        let state =
+            State { request: Some(request), is_cancelled: false, upload, body, waker, answer, awaiting };
+        Self { id, asker, state: Mutex::new(state), is_answered: AtomicBool::new(false) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -150,8 +170,34 @@ impl Parcel {
         {
             self.state().body = Some(aborter);
         }
-        let is_first = !self.is_answered.swap(true, Ordering::Relaxed);
-        if is_first { self.returns.put(self.key, answer) } else { None }
+        if self.is_answered.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        match &self.asker {
+            Asker::Front(key, returns) => returns.put(*key, answer),
+            Asker::Inside => {
+                let mut state = self.state();
+                if !state.is_cancelled {
+                    state.answer = Some(answer);
+                }
+                state.awaiting.take()
+            }
+        }
+    }
+
+    /// Takes the answer; waits for it if there is none. For who asks from inside of the process.
+    pub(crate) fn poll_answer(&self, cx: &Context<'_>) -> Poll<Answer> {
+        let mut state = self.state();
+        if let Some(answer) = state.answer.take() {
+            return Poll::Ready(answer);
+        }
+        state.awaiting = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Whether nobody but its worker looks at how its bodies get on.
+    pub(crate) fn is_from_inside(&self) -> bool {
+        matches!(self.asker, Asker::Inside)
     }
 
     /// Fails it, or breaks its response's body off, for the worker is lost. Says whether it had no answer so far.
@@ -170,12 +216,12 @@ impl Parcel {
     }
 
     /// Whether no worker has taken it so far.
-    pub(super) fn waits(&self) -> bool {
+    pub(crate) fn waits(&self) -> bool {
         self.state().request.is_some()
     }
 
     /// Whether it has an answer.
-    pub(super) fn is_answered(&self) -> bool {
+    pub(crate) fn is_answered(&self) -> bool {
         self.is_answered.load(Ordering::Relaxed)
     }
 
@@ -200,14 +246,29 @@ impl Parcel {
     }
 
     /// Nobody waits for the answer any more.
-    pub(super) fn cancel(&self) {
+    pub(crate) fn cancel(&self) {
         let mut state = self.state();
         state.is_cancelled = true;
         // Its body may come from the very thread that calls this.
         let (_request, waker) = (state.request.take(), state.waker.take());
+        let (_answer, _awaiting) = (state.answer.take(), state.awaiting.take());
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
+        }
+    }
+
+    /// Whoever asked from inside of the process is lost: nothing comes from there, and nothing is taken there.
+    pub(crate) fn give_up(&self) {
+        self.cancel();
+        let mut state = self.state();
+        let (upload, body) = (state.upload.take(), state.body.take());
+        drop(state);
+        if let Some(upload) = upload {
+            upload.abort();
+        }
+        if let Some(body) = body {
+            body.forget();
         }
     }
 }

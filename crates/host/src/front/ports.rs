@@ -42,7 +42,7 @@ impl Fronts {
     pub(crate) fn start(registry: &Registry, config: &Arc<HostConfig>, logger: &Logger) -> io::Result<Self> {
         let fronts = Self { config: config.clone(), logger: logger.clone(), inner: Mutex::default() };
         let mut inner = fronts.inner();
-        for entry in registry.all().iter().filter(|entry| entry.mail().is_some()) {
+        for entry in registry.all().iter().filter(|entry| entry.is_shared()) {
             let socket = entry.socket();
             if !inner.ports.iter().any(|known| Arc::ptr_eq(&known.port.socket, &socket)) {
                 inner.ports.push(Port { port: SharedPort::new(socket), own: None });
@@ -135,7 +135,7 @@ impl Fronts {
 
 /// The apps on this socket.
 fn on(registry: &Registry, socket: &Arc<Bound>) -> impl Iterator<Item = Arc<Entry>> {
-    let is_there = |entry: &Arc<Entry>| entry.mail().is_some() && Arc::ptr_eq(&entry.socket(), socket);
+    let is_there = |entry: &Arc<Entry>| entry.is_shared() && Arc::ptr_eq(&entry.socket(), socket);
     registry.all().into_iter().filter(is_there).collect::<Vec<_>>().into_iter()
 }
 

@@ -17,8 +17,8 @@ use slab::Slab;
 use tokio::sync::Notify;
 
 use super::mail::Put;
-use super::parcel::{Answer, Parcel, Returns, SentRequest};
-use super::stream::SentBody;
+use super::parcel::{Answer, Asker, Parcel, Returns, SentRequest};
+use super::stream::{Patience, SentBody};
 use super::wakes::Wakes;
 use crate::crew::Entry;
 use crate::http::{BodyLimit, Call, CallOwner, Outcome, Refusal, Refused, RequestIds, Service};
@@ -26,7 +26,7 @@ use crate::log::Logger;
 use crate::worker::Event;
 
 /// How often it is looked whether requests have waited for too long.
-const LOOK: Duration = Duration::from_millis(100);
+pub(crate) const LOOK: Duration = Duration::from_millis(100);
 /// A request that its worker has not failed so long after its wall limit is failed without it.
 const LATER: Duration = Duration::from_millis(500);
 
@@ -58,15 +58,22 @@ struct Waiting {
 }
 
 /// Until when a request may wait, in its app's limits.
-struct Deadlines {
+#[derive(Debug)]
+pub(crate) struct Deadlines {
     since: Instant,
     queue_wait: u64,
     wall: u64,
 }
 
 impl Deadlines {
+    /// Those of a request that comes now.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let (queue_wait, wall) = (limits.get(Limit::QueueWait), limits.get(Limit::Wall));
+        Self { since: Instant::now(), queue_wait, wall }
+    }
+
     /// How the request fails by now, if it does.
-    fn failure(&self, now: Instant, waits: bool) -> Option<Failure> {
+    pub(crate) fn failure(&self, now: Instant, waits: bool) -> Option<Failure> {
         if waits && now >= self.since + Duration::from_millis(self.queue_wait) {
             return Some(Failure::at_limit(FailureKind::Overloaded, Limit::QueueWait, self.queue_wait));
         }
@@ -177,23 +184,24 @@ fn host_and_path(url: &str) -> (&str, &str) {
     (host, path.split('?').next().unwrap_or_default())
 }
 
-fn refusal(status: u16, text: impl Display) -> Reply {
+/// The reply to a request that is refused for what it is.
+pub(crate) fn refusal(status: u16, text: impl Display) -> Reply {
     let headers =
         HeaderList::from_iter([("content-type", "text/plain;charset=utf-8"), ("cache-control", "no-store")]);
     Reply { status, headers, body: Body::Full(format!("{text}\n").into()) }
 }
 
 /// Why a request's head is too large for its app, if it is. What is too large for all was refused before.
-fn too_large(request: &Request, limits: &Limits) -> Option<Refusal> {
+pub(crate) fn too_large(method: &str, url: &str, headers: &HeaderList, limits: &Limits) -> Option<Refusal> {
     // What stands around a field, and around the request's first line.
     const FIELD: usize = ": \r\n".len();
     const LINE: usize = "  HTTP/1.1\r\n\r\n".len();
-    let target = request.url.splitn(4, '/').nth(3).map_or(0, |rest| rest.len() + 1);
+    let target = url.splitn(4, '/').nth(3).map_or(0, |rest| rest.len() + 1);
     if target > limits.size(Limit::Url) {
         return Some(Refusal::UrlTooLong(limits.size(Limit::Url)));
     }
-    let fields: usize = request.headers.iter().map(|(name, value)| name.len() + value.len() + FIELD).sum();
-    let head = fields + target + request.method.len() + LINE;
+    let fields: usize = headers.iter().map(|(name, value)| name.len() + value.len() + FIELD).sum();
+    let head = fields + target + method.len() + LINE;
     (head > limits.size(Limit::Headers)).then(|| Refusal::HeadTooLarge(limits.size(Limit::Headers)))
 }
 
@@ -219,28 +227,24 @@ impl Service for FrontService {
             responder.send(Err(FailureKind::Unavailable.into()));
             return Call::new(pending, self, u64::MAX);
         }
-        if let Some(refused) = too_large(&request, limits) {
+        let Request { id, method, url, headers, body, client, event } = request;
+        if let Some(refused) = too_large(&method, &url, &headers, limits) {
             responder.send(Ok(refusal(refused.status(), refused)));
             return Call::new(pending, self, u64::MAX);
         }
-        let Some(mail) = entry.mail() else {
-            responder.send(Err(FailureKind::Unavailable.into()));
-            return Call::new(pending, self, u64::MAX);
-        };
-        let Request { id, method, url, headers, body, client } = request;
-        let (body, passing) = SentBody::of(body);
+        let (body, passing) = SentBody::of(body, Patience::default());
         if let Some(passing) = passing {
             tokio::task::spawn_local(passing);
         }
-        let request = SentRequest { id, method, url, headers, body, client };
+        let request = SentRequest { id, method, url, headers, body, client, event };
         let mut waiting = self.waiting.borrow_mut();
         let place = waiting.vacant_entry();
         let serial = self.serial.get().wrapping_add(1);
         self.serial.set(serial);
         let key = u64::from(serial) << 32 | place.key() as u64;
-        let parcel = Arc::new(Parcel::new(request, key, self.returns.clone()));
+        let parcel = Arc::new(Parcel::new(request, Asker::Front(key, self.returns.clone())));
         let most = limits.size(Limit::Queue).saturating_add(limits.size(Limit::Requests));
-        match mail.put(parcel.clone(), most, &self.wakes) {
+        match entry.mail().put(parcel.clone(), most, |waker| self.wakes.add(waker)) {
             Put::Done => {}
             Put::Wanted => entry.tell(Event::Wanted { app: entry.index }),
             Put::Full => {
@@ -249,8 +253,7 @@ impl Service for FrontService {
                 return Call::new(pending, self.clone(), u64::MAX);
             }
         }
-        let (queue_wait, wall) = (limits.get(Limit::QueueWait), limits.get(Limit::Wall));
-        let deadlines = Deadlines { since: Instant::now(), queue_wait, wall };
+        let deadlines = Deadlines::new(limits);
         place.insert(Waiting { responder, parcel, deadlines, entry: entry.clone(), serial });
         drop(waiting);
         self.some_wait.notify_one();

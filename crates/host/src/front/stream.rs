@@ -4,12 +4,22 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use nexus_guest::{Body, BodyError, BodySource};
 
 /// From so many bytes on a stream is full. One chunk may overshoot it.
 const CAPACITY: usize = 128 * 1024;
+
+/// For how long the passing on of a body waits before it breaks off; for ever where nothing is said.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Patience {
+    /// For something to come.
+    pub(crate) source: Option<Duration>,
+    /// For somebody to read what has come.
+    pub(crate) reader: Option<Duration>,
+}
 
 /// A body on its way to another thread.
 #[derive(Debug)]
@@ -22,13 +32,13 @@ pub(crate) enum SentBody {
 impl SentBody {
     /// Makes a body ready to be sent. What comes in chunks is passed on by the second value, which is to be awaited on
     /// this thread.
-    pub(crate) fn of(body: Body) -> (Self, Option<impl Future<Output = Passed>>) {
+    pub(crate) fn of(body: Body, patience: Patience) -> (Self, Option<impl Future<Output = Passed>>) {
         match body {
             Body::Empty => (SentBody::Empty, None),
             Body::Full(bytes) => (SentBody::Full(bytes), None),
             Body::Stream(source) => {
                 let (feed, flow) = across(source.exact_length());
-                (SentBody::Stream(flow), Some(pass(source, feed)))
+                (SentBody::Stream(flow), Some(pass(source, feed, patience)))
             }
         }
     }
@@ -42,12 +52,37 @@ impl SentBody {
     }
 
     /// The body, where it has arrived.
-    pub(super) fn into_body(self) -> Body {
+    pub(crate) fn into_body(self) -> Body {
         match self {
             SentBody::Empty => Body::Empty,
             SentBody::Full(bytes) => Body::Full(bytes),
             SentBody::Stream(flow) => Body::Stream(Box::new(flow)),
         }
+    }
+}
+
+/// More of a body than this goes to another app in pieces: whoever holds it without reading is to hold little.
+const PIECE: usize = 64 * 1024;
+
+/// A body that the other thread gets in pieces, no faster than it reads them, if it is large.
+pub(crate) fn in_pieces(body: Body) -> Body {
+    match body {
+        Body::Full(bytes) if bytes.len() > PIECE => Body::Stream(Box::new(Pieces(bytes))),
+        body => body,
+    }
+}
+
+/// What is left of a whole body.
+struct Pieces(Bytes);
+
+impl BodySource for Pieces {
+    fn poll_chunk(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        let piece = self.0.split_to(self.0.len().min(PIECE));
+        Poll::Ready((!piece.is_empty()).then_some(Ok(piece)))
+    }
+
+    fn exact_length(&self) -> Option<u64> {
+        Some(self.0.len() as u64)
     }
 }
 
@@ -58,6 +93,8 @@ pub(crate) struct Passed {
     pub(crate) bytes: u64,
     /// Whether that was all of it.
     pub(crate) complete: bool,
+    /// Whether it broke off because nothing of it came for too long.
+    pub(crate) stalled: bool,
 }
 
 #[derive(Debug)]
@@ -88,6 +125,15 @@ impl Shared {
             waker.wake();
         }
     }
+
+    fn nobody_reads(&self) {
+        self.change(|state| {
+            state.reader_gone = true;
+            state.chunks.clear();
+            state.held = 0;
+            state.writer.take()
+        });
+    }
 }
 
 /// The writing end. Dropped before the end, it aborts the body.
@@ -104,6 +150,11 @@ pub(super) struct Aborter(Shared);
 impl Aborter {
     pub(super) fn abort(self) {
         Feed(self.0).end(Err(BodyError::Aborted));
+    }
+
+    /// Nobody reads it any more.
+    pub(super) fn forget(self) {
+        self.0.nobody_reads();
     }
 }
 
@@ -212,41 +263,54 @@ impl BodySource for Flow {
 
 impl Drop for Flow {
     fn drop(&mut self) {
-        self.0.change(|state| {
-            state.reader_gone = true;
-            state.chunks.clear();
-            state.held = 0;
-            state.writer.take()
-        });
+        self.0.nobody_reads();
     }
 }
 
 /// Passes a body on, to its end or until nobody reads it any more.
-async fn pass(mut source: Box<dyn BodySource>, feed: Feed) -> Passed {
+async fn pass(mut source: Box<dyn BodySource>, feed: Feed, patience: Patience) -> Passed {
     let mut bytes = 0;
+    let broken = |bytes, stalled| Passed { bytes, complete: false, stalled };
     loop {
-        if !poll_fn(|cx| feed.poll_room(cx)).await {
-            return Passed { bytes, complete: false };
+        match within(patience.reader, poll_fn(|cx| feed.poll_room(cx))).await {
+            Some(true) => {}
+            Some(false) => return broken(bytes, false),
+            None => {
+                feed.end(Err(BodyError::TimedOut));
+                return broken(bytes, false);
+            }
         }
         let next = poll_fn(|cx| match source.poll_chunk(cx) {
             Poll::Ready(chunk) => Poll::Ready(Some(chunk)),
             Poll::Pending => feed.poll_gone(cx).map(|()| None),
         });
-        match next.await {
+        let Some(next) = within(patience.source, next).await else {
+            feed.end(Err(BodyError::TimedOut));
+            return broken(bytes, true);
+        };
+        match next {
             Some(Some(Ok(chunk))) => {
                 bytes += chunk.len() as u64;
                 feed.write(chunk);
             }
             Some(Some(Err(error))) => {
                 feed.end(Err(error));
-                return Passed { bytes, complete: false };
+                return broken(bytes, false);
             }
             Some(None) => {
                 feed.end(Ok(()));
-                return Passed { bytes, complete: true };
+                return Passed { bytes, complete: true, stalled: false };
             }
-            None => return Passed { bytes, complete: false },
+            None => return broken(bytes, false),
         }
+    }
+}
+
+/// What comes of this within the time, if it is bounded.
+async fn within<T>(time: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
+    match time {
+        Some(time) => tokio::time::timeout(time, future).await.ok(),
+        None => Some(future.await),
     }
 }
 
@@ -270,7 +334,7 @@ mod tests {
     ) -> (Vec<u8>, Option<BodyError>, Passed) {
         let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (writer, body) = pipe(1024, None);
-        let (sent, passing) = SentBody::of(body);
+        let (sent, passing) = SentBody::of(body, Patience::default());
         let reading = std::thread::spawn(move || {
             runtime().block_on(async {
                 let mut body = sent.into_body();
@@ -303,11 +367,25 @@ mod tests {
     }
 
     #[test]
+    fn a_large_body_goes_to_another_app_in_pieces() {
+        let whole = |length: usize| Body::Full(vec![7; length].into());
+        assert!(matches!(in_pieces(whole(PIECE)), Body::Full(_)));
+        let Body::Stream(mut source) = in_pieces(whole(2 * PIECE + 5)) else { panic!("it is whole") };
+        assert_eq!(source.exact_length(), Some(2 * PIECE as u64 + 5));
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut lengths = Vec::new();
+        while let Poll::Ready(Some(Ok(piece))) = source.poll_chunk(&mut cx) {
+            lengths.push(piece.len());
+        }
+        assert_eq!(lengths, [PIECE, PIECE, 5]);
+    }
+
+    #[test]
     fn a_body_arrives_whole_and_in_order_on_another_thread() {
         let (read, error, passed) = pass_on(200, 10_000, None, usize::MAX);
         let expected: Vec<u8> = (0..200u8).flat_map(|n| vec![n; 10_000]).collect();
         assert!(read == expected && error.is_none());
-        assert_eq!(passed, Passed { bytes: 2_000_000, complete: true });
+        assert_eq!(passed, Passed { bytes: 2_000_000, complete: true, stalled: false });
     }
 
     #[test]

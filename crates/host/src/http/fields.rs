@@ -14,7 +14,7 @@ pub(super) const MAX_FIELDS: usize = 256;
 
 /// Whether the field called `name` (in lower case) ends at the connection. `trailer` is among them, since
 /// trailers are not passed on.
-pub(super) fn ends_at_the_connection(name: &[u8]) -> bool {
+pub(crate) fn ends_at_the_connection(name: &[u8]) -> bool {
     match name.len() {
         2 => name == b"te",
         7 => matches!(name, b"upgrade" | b"trailer"),
@@ -27,17 +27,17 @@ pub(super) fn ends_at_the_connection(name: &[u8]) -> bool {
 
 /// Whether a value may stand in a field. The engines check what guests set; this is the last line against a
 /// response that a value splits in two.
-pub(super) fn is_safe_value(value: &[u8]) -> bool {
+pub(crate) fn is_safe_value(value: &[u8]) -> bool {
     !value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | b'\0'))
 }
 
 /// Whether a response with this status never has a body (RFC 9110 section 6.4.1; 205 has none either).
-pub(super) fn is_bodiless(status: u16) -> bool {
+pub(crate) fn is_bodiless(status: u16) -> bool {
     matches!(status, 100..=199 | 204 | 205 | 304)
 }
 
 /// A `content-length` (RFC 9110 section 8.6): digits only.
-pub(super) fn content_length(value: &[u8]) -> Option<u64> {
+pub(crate) fn content_length(value: &[u8]) -> Option<u64> {
     if value.is_empty() {
         return None;
     }
@@ -48,7 +48,7 @@ pub(super) fn content_length(value: &[u8]) -> Option<u64> {
 }
 
 /// The `content-length` of a response, if it has one; `guests` is what the guest says.
-pub(super) fn response_length(status: u16, is_head: bool, body: &Body, guests: Option<u64>) -> Option<u64> {
+pub(crate) fn response_length(status: u16, is_head: bool, body: &Body, guests: Option<u64>) -> Option<u64> {
     match status {
         100..=199 | 204 => None,
         205 => Some(0),
@@ -61,7 +61,7 @@ pub(super) fn response_length(status: u16, is_head: bool, body: &Body, guests: O
 }
 
 /// The response that a client gets where the guest failed.
-pub(super) fn failure_reply(failure: &Failure) -> Reply {
+pub(crate) fn failure_reply(failure: &Failure) -> Reply {
     let mut headers = HeaderList::with_capacity(2, 64);
     headers.push(b"content-type", PLAIN_TEXT);
     if matches!(failure.kind, FailureKind::Overloaded | FailureKind::NoMemory) {

@@ -11,7 +11,7 @@
 mod config;
 mod conn_io;
 mod date;
-mod fields;
+pub(crate) mod fields;
 mod forwarded;
 mod h1;
 mod h2;
@@ -43,3 +43,4 @@ pub(crate) use service::{BodyLimit, Call, CallOwner, Outcome, Service};
 pub(crate) use shared_id::SharedId;
 pub(crate) use shutdown::{PATIENCE, Shutdown};
 pub(crate) use target::path_of;
+pub(crate) use timer::Timer;

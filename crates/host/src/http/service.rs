@@ -143,7 +143,7 @@ impl Call {
     }
 
     /// The guest has given nothing of its reply's body for too long: the end is to follow.
-    pub(super) fn has_stalled(&mut self) {
+    pub(crate) fn has_stalled(&mut self) {
         self.stalled = true;
     }
 

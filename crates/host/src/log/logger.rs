@@ -1,16 +1,17 @@
 //! The near end of the log: takes records on any thread and never waits.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SendError, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use nexus_guest::{Level, LogRecord, LogSink};
+use nexus_guest::{Level, LogRecord, LogSink, Secrets};
 
 use super::budget::Budget;
 use super::clock::now_millis;
 use super::companions::Companions;
+use super::mask::Mask;
 use super::recent::Recent;
 use super::record::{AccessRecord, Kind, Record, Source, Value, shorten};
 use super::writer::{Message, State, Writer};
@@ -138,7 +139,7 @@ impl Logger {
     pub fn app(&self, name: &str, worker: Option<u32>) -> AppLog {
         let share = self.shared.state.apps.quarter();
         let source = Source { app: name.into(), worker, host: self.shared.host, share };
-        AppLog { logger: self.clone(), source: Arc::new(source) }
+        AppLog { logger: self.clone(), source: Arc::new(source), mask: Arc::default() }
     }
 
     /// Whether lines of this level are written.
@@ -198,12 +199,27 @@ impl Logger {
 pub struct AppLog {
     logger: Logger,
     source: Arc<Source>,
+    /// What its lines must not hold, if there is anything; shared by all clones.
+    mask: Arc<OnceLock<Mask>>,
 }
 
 impl AppLog {
     /// The app's name.
     pub fn name(&self) -> &str {
         &self.source.app
+    }
+
+    /// From now on lines of this log and its clones have `***` in the place of these values. For one call.
+    pub(crate) fn keeps(&self, secrets: &Arc<Secrets>) {
+        if let Some(mask) = Mask::new(secrets) {
+            // Set before it stays: they are a worker's, which reads them once.
+            let _ = self.mask.set(mask);
+        }
+    }
+
+    /// What takes secrets out of its lines, if there are any.
+    pub(crate) fn mask(&self) -> Option<&Mask> {
+        self.mask.get()
     }
 
     /// Logs a request to this app. Not subject to the level: whoever logs requests wants them.
@@ -221,6 +237,10 @@ impl LogSink for AppLog {
     fn log(&self, mut record: LogRecord) {
         if !self.wants(record.level) {
             return;
+        }
+        // Before anything is cut off: a part of a secret would stay.
+        if let Some(mask) = self.mask.get() {
+            mask.apply_to(&mut record);
         }
         shorten(&mut record.message);
         if let Some(stack) = &mut record.stack {
@@ -312,6 +332,28 @@ mod tests {
         assert_eq!(logger.dropped(), 0);
         logger.host(Level::Error, "too late", []);
         assert_eq!(logger.dropped(), 1);
+    }
+
+    #[test]
+    fn what_a_guest_prints_of_its_secrets_is_masked_before_it_is_cut() {
+        let out = Out::default();
+        let logger = Logger::start(CONFIG, Box::new(out.clone())).unwrap();
+        let (app, other) = (logger.app("hello", Some(1)), logger.app("other", Some(2)));
+        let clone = app.clone();
+        let secret = nexus_guest::Secret::new("hunter2".into());
+        app.keeps(&Arc::new(Secrets::new(vec![("TOKEN".into(), secret)])));
+        clone.log(guest_line("it is hunter2"));
+        app.log(LogRecord { stack: Some("at hunter2".into()), ..guest_line("x") });
+        other.log(guest_line("hunter2"));
+        // The cut would go through a value.
+        for length in 0..40 {
+            app.log(guest_line(&("é".repeat(8 * 1024 - 20) + &"a".repeat(length) + &"hunter2".repeat(9))));
+        }
+        assert!(logger.close());
+        let messages = out.messages();
+        assert_eq!(messages[..3], ["it is ***", "x", "hunter2"]);
+        assert!(messages[3..].iter().all(|message| !message.contains("hunt")));
+        assert_eq!(out.lines()[1]["stack"], "at ***");
     }
 
     #[test]

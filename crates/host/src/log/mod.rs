@@ -9,12 +9,14 @@ mod clock;
 mod companions;
 mod json;
 mod logger;
+mod mask;
 mod output_lock;
 mod pretty;
 mod recent;
 mod record;
 mod writer;
 
+pub(crate) use clock::now_millis;
 pub use companions::Companions;
 pub use logger::{AppLog, Format, LogConfig, Logger};
 pub(crate) use output_lock::OutputLock;

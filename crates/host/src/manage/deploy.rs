@@ -15,6 +15,7 @@ use crate::crew::{Claim, Entry, Refused};
 use crate::discover;
 use crate::front::Fronts;
 use crate::listen::Bound;
+use crate::secrets::SecretStore;
 use crate::store::{Received, StoreError, UploadLimits, Version};
 use crate::worker::Files;
 
@@ -144,7 +145,12 @@ impl Manager {
         if let Some(control) = self.maker.capabilities.control() {
             control.release(name);
         }
-        Ok(())
+        let secrets = SecretStore::new(&self.maker.config.storage_folder());
+        secrets.release(name).map_err(|error| {
+            ManageError::Host(format!(
+                "the app `{name}` is removed, but its secrets are still there: {error}"
+            ))
+        })
     }
 
     fn deployed(&self, name: &AppName, version: &Version) {
@@ -161,7 +167,7 @@ impl Manager {
     fn checked(&self, folder: &Path, name: &AppName) -> Result<(App, Vec<String>), ManageError> {
         let (app, mut refused) = discover::deployed(folder, name, &self.maker.config)
             .map_err(|problems| ManageError::Wrong(problems.to_string()))?;
-        refused.extend(self.maker.grants.missing(name, &self.maker.policy(), &app.manifest.bindings));
+        refused.extend(self.maker.grants.missing(&self.maker.policy(), &app.manifest));
         Ok((app, refused))
     }
 
@@ -224,9 +230,9 @@ impl Manager {
             }
         };
         entry.set_routed(true);
-        let routed = loaded.and_then(|()| match entry.mail() {
-            Some(_) => self.route(&entry),
-            None => Ok(()),
+        let routed = loaded.and_then(|()| match entry.is_shared() {
+            true => self.route(&entry),
+            false => Ok(()),
         });
         match routed.and_then(|()| record(&entry)) {
             Ok(recorded) => {
@@ -368,7 +374,7 @@ impl Manager {
         let http = &app.manifest.http;
         let all = self.registry.all();
         let has_port = |entry: &&Arc<Entry>| entry.app().manifest.http.port == http.port;
-        let sharing = |entry: &&Arc<Entry>| entry.mail().is_some();
+        let sharing = |entry: &&Arc<Entry>| entry.is_shared();
         if http.is_shared()
             && let Some(entry) = all.iter().filter(sharing).find(has_port)
         {
@@ -410,7 +416,7 @@ impl Manager {
         drop(switching);
         let socket = entry.socket();
         let is_shared = self.registry.all().iter().any(|other| Arc::ptr_eq(&other.socket(), &socket));
-        if entry.mail().is_some() {
+        if entry.is_shared() {
             // It only closes a port, or makes a router smaller.
             let _ = self.fronts.route(&self.registry, &socket);
         }

@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use nexus_core::{Access, AppName, ResourceName};
+use nexus_core::{Access, AppName, Scope};
 use nexus_guest::{Capability, Grant, GrantRule, Level};
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ const FILE: &str = "grants.json";
 pub(crate) struct Named {
     app: AppName,
     capability: Capability,
-    resource: ResourceName,
+    scope: Scope,
 }
 
 impl Named {
@@ -29,14 +29,16 @@ impl Named {
     /// What is no name of such a thing.
     pub(crate) fn parse(app: AppName, capability: &str, resource: &str) -> Result<Self, ManageError> {
         let wrong = |error: String| ManageError::Wrong(error);
-        let capability = capability.parse().map_err(|error| wrong(format!("`capability`: {error}")))?;
-        let resource = resource.parse().map_err(|error| wrong(format!("`resource`: {error}")))?;
-        Ok(Self { app, capability, resource })
+        let capability: Capability =
+            capability.parse().map_err(|error| wrong(format!("`capability`: {error}")))?;
+        let scope =
+            capability.scope(resource, &app).map_err(|error| wrong(format!("`resource`: {error}")))?;
+        Ok(Self { app, capability, scope })
     }
 
     fn rule(&self, given: Option<Access>) -> GrantRule {
-        let Self { app, capability, resource } = self;
-        GrantRule { app: app.clone(), capability: *capability, resource: resource.of(app), given }
+        let Self { app, capability, scope } = self;
+        GrantRule { app: app.clone(), capability: *capability, scope: scope.clone(), given }
     }
 }
 
@@ -53,12 +55,13 @@ impl Manager {
     /// When it cannot be kept: then it holds all the same, until the host ends.
     pub(crate) fn rule(&self, named: &Named, given: Option<Access>) -> Result<Value, ManageError> {
         let rule = named.rule(given);
-        let what = format!("{} `{}`", rule.capability, rule.resource);
+        let capability = rule.capability;
+        let what = format!("{} `{}`", rule.capability, rule.scope);
         let app = rule.app.clone();
         let _one_at_a_time = self.switching();
         self.maker.grants.rule(rule);
         let message = match given {
-            Some(access) => format!("granted: {access} of {what}"),
+            Some(access) => format!("granted: {} of {what}", capability.word(access)),
             None => format!("revoked: {what}"),
         };
         self.maker.logger.host(Level::Info, message, [("app", app.to_string().into())]);
@@ -111,9 +114,9 @@ fn told(grant: &Arc<Grant>) -> Value {
         "app": grant.app.as_str(),
         "binding": grant.binding,
         "capability": grant.capability.name(),
-        "resource": grant.resource.to_string(),
-        "asked": grant.asked.to_string(),
-        "granted": grant.granted().map(|access| access.to_string()),
+        "resource": grant.scope.to_string(),
+        "asked": grant.capability.word(grant.asked),
+        "granted": grant.granted().map(|access| grant.capability.word(access)),
     })
 }
 
@@ -124,7 +127,7 @@ fn write(rules: &[GrantRule]) -> String {
             json!({
                 "app": rule.app.as_str(),
                 "capability": rule.capability.name(),
-                "resource": rule.resource.to_string(),
+                "resource": rule.scope.to_string(),
                 "access": rule.given.map(|access| access.to_string()),
             })
         })
@@ -137,14 +140,14 @@ fn read(text: &str) -> Option<Vec<GrantRule>> {
     let rule = |value: &Value| {
         let text = |key: &str| value[key].as_str();
         let app = AppName::parse(text("app")?)?;
-        let resource: ResourceName = text("resource")?.parse().ok()?;
+        let capability: Capability = text("capability")?.parse().ok()?;
+        let scope = capability.scope(text("resource")?, &app).ok()?;
         let given = match &value["access"] {
             Value::Null => None,
             Value::String(word) => Some(word.parse().ok()?),
             _ => return None,
         };
-        let (capability, resource) = (text("capability")?.parse().ok()?, resource.of(&app));
-        Some(GrantRule { app, capability, resource, given })
+        Some(GrantRule { app, capability, scope, given })
     };
     value["rules"].as_array()?.iter().map(rule).collect()
 }
@@ -154,18 +157,32 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// What any capability may lead to.
+    fn resource() -> impl Strategy<Value = (Capability, String)> {
+        use Capability as Is;
+        let store = "([a-z]{1,5}/)?[a-z]{1,5}";
+        let host = "(\\*\\.)?[a-zA-Z]{1,5}(\\.[a-z]{1,3})?(:[1-9][0-9]{0,3})?|\\*|10\\.0\\.0\\.0/8(:53)?|::1|\\[::1\\]:80";
+        prop_oneof![
+            (prop_oneof![Just(Is::Kv), Just(Is::Sql)], store),
+            (Just(Is::App), "[a-z]{1,5}"),
+            (Just(Is::Net), host),
+            (prop_oneof![Just(Is::Read), Just(Is::Write)], "[^\\x00]{1,8}|(\\.{0,2}/)?[a-z]{1,3}/?"),
+            (Just(Is::Env), "[A-Z_][A-Z0-9_]{0,5}"),
+        ]
+    }
+
     proptest! {
         #[test]
         fn rules_are_read_as_they_were_written(
-            rules in proptest::collection::vec(("[a-z]{1,5}", "([a-z]{1,5}/)?[a-z]{1,5}", 0..3usize), 0..5),
+            rules in proptest::collection::vec(("[a-z]{1,5}", resource(), 0..3usize), 0..5),
         ) {
             let rules: Vec<GrantRule> = rules
                 .into_iter()
-                .map(|(app, resource, given)| {
+                .map(|(app, (capability, name), given)| {
                     let app = AppName::parse(&app).unwrap();
-                    let resource = resource.parse::<ResourceName>().unwrap().of(&app);
+                    let scope = capability.scope(&name, &app).unwrap();
                     let given = [None, Some(Access::Read), Some(Access::Write)][given];
-                    GrantRule { app, capability: Capability::Kv, resource, given }
+                    GrantRule { app, capability, scope, given }
                 })
                 .collect();
             prop_assert_eq!(read(&write(&rules)).unwrap(), rules);
@@ -191,5 +208,15 @@ mod tests {
             assert_eq!(read(text), None, "{text}");
         }
         assert_eq!(read("{\"rules\":[]}"), Some(vec![]));
+    }
+
+    #[test]
+    fn a_file_of_before_is_read_as_ever() {
+        let text =
+            "{\"rules\":[{\"app\":\"a\",\"capability\":\"kv\",\"resource\":\"a/b\",\"access\":\"read\"}]}";
+        let app = AppName::parse("a").unwrap();
+        let scope = Capability::Kv.scope("b", &app).unwrap();
+        let given = Some(Access::Read);
+        assert_eq!(read(text), Some(vec![GrantRule { app, capability: Capability::Kv, scope, given }]));
     }
 }

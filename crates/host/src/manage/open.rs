@@ -102,9 +102,9 @@ impl Manager {
             let started = self.registry.start_first(&entry);
             started.map_err(|error| format!("cannot start a worker's thread: {error}"))
         };
-        let started = started.and_then(|()| match entry.mail() {
-            Some(_) => self.route(&entry).map_err(|error| error.text().to_owned()),
-            None => Ok(()),
+        let started = started.and_then(|()| match entry.is_shared() {
+            true => self.route(&entry).map_err(|error| error.text().to_owned()),
+            false => Ok(()),
         });
         if let Err(error) = started {
             self.withdraw(&entry);

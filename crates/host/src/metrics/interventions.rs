@@ -50,12 +50,37 @@ impl Shortage {
     }
 }
 
+/// What came of a run of one of an app's triggers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheduling {
+    /// It was done.
+    Ok,
+    /// It failed.
+    Failed,
+    /// It was not begun, for the one before it went on.
+    Skipped,
+}
+
+impl Scheduling {
+    /// All of them, in the order in which they are counted.
+    pub(super) const ALL: [Scheduling; 3] = [Scheduling::Ok, Scheduling::Failed, Scheduling::Skipped];
+
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Scheduling::Ok => "ok",
+            Scheduling::Failed => "failed",
+            Scheduling::Skipped => "skipped",
+        }
+    }
+}
+
 /// What the host did about the workers of one app since the process started. They are seldom, and any thread counts
 /// them: real read-modify-writes. Relaxed, for only the figures count.
 #[derive(Debug, Default)]
 pub(crate) struct Interventions {
     replaced: [AtomicU64; Replaced::ALL.len()],
     shortages: [AtomicU64; Shortage::ALL.len()],
+    scheduled: [AtomicU64; Scheduling::ALL.len()],
     lost: AtomicU64,
     lost_bytes: AtomicU64,
     slowed: AtomicU64,
@@ -84,6 +109,11 @@ impl Interventions {
         self.shortages[what as usize].fetch_add(1, Ordering::Relaxed);
     }
 
+    /// What came of a run of one of its triggers.
+    pub(crate) fn scheduled(&self, what: Scheduling) {
+        self.scheduled[what as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A worker is lost, and holds so many bytes for good.
     pub(crate) fn lost(&self, bytes: u64) {
         self.lost.fetch_add(1, Ordering::Relaxed);
@@ -104,6 +134,7 @@ impl Interventions {
         InterventionsSnapshot {
             replaced: std::array::from_fn(|index| self.replaced[index].load(Ordering::Relaxed)),
             shortages: std::array::from_fn(|index| self.shortages[index].load(Ordering::Relaxed)),
+            scheduled: std::array::from_fn(|index| self.scheduled[index].load(Ordering::Relaxed)),
             lost: self.lost.load(Ordering::Relaxed),
             lost_bytes: self.lost_bytes.load(Ordering::Relaxed),
             slowed: self.slowed.load(Ordering::Relaxed),
@@ -120,6 +151,8 @@ pub(super) struct InterventionsSnapshot {
     pub(super) replaced: [u64; Replaced::ALL.len()],
     /// By [`Shortage::ALL`].
     pub(super) shortages: [u64; Shortage::ALL.len()],
+    /// By [`Scheduling::ALL`].
+    pub(super) scheduled: [u64; Scheduling::ALL.len()],
     pub(super) lost: u64,
     pub(super) lost_bytes: u64,
     pub(super) slowed: u64,
@@ -140,6 +173,9 @@ mod tests {
         for (index, what) in Shortage::ALL.into_iter().enumerate() {
             (0..=index).for_each(|_| all.shortage(what));
         }
+        for (index, what) in Scheduling::ALL.into_iter().enumerate() {
+            (0..=index).for_each(|_| all.scheduled(what));
+        }
         all.lost(5);
         all.lost(6);
         all.lost_more(7);
@@ -149,6 +185,7 @@ mod tests {
         let expected = InterventionsSnapshot {
             replaced: [1, 2, 3],
             shortages: [1, 2, 3],
+            scheduled: [1, 2, 3],
             lost: 2,
             lost_bytes: 18,
             slowed: 1,

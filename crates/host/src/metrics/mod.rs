@@ -13,7 +13,7 @@ mod sum;
 #[cfg(test)]
 mod text_format;
 
-pub(crate) use interventions::{Interventions, Replaced, Shortage};
+pub(crate) use interventions::{Interventions, Replaced, Scheduling, Shortage};
 pub(crate) use merge::Merge;
 pub(crate) use process::thread_cpu;
 pub(crate) use render::{CONTENT_TYPE, render};

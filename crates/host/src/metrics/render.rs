@@ -4,7 +4,7 @@ use std::fmt::{Display, Write};
 use std::time::Duration;
 
 use super::counter::{HistogramSnapshot, LATENCY_BOUNDS};
-use super::interventions::{Replaced, Shortage};
+use super::interventions::{Replaced, Scheduling, Shortage};
 use super::process::ProcessSnapshot;
 use super::stats::{REASONS, Sent};
 use super::sum::{AppSum, HostSum};
@@ -208,6 +208,14 @@ fn render_interventions(page: &mut Page, apps: &[AppSum]) {
     for app in apps {
         for (why, count) in Replaced::ALL.iter().zip(app.interventions.replaced) {
             page.sample(name, &[("app", &app.name), ("reason", why.label())], count);
+        }
+    }
+    let name = "nexus_scheduled_runs_total";
+    page.family(name, COUNTER, "Runs of the app's triggers, by what came of them.");
+    // Most apps have no triggers.
+    for app in apps.iter().filter(|app| app.interventions.scheduled != [0; Scheduling::ALL.len()]) {
+        for (what, count) in Scheduling::ALL.iter().zip(app.interventions.scheduled) {
+            page.sample(name, &[("app", &app.name), ("result", what.label())], count);
         }
     }
     let name = "nexus_memory_shortages_total";

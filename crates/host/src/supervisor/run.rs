@@ -17,6 +17,7 @@ use super::sys::Signals;
 use crate::log::{LogConfig, OutputLock};
 use crate::seat::{Portion, Seat};
 use crate::siblings::Sibling;
+use crate::triggers::Right;
 use crate::{Shares, Sockets};
 
 /// How many hosts may be about to end before another one is replaced.
@@ -95,8 +96,11 @@ impl Supervisor {
         };
         let output = OutputLock::new()
             .map_err(|error| SupervisorError::system("make what the processes' logs share", &error))?;
+        let firing = shares.iter().map(|_| Right::new()).collect::<Result<_, _>>();
+        let firing =
+            firing.map_err(|error| SupervisorError::system("make what its hosts' triggers share", &error))?;
         let report = Report::new(settings.log, output);
-        let common = Common { settings, report, ending: None };
+        let common = Common { settings, report, firing, ending: None };
         Ok(Self { sockets, signals, shares, common, has_told: false })
     }
 

@@ -16,6 +16,7 @@ use super::{Settings, SupervisorError};
 use crate::Sockets;
 use crate::log::Value;
 use crate::seat::{Portion, SET_ASIDE, SLOTS, Seat, Turns, executing};
+use crate::triggers::Right;
 
 /// How long a host may take beyond the grace period before it is ended.
 const SLACK: Duration = Duration::from_secs(5);
@@ -32,6 +33,8 @@ const HOST_FAILED: u8 = 3;
 pub(super) struct Common {
     pub(super) settings: Settings,
     pub(super) report: Report,
+    /// Who fires the triggers of each share, by its number.
+    pub(super) firing: Vec<Right>,
     /// The code to end with, once the end has been ordered.
     pub(super) ending: Option<u8>,
 }
@@ -187,6 +190,7 @@ impl Share {
                 Some(portion) => sockets.part(&self.places, portion.number == 1),
                 None => sockets.clone(),
             };
+            let number = self.portion.as_ref().map_or(0, |portion| portion.number.saturating_sub(1));
             let seat = Seat {
                 sockets,
                 turns: Some(Turns::new(turns.keep())),
@@ -194,6 +198,7 @@ impl Share {
                 takes_over: duty == Duty::TakeOver,
                 portion: self.portion.clone(),
                 output: Some(common.report.output_lock()),
+                firing: common.firing.get(number).cloned().unwrap_or_else(Right::alone),
             };
             return Ok(Some((seat, link)));
         };

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use nexus_core::{NetDenied, NetPolicy};
+use nexus_core::{BindingTarget, NetDenied, NetPolicy, SecretSetting};
 use nexus_guest::{
-    Called, CapabilitySink, Denied, Engine, Guest, HttpError, Level, LoadError, LogRecord, LogSink, NetSink,
-    RequestId, Services, SocketBudget, Stop, StopSink,
+    Bound, Called, CapabilitySink, Denied, Engine, Guest, HttpError, Level, LoadError, LogRecord, LogSink,
+    NetSink, RequestId, Secrets, Services, SocketBudget, Stop, StopSink,
 };
 
 use super::lost::Lost;
+use super::other::OtherApp;
 use super::{Start, Worker};
 use crate::log::AppLog;
 use crate::metrics::Sent;
 use crate::modules::FolderModules;
+use crate::secrets::SecretStore;
 
 /// Loads the app's guest on this thread.
 pub(super) async fn load(
@@ -26,24 +28,38 @@ pub(super) async fn load(
     let modules = FolderModules::new(&start.app.folder, start.kept.clone());
     let modules =
         modules.map_err(|error| LoadError::new(format!("cannot open the app's folder: {error}")))?;
-    let log = start.logger.app(start.app.name().as_str(), Some(worker.number));
+    let log = worker.underway.log().clone();
     let app = &start.app;
+    let secrets = secrets(start, worker, &log)?;
     let bound = app.manifest.bindings.iter().zip(&start.grants).map(|(binding, grant)| {
         let sink = Rc::new(Calls { worker: worker.clone(), log: log.clone() });
-        let bound = start.capabilities.bind(app, binding, grant.clone(), sink).map_err(LoadError::new)?;
+        let bound = match &binding.to {
+            // It need not be there: it may come, and go.
+            BindingTarget::App(other) => {
+                let inside = start.inside.clone();
+                Bound::App(Rc::new(OtherApp::new(inside, worker.clone(), other, grant.clone(), sink)))
+            }
+            BindingTarget::Kv(_) | BindingTarget::Sql(_) => {
+                start.capabilities.bind(app, binding, grant.clone(), sink).map_err(LoadError::new)?
+            }
+        };
         Ok((binding.name.clone(), bound))
     });
     let bindings: Vec<_> = bound.collect::<Result<_, LoadError>>()?;
     let services = Services {
         bindings: bindings.into(),
+        secrets,
         log: Rc::new(log.clone()),
         modules: Rc::new(modules),
-        env: start.env.clone().into(),
+        // What the app is granted of the host's counts for this worker as it is now.
+        env: start.host_env.variables(app, &start.env).into(),
         limits: start.app.manifest.limits,
         watch: worker.watch.clone(),
         abandon: Rc::new(Lost(worker.clone())),
         stops: Rc::new(Stops { worker: worker.clone(), log: log.clone() }),
-        http: start.capabilities.http(&start.app, Rc::new(Outgoing { worker: worker.clone(), log })),
+        http: start
+            .capabilities
+            .http(&start.app, Rc::new(Outgoing { worker: worker.clone(), log: log.clone() })),
     };
     if let Some(granted) = granted(&start.app.manifest.permissions.net) {
         services.log.log(LogRecord { level: Level::Info, request: None, message: granted, stack: None });
@@ -51,17 +67,37 @@ pub(super) async fn load(
     worker.is_loading.store(true, Ordering::Relaxed);
     let loaded = engine.load(start.app.clone(), services).await;
     worker.is_loading.store(false, Ordering::Relaxed);
-    loaded
+    loaded.map_err(|error| match log.mask() {
+        Some(mask) => mask.apply_to_error(error),
+        None => error,
+    })
 }
 
-/// Where the app may connect to, for the log: nobody should have to read its manifest.
+/// The app's secrets as they were when this worker first loaded it, which its log keeps to itself from then on.
+fn secrets(start: &Start, worker: &Worker, log: &AppLog) -> Result<Arc<Secrets>, LoadError> {
+    if let Some(secrets) = worker.secrets.get() {
+        return Ok(secrets.clone());
+    }
+    let (app, granted) = (start.app.name(), start.app.manifest.granted_secrets());
+    let settings: Vec<SecretSetting> = granted.cloned().collect();
+    if settings.is_empty() {
+        return Ok(Arc::default());
+    }
+    let store = SecretStore::new(&start.config.storage_folder());
+    let secrets = store.load(app, &settings, &start.host_env);
+    let secrets = Arc::new(secrets.map_err(|error| LoadError::new(error.to_string()))?);
+    log.keeps(&secrets);
+    Ok(worker.secrets.get_or_init(|| secrets).clone())
+}
+
+/// Where the app may connect to at the moment, for the log: nobody should have to read its manifest.
 fn granted(net: &NetPolicy) -> Option<String> {
-    if net.is_empty() {
+    let entries: Vec<String> = net.entries().map(ToString::to_string).collect();
+    if net.is_empty() || entries.is_empty() {
         return None;
     }
-    let asked: Vec<String> = net.asked.iter().map(ToString::to_string).collect();
     let bound = if net.ceiling.is_some() { ", as far as the host's configuration allows it" } else { "" };
-    Some(format!("granted: connections to {}{bound}", asked.join(", ")))
+    Some(format!("granted: connections to {}{bound}", entries.join(", ")))
 }
 
 /// Counts and tells what single requests were stopped for.
@@ -122,7 +158,7 @@ impl NetSink for Outgoing {
     fn sent(&self, error: Option<&HttpError>) {
         self.worker.stats.sent(match error {
             None => Sent::Answered,
-            Some(HttpError::Denied(_)) => Sent::Denied,
+            Some(HttpError::Denied(_) | HttpError::NotGranted(_)) => Sent::Denied,
             Some(_) => Sent::Failed,
         });
     }

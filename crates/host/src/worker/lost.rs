@@ -47,6 +47,7 @@ impl Worker {
         let answer = || {
             let mut abandoned = self.open.abandon(&failure);
             let (failed, is_missed) = self.parcels.abandon(&failure);
+            self.asking.abandon();
             abandoned.answered.extend(failed);
             self.underway.abandon(&abandoned.answered, &failure);
             if is_missed {

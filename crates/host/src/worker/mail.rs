@@ -1,8 +1,9 @@
-//! How a worker serves requests that come over a shared port: parcels from the app's mail.
+//! How a worker serves requests that come over a shared port, or from inside of the process: parcels from the app's mail.
 
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker, ready};
 
 use futures_util::future::{Either, select};
@@ -12,10 +13,11 @@ use tokio::task::JoinSet;
 
 use super::service::WorkerService;
 use super::{Event, Worker};
-use crate::front::{Attendance, Parcel, SentBody, SentReply, Wakes};
+use crate::front::{Attendance, Parcel, Patience, SentBody, SentReply, Wakes, in_pieces};
 use crate::http::{Service, Shutdown};
 
-/// Takes parcels until the worker is told to end, and waits until all of them are answered.
+/// Takes parcels until the worker is told to end, and waits until all of them are answered. In a host that ends it takes
+/// them until nobody can ask any more: other apps have requests to finish that may need this one.
 pub(super) async fn serve_mail(
     attendance: Arc<Attendance>,
     worker: Arc<Worker>,
@@ -26,11 +28,17 @@ pub(super) async fn serve_mail(
     let mut answering = JoinSet::new();
     let mut taken = Vec::new();
     let wakes = Rc::new(Wakes::default());
+    let mut over = std::pin::pin!(async {
+        shutdown.begun().await;
+        if worker.stays.load(Ordering::Relaxed) {
+            worker.inside.closed().await;
+        }
+    });
     loop {
         let room = most.saturating_sub(answering.len());
         tokio::select! {
             biased;
-            () = shutdown.begun() => break,
+            () = over.as_mut() => break,
             Some(_) = answering.join_next() => while answering.try_join_next().is_some() {},
             never = poll_fn(|cx| wakes.poll_give(cx)) => match never {},
             () = poll_fn(|cx| attendance.poll_take(room, &mut taken, cx)), if room > 0 => {
@@ -71,7 +79,11 @@ async fn answer(parcel: Arc<Parcel>, worker: Arc<Worker>, service: Rc<WorkerServ
     };
     match reply {
         Ok(Reply { status, headers, body }) => {
-            let (body, passing) = SentBody::of(body);
+            // An I/O thread takes what is whole off at once; another app may keep it for as long as it likes.
+            let body = if parcel.is_from_inside() { in_pieces(body) } else { body };
+            // An I/O thread looks at how its connections get on.
+            let idle = parcel.is_from_inside().then(|| worker.app.manifest.limits.time(Limit::Idle));
+            let (body, passing) = SentBody::of(body, Patience { source: idle, reader: idle });
             let bytes = match &body {
                 SentBody::Full(bytes) => bytes.len() as u64,
                 SentBody::Empty | SentBody::Stream(_) => 0,
@@ -81,6 +93,9 @@ async fn answer(parcel: Arc<Parcel>, worker: Arc<Worker>, service: Rc<WorkerServ
                 None => call.finish(status, bytes, true),
                 Some(passing) => {
                     let passed = passing.await;
+                    if passed.stalled {
+                        call.has_stalled();
+                    }
                     call.finish(status, passed.bytes, passed.complete)
                 }
             };

@@ -19,6 +19,7 @@ mod hold;
 mod load;
 mod lost;
 mod mail;
+mod other;
 mod queue;
 mod round;
 mod run;
@@ -34,16 +35,18 @@ pub(crate) use serving::trust;
 use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use nexus_core::{App, HostConfig, Limit};
-use nexus_guest::{Capabilities, Engine, Grant, Stop, Watch};
+use nexus_guest::{Capabilities, Engine, Grant, Secrets, Stop, Watch};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::descriptors::{Connector, Descriptors};
 use crate::front::{Mail, Parcels};
+use crate::host_env::HostEnv;
 use crate::http::{Inbox, OpenConnections};
+use crate::inside::{Asking, Inside};
 use crate::listen::Bound;
 use crate::log::Logger;
 use crate::metrics::{AppStats, Interventions, WorkerStats};
@@ -60,11 +63,17 @@ pub(crate) struct Start {
     /// What runs the app's code; `None` for an app of static files only.
     pub(crate) engine: Option<Arc<dyn Engine>>,
     pub(crate) socket: Arc<Bound>,
-    /// Where its requests come from, if others share its socket.
-    pub(crate) mail: Option<Arc<Mail>>,
+    /// Whether others share its socket: all of its requests come by mail.
+    pub(crate) is_shared: bool,
+    /// Where its requests come from that it accepts from no socket of its own.
+    pub(crate) mail: Arc<Mail>,
+    /// The way to other apps of the process.
+    pub(crate) inside: Arc<Inside>,
     pub(crate) config: Arc<HostConfig>,
-    /// The app's variables, those of the host's `--env-file` included.
+    /// Variables for every app, of the host's `--env-file`; they come before those of its manifest.
     pub(crate) env: Vec<(String, String)>,
+    /// The host's own variables, of which the app may be granted some, also as secrets.
+    pub(crate) host_env: Arc<HostEnv>,
     /// What its bindings are granted, in order.
     pub(crate) grants: Vec<Arc<Grant>>,
     pub(crate) logger: Logger,
@@ -281,10 +290,17 @@ pub(crate) struct Worker {
     pub(crate) inbox: Inbox,
     /// How many requests wait for a place in the guest, or for the guest.
     pub(crate) waiting: Arc<AtomicUsize>,
-    /// Where its requests come from, if its app shares a port.
-    pub(crate) mail: Option<Arc<Mail>>,
+    /// Where its requests come from that it accepts from no socket of its own.
+    pub(crate) mail: Arc<Mail>,
     /// What it holds of the app's mail.
     pub(crate) parcels: Parcels,
+    /// The app's secrets, once it has read them.
+    secrets: OnceLock<Arc<Secrets>>,
+    /// What it has asked other apps of the process.
+    pub(crate) asking: Asking,
+    /// Whether it takes requests from inside of the process after it was told to stop, until none can come any more.
+    pub(crate) stays: AtomicBool,
+    inside: Arc<Inside>,
     /// Its connections and its requests, for whoever must end them when its thread is lost.
     open: Arc<OpenConnections>,
     underway: Arc<Underway>,
@@ -332,6 +348,18 @@ impl Worker {
         self.when_over.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Whether nothing is under way there, as far as can be seen from outside.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let is_idle = || {
+            self.connections.load(Ordering::Relaxed) == 0
+                && self.in_flight.load(Ordering::Relaxed) == 0
+                && self.mail.length() == 0
+                && self.parcels.is_empty()
+                && self.asking.is_empty()
+        };
+        self.has_left.load(Ordering::Relaxed) || is_idle()
+    }
+
     /// Nobody is to look at it any more.
     fn leave(&self) {
         self.has_left.store(true, Ordering::Relaxed);
@@ -359,6 +387,8 @@ pub(crate) fn start(
     let stats: Arc<AppStats> = Arc::default();
     let log = start.logger.app(start.app.name().as_str(), Some(number));
     let (over, when_over) = oneshot::channel();
+    // Who is granted something later may open sockets as well, and has a share with the next worker.
+    let net = &start.app.manifest.permissions.net;
     let worker = Arc::new(Worker {
         app: start.app.clone(),
         index: start.index,
@@ -371,9 +401,13 @@ pub(crate) fn start(
         figures: WorkerStats::default(),
         interventions: start.interventions.clone(),
         connections: Arc::default(),
-        connector: Descriptors::of_process().connector(!start.app.manifest.permissions.net.is_empty()),
+        connector: Descriptors::of_process().connector(!net.is_empty() && net.entries().next().is_some()),
         inbox: Inbox::new(),
         parcels: Parcels::default(),
+        secrets: OnceLock::new(),
+        asking: Asking::default(),
+        stays: AtomicBool::new(false),
+        inside: start.inside.clone(),
         waiting: Arc::default(),
         in_flight: AtomicUsize::new(0),
         memory_at_start: AtomicU64::new(0),

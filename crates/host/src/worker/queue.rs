@@ -204,6 +204,7 @@ mod tests {
             headers: HeaderList::new(),
             body: Body::Empty,
             client: ClientAddress::Unix,
+            event: Default::default(),
         };
         Waiting { request, responder: exchange().0, key, due }
     }

@@ -288,17 +288,19 @@ impl Life<'_> {
         tokio::task::spawn_local(async move { deadlines.enforce_deadlines().await });
         let rounds = self.service.clone();
         tokio::task::spawn_local(async move { rounds.serve_rounds().await });
-        self.server = Some(match &self.start.mail {
-            Some(mail) => {
-                let attendance = mail.attend(self.worker.number, self.worker.is_awake.clone());
-                self.worker.parcels.attends(attendance.clone());
-                let (worker, service) = (self.worker.clone(), self.service.clone());
-                tokio::task::spawn_local(serve_mail(attendance, worker, service, self.shutdown.clone()))
-            }
-            None => {
-                let server = server(self.start, self.worker, &self.service, &self.shutdown);
-                tokio::task::spawn_local(accept(self.start.socket.clone(), server))
-            }
+        let attendance = self.start.mail.attend(self.worker.number, self.worker.is_awake.clone());
+        self.worker.parcels.attends(attendance.clone());
+        let (worker, service) = (self.worker.clone(), self.service.clone());
+        let mail = tokio::task::spawn_local(serve_mail(attendance, worker, service, self.shutdown.clone()));
+        self.server = Some(if self.start.is_shared {
+            mail
+        } else {
+            let server = server(self.start, self.worker, &self.service, &self.shutdown);
+            let accepting = accept(self.start.socket.clone(), server);
+            tokio::task::spawn_local(async move {
+                accepting.await;
+                let _ = mail.await;
+            })
         });
     }
 

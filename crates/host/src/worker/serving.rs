@@ -39,6 +39,8 @@ pub(crate) fn trust(config: &HostConfig) -> Trust {
         nexus_guest::ClientAddress::Ip(ip, _) => trusted.iter().any(|net| net.contains(ip)),
         // Who may connect to a Unix socket is for its folder's permissions to say.
         nexus_guest::ClientAddress::Unix => true,
+        // It comes with no connection that a header could say more about.
+        nexus_guest::ClientAddress::Inside => false,
     })
 }
 

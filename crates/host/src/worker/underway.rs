@@ -170,6 +170,7 @@ mod tests {
             headers: HeaderList::new(),
             body: Body::Empty,
             client: ClientAddress::Unix,
+            event: Default::default(),
         }
     }
 

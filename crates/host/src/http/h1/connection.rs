@@ -309,7 +309,15 @@ impl Connection {
         let id = head.id.unwrap_or_else(|| service.next_request_id());
         let is_head = &*head.method == "HEAD";
         self.socket.is_at(State::Waiting(id));
-        let request = Request { id, method: head.method, url, headers: head.headers, body, client };
+        let request = Request {
+            id,
+            method: head.method,
+            url,
+            headers: head.headers,
+            body,
+            client,
+            event: nexus_guest::Event::default(),
+        };
         self.current = Some(Exchange {
             call: service.clone().call(request),
             expects_continue: head.expects_continue && upload.is_some(),

@@ -258,6 +258,7 @@ async fn serve(
         headers: head.headers,
         body,
         client,
+        event: nexus_guest::Event::default(),
     });
     let reply = match call.try_take() {
         Some(reply) => reply,
