@@ -33,7 +33,7 @@ fn main() {
     v8::V8::initialize_platform(v8::new_single_threaded_default_platform(false).make_shared());
     v8::V8::initialize();
 
-    let lazy_files = || sources::LAZY.iter().flat_map(|(files, _)| *files);
+    let lazy_files = || sources::LAZY.iter().flat_map(|(files, _)| *files).chain(sources::LOADED);
     for file in lazy_files() {
         std::fs::write(out.join(file), strip(&read(web, file))).unwrap();
     }

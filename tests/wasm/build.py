@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Builds the WebAssembly guests of the tests and examples from their sources.
+"""Builds the WebAssembly guests of the tests, examples and benchmarks from their sources.
 
     python3 tests/wasm/build.py               all of them
     python3 tests/wasm/build.py http wasm-c   some of them
@@ -121,6 +121,8 @@ def wit(name, world, wasi=WASI):
     shutil.rmtree(folder, ignore_errors=True)
     packages = node_modules() / "@bytecodealliance" / "jco" / "lib" / "wit" / "builtin" / wasi
     shutil.copytree(packages, folder / "deps")
+    # Our own, too.
+    shutil.copytree(ROOT / "crates" / "wasm" / "wit", folder / "deps" / "nexus-sql")
     shutil.copy(world, folder)
     return folder
 
@@ -200,6 +202,12 @@ def wasi():
     shutil.copyfile(core, HERE / "wasi.wasm")
 
 
+def capabilities():
+    """The guest of `./x bench-capabilities`."""
+    folder = ROOT / "bench" / "capabilities" / "guest"
+    c_component("capabilities", folder / "guest.c", "capabilities", folder / "guest.wasm", f"-I{HERE}")
+
+
 def words():
     """The example's command: a core module of preview 1."""
     folder = EXAMPLES / "wasm-files"
@@ -234,6 +242,8 @@ GUESTS = {
     "sockets": lambda: service("sockets"),
     "keyvalue": lambda: service("keyvalue"),
     "keyvalue2": lambda: service("keyvalue2", "keyvalue2", "keyvalue.c", "-DDRAFT2"),
+    "sql": lambda: service("sql"),
+    "capabilities": capabilities,
     "command": command,
     "net": net,
     "wasi": wasi,
@@ -257,7 +267,7 @@ def main(names):
     for name in names or GUESTS:
         GUESTS[name]()
         print(f"built {name}")
-    for file in sorted([*HERE.glob("*.wasm"), *EXAMPLES.glob("*/*.wasm")]):
+    for file in sorted([*HERE.glob("*.wasm"), *EXAMPLES.glob("*/*.wasm"), *(ROOT / "bench").glob("*/guest/*.wasm")]):
         size = file.stat().st_size
         print(f"{size:7} {file.relative_to(ROOT)}")
         if size > LARGEST:

@@ -81,6 +81,7 @@ async fn cold_start(app: Arc<App>) -> Duration {
     let start = Instant::now();
     let services = Services {
         bindings: Rc::new([]),
+        secrets: Default::default(),
         log: Rc::new(Silent),
         modules: Rc::new(OneFile),
         env: Rc::new([]),
@@ -100,6 +101,7 @@ async fn cold_start(app: Arc<App>) -> Duration {
             headers: HeaderList::new(),
             body: Body::Empty,
             client: ClientAddress::Unix,
+            event: Default::default(),
         },
         responder,
     );

@@ -13,7 +13,8 @@ use std::time::Instant;
 
 use nexus_core::{App, Isolation, Limit};
 use nexus_guest::{
-    Guest, Level, LoadError, ModulePath, Request, Responder, Stop, StopReason, Stopper, TAIL, Ticket, Usage,
+    Event, Guest, Level, LoadError, ModulePath, Request, Responder, Stop, StopReason, Stopper, TAIL, Ticket,
+    Usage,
 };
 use tokio::time::Sleep;
 
@@ -87,7 +88,9 @@ impl JsGuest {
             pumped: Cell::new(Instant::now()),
         };
         let (module, routed) = guest.evaluate_all(&main).await?;
-        let started = guest.turn(ScopeKey::GUEST, |scope| start(scope, &module, &routed, &guest.state));
+        let has_triggers = !app.manifest.triggers.cron.is_empty();
+        let started =
+            guest.turn(ScopeKey::GUEST, |scope| start(scope, &module, &routed, has_triggers, &guest.state));
         if let Some(error) = guest.state.load_error() {
             return Err(error);
         }
@@ -297,13 +300,17 @@ fn start(
     scope: &mut v8::PinScope<'_, '_>,
     module: &v8::Global<v8::Module>,
     routed: &[(String, v8::Global<v8::Module>)],
+    has_triggers: bool,
     state: &State,
 ) -> Result<(), LoadError> {
     v8::tc_scope!(let scope, scope);
     let module = v8::Local::new(scope, module);
     let namespace = module.get_module_namespace();
-    let mut pairs: Vec<v8::Local<'_, v8::Value>> = Vec::with_capacity(state.services.env.len() * 2);
-    for (name, value) in state.services.env.iter() {
+    let services = &state.services;
+    let variables = services.env.iter().map(|(name, value)| (&**name, &**value));
+    // Secrets come before variables of the same names: they are set after them.
+    let mut pairs: Vec<v8::Local<'_, v8::Value>> = Vec::new();
+    for (name, value) in variables.chain(services.secrets.iter()) {
         for text in [name, value] {
             let text =
                 v8::String::new(scope, text).ok_or_else(|| LoadError::new("a variable is too long"))?;
@@ -322,13 +329,15 @@ fn start(
         .services
         .bindings
         .iter()
-        .map(|(name, _)| crate::ops::latin1_string(scope, name.as_bytes()).into())
+        .flat_map(|(name, bound)| [&**name, bound.capability().name()])
+        .map(|text| crate::ops::latin1_string(scope, text.as_bytes()).into())
         .collect();
     let bindings = v8::Array::new_with_elements(scope, &bindings).into();
+    let has_triggers = v8::Boolean::new(scope, has_triggers).into();
     let receiver = v8::undefined(scope).into();
     let start =
         internal_function(scope, "start").ok_or_else(|| LoadError::new("the snapshot is incomplete"))?;
-    match start.call(scope, receiver, &[namespace, pairs, modules, bindings]) {
+    match start.call(scope, receiver, &[namespace, pairs, modules, bindings, has_triggers]) {
         Some(_) => Ok(()),
         None => Err(match scope.exception() {
             Some(exception) => {
@@ -378,11 +387,18 @@ impl Guest for JsGuest {
             return Ticket(0);
         }
         let (method, url) = (std::mem::take(&mut request.method), std::mem::take(&mut request.url));
+        let event = std::mem::take(&mut request.event);
         let route = self.routes.find(&url);
         let key = self.state.scopes.borrow_mut().open(request, responder);
         self.state.unanswered.set(self.state.unanswered.get() + 1);
         self.turn(key, |scope| {
             let number = v8::Integer::new(scope, key.0 as i32).into();
+            if let Event::Scheduled(trigger) = event {
+                let cron = crate::ops::latin1_string(scope, trigger.cron.as_bytes()).into();
+                let time = v8::Number::new(scope, trigger.time as f64).into();
+                call_internal(scope, &self.state, "dispatchScheduled", &[number, cron, time]);
+                return;
+            }
             let method = method_value(scope, &method);
             let (url, layout) = self.url_value(scope, &url);
             let dispatch = v8::Local::new(scope, &self.dispatch);

@@ -15,7 +15,7 @@ use crate::state::State;
 use crate::web::crypto_work;
 use crate::web::fetch::Fetched;
 use crate::web::fetched::Exchanges;
-use crate::web::kv;
+use crate::web::{kv, sql};
 
 /// What an operation gave.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub(crate) enum Outcome {
     Calculated(crypto_work::Result),
     /// What a key-value store gave, or why it did not.
     Kv(Box<kv::Told>),
+    /// What a database gave, or why it did not.
+    Sql(Box<sql::Told>),
     /// A rejection with a `TypeError` whose cause is an `Error` with a code.
     Failed { message: String, cause: String, code: &'static str },
     /// A rejection with a `TypeError`.
@@ -81,6 +83,7 @@ impl Outcome {
             }
             Outcome::Calculated(result) => crypto_work::to_box(scope, result).ok_or_else(|| too_large(scope)),
             Outcome::Kv(told) => kv::to_value(scope, *told),
+            Outcome::Sql(told) => sql::to_value(scope, *told),
             Outcome::Failed { message, cause, code } => Err(error_with_cause(scope, &message, &cause, code)),
             Outcome::TypeError(message) => {
                 let message = message_string(scope, &message);

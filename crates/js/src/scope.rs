@@ -268,6 +268,7 @@ mod tests {
             headers: HeaderList::new(),
             body: Body::Empty,
             client: ClientAddress::Unix,
+            event: Default::default(),
         }
     }
 

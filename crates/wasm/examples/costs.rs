@@ -148,6 +148,7 @@ async fn load(engine: &WasmEngine, reuse: u32) -> Rc<dyn Guest> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/wasm-c/app.wasm");
     let services = Services {
         bindings: Rc::new([]),
+        secrets: Default::default(),
         log: Rc::new(Silent),
         modules: Rc::new(OneFile(file)),
         env: Rc::new([]),
@@ -174,6 +175,7 @@ fn request(guest: &Rc<dyn Guest>) {
             headers: HeaderList::from_iter([("host", "localhost")]),
             body: Body::Empty,
             client: ClientAddress::Unix,
+            event: Default::default(),
         },
         responder,
     );

@@ -5,22 +5,24 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use nexus_core::{Limit, Limits};
-use nexus_guest::{Hold, Meter, StopReason, Watch};
+use nexus_guest::{CpuAccount, Hold, Meter, StopReason, Watch};
 use tokio::time::Instant;
+
+use crate::outgoing::Payer;
 
 thread_local! {
     /// The meter of this thread's turns: a worker's thread runs one turn at a time.
     pub(crate) static METER: Meter = Meter::new();
 }
 
-// Orderings: all of these are written by the worker's thread, and read there or as figures. They are atomic because a
-// store's data has to be `Send`.
+// Orderings: these are figures, most of them written by the worker's thread alone; providers charge CPU time from theirs.
+// They are atomic because a store's data has to be `Send`, too.
 
 /// A request's CPU time.
 pub(crate) struct Account {
     /// Nanoseconds of the turns that are over.
     spent: AtomicU64,
-    /// What of it was charged by a room, and its request was not told so far.
+    /// What of it was charged by a room, or by a provider, and its request was not told so far.
     unreported: AtomicU64,
     limit: u64,
     /// Since when what runs is the request's tail: its response is complete.
@@ -29,22 +31,22 @@ pub(crate) struct Account {
 
 impl Account {
     pub(crate) fn new(limits: &Limits) -> Self {
-        let limit = u64::try_from(limits.time(Limit::Cpu).as_nanos()).unwrap_or(u64::MAX);
+        let limit = nanoseconds(limits.time(Limit::Cpu));
         Self { spent: AtomicU64::new(0), unreported: AtomicU64::new(0), limit, tail_since: OnceLock::new() }
     }
 
     /// A turn took so many nanoseconds.
     pub(crate) fn charge(&self, cpu: u64) {
-        self.spent.store(self.spent.load(Ordering::Relaxed).saturating_add(cpu), Ordering::Relaxed);
+        self.spent.fetch_add(cpu, Ordering::Relaxed);
     }
 
-    /// A room's turn took so many nanoseconds for it.
+    /// A room's turn, or a provider, took so many nanoseconds for it.
     pub(crate) fn charge_for_room(&self, cpu: u64) {
         self.charge(cpu);
-        self.unreported.store(self.unreported.load(Ordering::Relaxed).saturating_add(cpu), Ordering::Relaxed);
+        self.unreported.fetch_add(cpu, Ordering::Relaxed);
     }
 
-    /// What rooms have charged since this was asked last.
+    /// What these have charged since this was asked last.
     pub(crate) fn take_unreported(&self) -> Duration {
         Duration::from_nanos(self.unreported.swap(0, Ordering::Relaxed))
     }
@@ -75,6 +77,23 @@ impl Account {
             self.renew();
         }
     }
+}
+
+impl CpuAccount for Account {
+    fn charge(&self, cpu: Duration) {
+        self.charge_for_room(nanoseconds(cpu));
+    }
+}
+
+impl Payer for Account {
+    fn left(&self) -> Duration {
+        Duration::from_nanos(self.limit.saturating_sub(self.spent.load(Ordering::Relaxed)))
+    }
+}
+
+/// As the accounts have it.
+pub(crate) fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The instances of a worker, and their memory.

@@ -60,7 +60,7 @@ pub(crate) async fn handle(
     let is_head = request.method == "HEAD";
     let (request, mut upload) = incoming(request)?;
     // Dropped last: what the request has sent ends with it, whatever its instance kept of it.
-    let open = shared.post.open(Some(exchange.id));
+    let open = shared.post.open(Some(exchange.id), exchange.account.clone());
     let mut lease = shared.lease(&exchange, open.outgoing())?;
     let refused = lease.store.data().limiter.refused();
     let (give, given) = oneshot::channel();

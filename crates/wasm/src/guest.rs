@@ -71,12 +71,16 @@ impl WasmGuest {
     /// A turn of a request, which is kept if it is not over.
     fn turn(&self, number: u64, task: RequestTask) {
         let exchange = task.data.clone();
-        let (polled, mut kept, cpu) = self.polled(task);
+        // A provider may have spent what was left.
+        let (polled, mut kept, cpu) = match exchange.account.is_beyond(0) {
+            true => (Ok(None), None, 0),
+            false => self.polled(task),
+        };
         let mut ended = polled.unwrap_or_else(|_| {
             Some(Err(Ended::failed(FailureKind::Threw, "the engine panicked in this request")))
         });
         exchange.account.charge(cpu);
-        exchange.responder.charge(Duration::from_nanos(cpu));
+        exchange.responder.charge(Duration::from_nanos(cpu) + exchange.account.take_unreported());
         if ended.is_none() && exchange.account.is_beyond(0) {
             kept = None;
             ended = Some(Err(Ended::at_limit(Limit::Cpu, &self.shared.services.limits, None)));

@@ -21,13 +21,14 @@ const CLI: &[&str] = &[
     "types",
 ];
 /// What is linked of WASI 0.2, and of 0.3 where the app may use it; everything else is unknown.
-const KNOWN: [(&str, &[&str], &[&str]); 8] = [
+const KNOWN: [(&str, &[&str], &[&str]); 10] = [
+    ("nexus:sql", &["database"], &[]),
     ("wasi:cli", CLI.split_at(CLI.len() - 1).0, CLI),
     ("wasi:clocks", &["monotonic-clock", "wall-clock"], &["monotonic-clock", "system-clock", "types"]),
+    ("wasi:config", &["store"], &[]),
     ("wasi:filesystem", &["preopens", "types"], &["preopens", "types"]),
     ("wasi:http", &["outgoing-handler", "types"], &["client", "types"]),
     ("wasi:io", &["error", "poll", "streams"], &[]),
-    // Of two drafts, which `is_known` tells from others.
     ("wasi:keyvalue", &["atomics", "batch", "store"], &[]),
     ("wasi:random", &["insecure", "insecure-seed", "random"], &["insecure", "insecure-seed", "random"]),
     (
@@ -44,8 +45,12 @@ const KNOWN: [(&str, &[&str], &[&str]); 8] = [
         &["ip-name-lookup", "types"],
     ),
 ];
-/// The versions of `wasi:keyvalue` that are linked.
-const DRAFTS: [&str; 2] = ["0.2.0-draft", "0.2.0-draft2"];
+/// The versions that are linked of what is not, or not yet, of WASI 0.2 or 0.3.
+const VERSIONS: [(&str, &[&str]); 3] = [
+    ("nexus:sql", &["0.1.0"]),
+    ("wasi:config", &["0.2.0-draft-2024-09-27", "0.2.0-rc.1"]),
+    ("wasi:keyvalue", &["0.2.0-draft", "0.2.0-draft2"]),
+];
 /// What a service of WASI 0.2 exports.
 pub(crate) const HANDLER: &str = "wasi:http/incoming-handler";
 /// What a service of WASI 0.3 exports.
@@ -162,8 +167,10 @@ fn is_known(name: &str, wasi: WasiVersion) -> bool {
     let Some((package, rest)) = name.split_once('/') else { return false };
     let (interface, version) = rest.split_once('@').unwrap_or((rest, "0.2"));
     let Some((_, old, new)) = KNOWN.iter().find(|(known, ..)| *known == package) else { return false };
+    if let Some((_, versions)) = VERSIONS.iter().find(|(known, _)| *known == package) {
+        return versions.contains(&version) && old.contains(&interface);
+    }
     match wasi {
-        _ if package == "wasi:keyvalue" && !DRAFTS.contains(&version) => false,
         _ if version.starts_with("0.2") => old.contains(&interface),
         WasiVersion::V0_3 if version.starts_with("0.3") => new.contains(&interface),
         _ => false,

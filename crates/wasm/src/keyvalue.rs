@@ -10,10 +10,10 @@
 /// What both drafts have alike, over the bindings in scope.
 macro_rules! alike {
     () => {
-        pub(super) fn link<T: HasKeyValue + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-            store::add_to_linker::<T, KeyValue>(linker, T::key_value)?;
-            atomics::add_to_linker::<T, KeyValue>(linker, T::key_value)?;
-            batch::add_to_linker::<T, KeyValue>(linker, T::key_value)
+        pub(super) fn link<T: HasBindings + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+            store::add_to_linker::<T, KeyValue>(linker, T::bindings)?;
+            atomics::add_to_linker::<T, KeyValue>(linker, T::bindings)?;
+            batch::add_to_linker::<T, KeyValue>(linker, T::bindings)
         }
 
         impl From<Refused> for store::Error {
@@ -98,30 +98,19 @@ mod draft;
 mod draft2;
 
 use nexus_guest::{
-    CapabilityError, KvAnswer, KvChange, KvEntry, KvKey, KvList, KvOperation, KvPage, KvTransaction,
-    KvVersion,
+    Capability, CapabilityError, KvAnswer, KvChange, KvEntry, KvKey, KvList, KvOperation, KvPage,
+    KvTransaction, KvVersion,
 };
-use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
+use wasmtime::component::{HasData, Linker, Resource};
 
+use crate::bound::{HasBindings, View};
 use crate::outgoing::Outgoing;
-
-/// A store that has bindings.
-pub(crate) trait HasKeyValue: Send {
-    /// What the functions see of it.
-    fn key_value(&mut self) -> View<'_>;
-}
 
 /// Marks what the functions see of a store.
 struct KeyValue;
 
 impl HasData for KeyValue {
     type Data<'a> = View<'a>;
-}
-
-/// What the functions see of a store.
-pub(crate) struct View<'a> {
-    pub(crate) table: &'a mut ResourceTable,
-    pub(crate) outgoing: &'a Outgoing,
 }
 
 /// Why something was not done.
@@ -184,7 +173,7 @@ pub struct Cas {
 }
 
 /// Links both drafts.
-pub(crate) fn link<T: HasKeyValue + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+pub(crate) fn link<T: HasBindings + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     draft::link(linker)?;
     draft2::link(linker)
 }
@@ -196,7 +185,9 @@ fn key(text: String) -> Result<KvKey, Refused> {
 impl View<'_> {
     /// The binding of this name.
     fn bucket(&mut self, name: &str) -> wasmtime::Result<Result<Resource<Bucket>, Refused>> {
-        let Some(binding) = self.outgoing.binding(name) else { return Ok(Err(Refused::NoSuchStore)) };
+        let Some(binding) = self.outgoing.binding(Capability::Kv, name) else {
+            return Ok(Err(Refused::NoSuchStore));
+        };
         Ok(Ok(self.table.push(Bucket { binding, places: Vec::new(), last: 0 })?))
     }
 
@@ -217,7 +208,7 @@ struct Namespace {
 
 impl Namespace {
     async fn call(&self, operation: KvOperation) -> Result<KvAnswer, Refused> {
-        self.outgoing.call(self.binding, operation).await.map_err(Refused::from)
+        self.outgoing.kv(self.binding, operation).await.map_err(Refused::from)
     }
 
     async fn entries(&self, keys: Vec<KvKey>) -> Result<Vec<Option<KvEntry>>, Refused> {

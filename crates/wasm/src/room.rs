@@ -42,7 +42,7 @@ use crate::exchange::{self, End, Exchange};
 use crate::outgoing::{Open, Scope};
 use crate::output::Output;
 use crate::service;
-use crate::shared::Shared;
+use crate::shared::{Folders, Shared};
 use crate::sockets::HasReach;
 use crate::state::State;
 use crate::tail::Tail;
@@ -75,6 +75,8 @@ pub(crate) struct Room {
     accounts: Arc<Accounts>,
     /// What its instance sends: nobody can tell for which request.
     scope: Arc<Scope>,
+    /// What its instance has open of the host's files.
+    folders: Folders,
     /// Whether its instance has nothing to do.
     is_quiet: Cell<bool>,
     /// Whether a request was given up. Its call cannot be: the instance ends once nobody is present.
@@ -86,14 +88,16 @@ impl Room {
     fn new(shared: &Shared) -> (Rc<Self>, Door) {
         let limits = &shared.services.limits;
         let (door, comers) = mpsc::unbounded_channel();
-        let open = shared.post.open(None);
+        let accounts = Arc::new(Accounts::new(Account::new(limits)));
+        let open = shared.post.open(None, accounts.clone());
         let room = Self {
             door: RefCell::new(Some(door)),
             taken: Cell::new(0),
             present: RefCell::default(),
             output: Arc::new(Output::new(limits.get(Limit::Log))),
-            accounts: Arc::new(Accounts::new(Account::new(limits))),
+            accounts,
             scope: open.scope(),
+            folders: shared.folders(),
             is_quiet: Cell::new(true),
             is_left: Cell::new(false),
         };
@@ -183,13 +187,18 @@ impl Rooms {
     }
 
     /// One with a seat, if there is one.
-    fn open(&self, concurrency: usize) -> Option<Rc<Room>> {
-        self.rooms.borrow().iter().find(|room| room.has_seat(concurrency)).cloned()
+    fn open(&self, shared: &Shared) -> Option<Rc<Room>> {
+        let rooms = self.rooms.borrow();
+        // Folders are granted, and taken, from the next instance on: who is present stays.
+        for room in rooms.iter().filter(|room| !shared.has_still(&room.folders)) {
+            *room.door.borrow_mut() = None;
+        }
+        rooms.iter().find(|room| room.has_seat(shared.concurrency())).cloned()
     }
 
     /// One with a seat.
     fn with_seat(&self, shared: &Rc<Shared>) -> Rc<Room> {
-        if let Some(room) = self.open(shared.concurrency()) {
+        if let Some(room) = self.open(shared) {
             return room;
         }
         let number = self.last.get() + 1;
@@ -227,7 +236,7 @@ pub(crate) async fn handle(
     request: Request,
     exchange: Rc<Exchange>,
 ) -> Result<(), Ended> {
-    shared.room(|| rooms.open(shared.concurrency()).is_some()).await?;
+    shared.room(|| rooms.open(&shared).is_some()).await?;
     let is_head = request.method == "HEAD";
     let (request, mut upload) = exchange::incoming(request)?;
     let (give, given) = oneshot::channel();
@@ -274,10 +283,9 @@ impl Room {
         self.taken.set(number + 1);
         self.accounts.renew();
         self.output.refill(shared.services.limits.get(Limit::Log));
+        let id = guest.exchange.id;
         self.present.borrow_mut().insert(u64::from(number), guest);
-        if number > 0 {
-            self.scope.renew();
-        }
+        self.scope.renew(id, self.present.borrow().len());
         self.scope.set_sender(self.only_request());
         let mut door = self.door.borrow_mut();
         if let Some(open) = &*door {
@@ -304,7 +312,7 @@ impl Room {
     /// The room's work, until it has served all that it is to serve.
     pub(crate) async fn work(self: Rc<Self>, shared: Rc<Shared>, door: Door) -> Result<(), End> {
         let mut store = shared
-            .room_store(&self.output, self.accounts.clone(), door.open.outgoing())
+            .room_store(&self.output, self.accounts.clone(), door.open.outgoing(), &self.folders)
             .map_err(End::Ended)?;
         let made = exchange::instantiate(&shared, &mut store).await;
         let refused = store.data().limiter.refused();

@@ -9,11 +9,11 @@ use wasmtime::{
 };
 use wasmtime_wasi_http::WasiHttpView;
 
+use crate::bound::HasBindings;
 use crate::error::one_line;
-use crate::keyvalue::HasKeyValue;
 use crate::sockets::HasReach;
 use crate::state::State;
-use crate::{hooks, keyvalue, sockets};
+use crate::{config, hooks, keyvalue, sockets, sql};
 
 /// Component instances in the process at once, and the memories and tables that they have together. More wait.
 const INSTANCES: u32 = 1000;
@@ -129,7 +129,7 @@ fn with_pool(config: &Config) -> Config {
 /// folders and grants of the network the calls find none.
 pub(crate) fn linker<T>(engine: &Engine, wasi: WasiVersion) -> wasmtime::Result<Linker<T>>
 where
-    T: WasiHttpView + HasReach + HasKeyValue + 'static,
+    T: WasiHttpView + HasReach + HasBindings + 'static,
 {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
@@ -142,6 +142,8 @@ where
     hooks::link(&mut linker, with_0_3)?;
     sockets::link(&mut linker, with_0_3)?;
     keyvalue::link(&mut linker)?;
+    sql::link(&mut linker)?;
+    config::link(&mut linker)?;
     Ok(linker)
 }
 

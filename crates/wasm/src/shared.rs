@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use nexus_core::{App, Limit};
+use nexus_core::{App, GrantedFolder, Limit};
 use nexus_guest::{Failure, FailureKind, Services, SocketBudget, StopReason};
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -17,7 +17,7 @@ use crate::author::Author;
 use crate::compile::LoadedApp;
 use crate::error::{Ended, Interrupt};
 use crate::exchange::Exchange;
-use crate::outgoing::{Outgoing, Post};
+use crate::outgoing::{Outgoing, Post, Settings};
 use crate::output::{Console, Output};
 use crate::room::Accounts;
 use crate::sockets::{Granted, HasReach, Purse, Reach};
@@ -49,7 +49,12 @@ pub(crate) struct Lease {
     pub(crate) store: Store<State>,
     pub(crate) proxy: Option<Proxy>,
     uses: u32,
+    /// What it has open of the host's files.
+    folders: Folders,
 }
+
+/// The folders that an instance has from its beginning, and which of them it may write to.
+pub(crate) type Folders = Box<[(GrantedFolder, bool)]>;
 
 impl Shared {
     pub(crate) fn new(app: Arc<LoadedApp>, manifest: Arc<App>, services: Services) -> Self {
@@ -60,6 +65,7 @@ impl Shared {
         let post = Rc::new(Post::new(
             services.http.clone(),
             services.bindings.clone(),
+            settings(&services),
             services.limits,
             memory.clone(),
         ));
@@ -69,13 +75,19 @@ impl Shared {
 
     /// An instance for this request: one that has served others, or the store for a fresh one.
     pub(crate) fn lease(&self, exchange: &Exchange, outgoing: Outgoing) -> Result<Lease, Ended> {
-        let idle = self.idle.borrow_mut().pop();
+        let idle = {
+            let mut idle = self.idle.borrow_mut();
+            // Folders are granted, and taken, from the next instance on.
+            idle.retain(|lease| self.has_still(&lease.folders));
+            idle.pop()
+        };
         if let Some(mut lease) = idle {
             lease.store.data_mut().turn_to(exchange.output.clone(), exchange.account.clone(), outgoing);
             lease.store.set_epoch_deadline(1);
             return Ok(lease);
         }
-        Ok(Lease { store: self.store(exchange, outgoing)?, proxy: None, uses: 0 })
+        let folders = self.folders();
+        Ok(Lease { store: self.store(exchange, outgoing, &folders)?, proxy: None, uses: 0, folders })
     }
 
     /// The instance has served a request well: it may serve another one, if the manifest says so. Not if it holds sockets:
@@ -148,9 +160,21 @@ impl Shared {
         }
     }
 
-    /// Whether a handle may be an open file.
+    /// Whether a handle may be an open file, now or later.
     fn has_folders(&self) -> bool {
-        self.manifest.manifest.permissions.folders().next().is_some()
+        self.manifest.manifest.permissions.asks_for_folders()
+    }
+
+    /// The folders that are granted at the moment.
+    pub(crate) fn folders(&self) -> Folders {
+        let granted = self.manifest.manifest.permissions.folders();
+        granted.map(|(folder, may_write)| (folder.clone(), may_write)).collect()
+    }
+
+    /// Whether just these folders are granted at the moment.
+    pub(crate) fn has_still(&self, folders: &Folders) -> bool {
+        let granted = self.manifest.manifest.permissions.folders();
+        granted.eq(folders.iter().map(|(folder, may_write)| (folder, *may_write)))
     }
 
     /// Whether a guest may have sockets.
@@ -164,8 +188,14 @@ impl Shared {
     }
 
     /// A store for a request's instance.
-    fn store(&self, exchange: &Exchange, outgoing: Outgoing) -> Result<Store<State>, Ended> {
-        self.store_with(&exchange.output, exchange.account.clone(), outgoing, 1, |store| {
+    fn store(
+        &self,
+        exchange: &Exchange,
+        outgoing: Outgoing,
+        folders: &Folders,
+    ) -> Result<Store<State>, Ended> {
+        let for_whom = (&exchange.output, exchange.account.clone());
+        self.store_with(for_whom, outgoing, 1, folders, |store| {
             match store.data().account.is_beyond(METER.with(|meter| meter.so_far())) {
                 true => Err(Interrupt(StopReason::Cpu).into()),
                 false => Ok(()),
@@ -179,18 +209,21 @@ impl Shared {
         output: &Arc<Output>,
         accounts: Arc<Accounts>,
         outgoing: Outgoing,
+        folders: &Folders,
     ) -> Result<Store<State>, Ended> {
         let nobodys = Arc::new(Account::new(&self.services.limits));
-        self.store_with(output, nobodys, outgoing, self.concurrency(), move |store| accounts.look(store))
+        self.store_with((output, nobodys), outgoing, self.concurrency(), folders, move |store| {
+            accounts.look(store)
+        })
     }
 
     /// A store for so many requests at once, which has `look` look at their CPU time.
     fn store_with(
         &self,
-        output: &Arc<Output>,
-        account: Arc<Account>,
+        (output, account): (&Arc<Output>, Arc<Account>),
         outgoing: Outgoing,
         requests: usize,
+        folders: &Folders,
         look: impl Fn(StoreContextMut<'_, State>) -> wasmtime::Result<()> + Send + Sync + 'static,
     ) -> Result<Store<State>, Ended> {
         let limiter = Limiter::new(self.memory.clone(), self.bounds);
@@ -199,7 +232,7 @@ impl Shared {
             Purse { budget: self.sockets.clone(), memory: self.memory.clone(), most: descriptors(requests) };
         let author = Author::App(console.clone());
         let reach = Arc::new(Reach::new(self.granted.clone(), author, outgoing.clone(), purse));
-        let wasi = self.wasi(&console)?;
+        let wasi = self.wasi(&console, folders)?;
         let net = Net { console, outgoing, reach };
         let state = State::new(wasi, net, account, limiter, self.resources(requests));
         let mut store = Store::new(self.app.engine(), state);
@@ -227,11 +260,11 @@ impl Shared {
         Ok(store)
     }
 
-    fn wasi(&self, console: &Console) -> Result<WasiCtx, Ended> {
+    fn wasi(&self, console: &Console, folders: &Folders) -> Result<WasiCtx, Ended> {
         let mut wasi = WasiCtx::builder();
         wasi.envs(&self.services.env).stdout(console.stdout()).stderr(console.stderr());
-        for (folder, may_write) in self.manifest.manifest.permissions.folders() {
-            let permissions = if may_write { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
+        for (folder, may_write) in folders {
+            let permissions = if *may_write { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
             let path = folder.path_from(&self.manifest.folder);
             wasi.preopened_dir(&path, folder.as_str(), permissions).map_err(|error| {
                 let message = format!("the granted folder {} cannot be opened: {error}", path.display());
@@ -241,6 +274,14 @@ impl Shared {
         Reach::grant(&mut wasi);
         Ok(wasi.build())
     }
+}
+
+/// What `wasi:config` tells: secrets come before variables of the same names.
+fn settings(services: &Services) -> Settings {
+    let secrets = services.secrets.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let is_secret = |name: &str| services.secrets.get(name).is_some();
+    let variables = services.env.iter().filter(|(name, _)| !is_secret(name)).cloned();
+    secrets.chain(variables).collect()
 }
 
 /// How many files, or sockets, an instance may have that serves so many requests at once.

@@ -59,7 +59,7 @@ impl Granted {
         Self { policy: policy.clone(), ports }
     }
 
-    /// Whether nothing at all is granted.
+    /// Whether nothing at all can be granted.
     pub(crate) fn is_empty(&self) -> bool {
         self.policy.is_empty()
     }
@@ -70,8 +70,8 @@ impl Granted {
         for port in &self.ports {
             match self.policy.decide(host, *port, None) {
                 Ok(()) => return Ok(()),
-                // The app asks for it, and its host does not allow it.
-                Err(by_host) if by_host.by_host => denied = by_host,
+                // The app asks for it, and its host does not grant or allow it.
+                Err(by_host) if by_host.by_host || by_host.withheld.is_some() => denied = by_host,
                 Err(_) => {}
             }
         }
@@ -236,9 +236,10 @@ impl Reach {
         let host: NetHost = name.parse().map_err(|_| Refused::Invalid)?;
         if let NetHost::Name(_) = host {
             if let Err(denied) = self.granted.names(&host) {
-                let what = match denied.by_host {
-                    false => self.author.hint(&host),
-                    true => format!(
+                let what = match (&denied.withheld, denied.by_host) {
+                    (Some(withheld), _) => withheld.to_string(),
+                    (None, false) => self.author.hint(&host),
+                    (None, true) => format!(
                         "the host would have to allow it: `net = [\"{host}\"]` under [ceilings.permissions]"
                     ),
                 };

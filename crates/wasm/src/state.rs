@@ -10,8 +10,8 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::account::{Account, WorkerMemory};
+use crate::bound::{HasBindings, View};
 use crate::hooks::Hooks;
-use crate::keyvalue::{HasKeyValue, View as KeyValueView};
 use crate::outgoing::Outgoing;
 use crate::output::{Console, Output};
 use crate::sockets::{HasReach, Reach};
@@ -109,9 +109,9 @@ impl HasReach for State {
     }
 }
 
-impl HasKeyValue for State {
-    fn key_value(&mut self) -> KeyValueView<'_> {
-        KeyValueView { table: &mut self.table, outgoing: &self.hooks.0 }
+impl HasBindings for State {
+    fn bindings(&mut self) -> View<'_> {
+        View { table: &mut self.table, outgoing: &self.hooks.0 }
     }
 }
 

@@ -253,7 +253,7 @@ pub(super) fn thread_cpu() -> Duration {
 
 impl State {
     /// CPU time that a request has taken outside of its turns: the guest is stopped if that was too much.
-    fn charge(&self, key: ScopeKey, cpu: Duration) {
+    pub(super) fn charge(&self, key: ScopeKey, cpu: Duration) {
         let spent = self.with_scope(key, |scope| {
             if let Some(responder) = &scope.responder {
                 responder.charge(cpu);

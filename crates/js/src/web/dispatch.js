@@ -69,23 +69,27 @@
     const app = namespace.default;
     const handler = app?.fetch;
     if (typeof handler !== "function") {
+      // What only triggers call has nothing to answer requests with.
+      if (typeof app?.scheduled === "function") return [app, nexus.scheduled.notFound];
       const lack = app == null ? `${module} has no default export` : `the default export${whose} has no fetch handler`;
       throw new TypeError(`${lack}: \`export default { fetch(request, env, ctx) { … } }\``);
     }
     return [app, uncurryThis(handler)];
   };
 
-  // `modules` are the files that routes lead to, each with its namespace after it; `bindings` what the manifest has.
-  nexus.start = (namespace, pairs, modules, bindings) => {
+  // `modules` are the files that routes lead to, each with its namespace after it; `bindings` what the manifest has: of each its
+  // name and its kind. An app with triggers must have a handler for them.
+  nexus.start = (namespace, pairs, modules, bindings, hasTriggers) => {
     [app, handle] = handlerOf(namespace, "the main module", "");
+    if (hasTriggers) nexus.scheduled.handlerOf(app);
     for (let i = 0; i < modules.length; i += 2) {
       const module = `the module \`${modules[i]}\` of a route`;
       routed[i / 2] = handlerOf(modules[i + 1], module, ` of ${module}`);
     }
     env = {};
     for (let i = 0; i < pairs.length; i += 2) env[pairs[i]] = pairs[i + 1];
-    // Of each its name; the host knows it by its place.
-    for (let i = 0; i < bindings.length; i++) env[bindings[i]] = nexus.makeKvNamespace(i);
+    // The host knows a binding by its place.
+    for (let i = 0; i < bindings.length; i += 2) env[bindings[i]] = nexus.makeBinding(bindings[i + 1], i / 2);
   };
 
   // See warm.js.
@@ -114,6 +118,9 @@
     }
     settle(id, result);
   };
+
+  /** What other handlers of the app are called with, in the name of this request. */
+  nexus.calling = (id) => ({ app, env, context: new ExecutionContext(TOKEN, id, undefined) });
 
   const settle = async (id, result) => {
     try {

@@ -53,7 +53,7 @@
 
   /** One request and its response's head: as of `ops.fetchSend`, null if it was aborted. */
   const send = (keep, method, url, list, body) => {
-    keep.id = ops.fetchOpen(keep);
+    keep.id = ops.fetchOpen(keep, keep.through);
     const { value, length, reader } = outgoing(body);
     const sent = ops.fetchSend(keep.id, method, url, list, value, length);
     if (reader === null) return sent;
@@ -252,9 +252,9 @@
   };
 
   /** Begins a fetch. What is thrown on the way is a rejection. */
-  const start = (self, count, input, init) => {
+  const start = (through, count, input, init) => {
     try {
-      return begin(self, count, input, init);
+      return begin(through, count, input, init);
     } catch (error) {
       return rejected(error);
     }
@@ -262,8 +262,7 @@
   const rejected = async (error) => {
     throw error;
   };
-  const begin = (self, count, input, init) => {
-    nexus.checkGlobal(self);
+  const begin = (through, count, input, init) => {
     required(count, 1, "fetch");
     const request = nexus.isRequest(input) ? input : null;
     const from = request === null ? null : nexus.requestParts(request);
@@ -276,8 +275,11 @@
       }
       throw nexus.abortReason(signal);
     }
-    if (!isHttp(made.url)) return nexus.schemeFetch(made);
-    const keep = new Exchange(signal);
+    if (!isHttp(made.url)) {
+      if (through >= 0) throw failure("an app is asked by a URL of http or https");
+      return nexus.schemeFetch(made);
+    }
+    const keep = new Exchange(signal, through);
     if (signal === null) return httpFetch(made, keep);
     const { promise, resolve, reject } = capability();
     keep.reject = reject;
@@ -291,11 +293,18 @@
   };
 
   /** For other files: the same, whatever has become of the global. */
-  nexus.fetchInternal = (input, init) => start(undefined, 1, input, init);
+  nexus.fetchInternal = (input, init) => start(-1, 1, input, init);
+  /** The same, where a binding's app answers. */
+  nexus.fetchThrough = start;
 
   const { fetch } = {
     fetch(input, init = undefined) {
-      return start(this, arguments.length, input, init);
+      try {
+        nexus.checkGlobal(this);
+      } catch (error) {
+        return rejected(error);
+      }
+      return start(-1, arguments.length, input, init);
     },
   };
   nexus.defineFunction("fetch", fetch);

@@ -6,16 +6,19 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::{AbortHandle, Abortable};
-use nexus_core::{Limit, NetHost};
-use nexus_guest::{Body, Deadlines, HeaderList, HttpError, OutboundRequest, OutboundResponse, method, pipe};
+use nexus_core::Limit;
+use nexus_guest::{
+    Body, Bound, Deadlines, HeaderList, HttpClient, HttpError, OutboundRequest, OutboundResponse, method,
+    pipe,
+};
 
 use super::data_url;
 use super::encoding::with_bytes;
+use super::fetch_place::{Place, origin, place};
 use super::fetched::{self, Exchanges};
 use super::held::Held;
 use super::integrity::Check;
 use super::response::{Echo, PIPE, field_list};
-use super::url_parser;
 use crate::memory::Share;
 use crate::operations::Outcome;
 use crate::ops::{self, arg_i32, arg_u32, throw_type_error};
@@ -34,7 +37,8 @@ pub(crate) const OPS: &[ops::Op] = ops::ops![
     dataUrl => op_data_url,
 ];
 
-/// `fetchOpen(holder)`: a number for the others, below 0; the exchange lives no longer than `holder`.
+/// `fetchOpen(holder, through)`: a number for the others, below 0; the exchange lives no longer than `holder`. Who answers is the
+/// app of the binding `through`, or, if that is below 0, whom the URL names.
 fn op_fetch_open<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
@@ -54,7 +58,8 @@ fn op_fetch_open<'s>(
         ops::throw_range_error(scope, &message);
         return;
     }
-    rv.set_int32(Exchanges::open(&state, scope, holder, key));
+    let through = u32::try_from(arg_i32(&args, 1)).ok();
+    rv.set_int32(Exchanges::open(&state, scope, holder, key, through));
 }
 
 /// `fetchSend(id, method, url, headers, body, length)`: a promise of `[status, reason, body, headers]`, where `body` is 0
@@ -72,6 +77,8 @@ fn op_fetch_send<'s>(
     let Some(mut headers) = field_list(scope, args.get(3), "request") else { return };
     let key = State::current(scope);
     let state = State::of(scope);
+    let through = Exchanges::with(&state, id, |exchange| exchange.through).flatten();
+    let Some(client) = client(&state, through) else { return };
     let Some(body) = request_body(scope, &state, id, &args) else { return };
     // What the host holds of it, twice over for what it makes of that.
     let head = verb.len() + url.len() + headers.byte_length();
@@ -87,9 +94,12 @@ fn op_fetch_send<'s>(
             Ok(place)
         })
         .map(|Place { secure, host, port, target }| {
-            fill_in(&mut headers);
+            if through.is_none() {
+                fill_in(&mut headers);
+            }
             let request = OutboundRequest {
                 sender: state.request_id(key),
+                depth: 0,
                 method: method(&verb),
                 secure,
                 host,
@@ -99,7 +109,7 @@ fn op_fetch_send<'s>(
                 body,
                 deadlines: Deadlines::default(),
             };
-            state.services.http.send(request)
+            client.send(request)
         });
     let (abort, registration) = AbortHandle::new_pair();
     Exchanges::with(&state, id, |exchange| exchange.abort = Some(abort));
@@ -118,6 +128,15 @@ fn op_fetch_send<'s>(
     };
     if let Some(promise) = state.spawn(scope, key, operation) {
         rv.set(promise.into());
+    }
+}
+
+/// What sends a request: to the app of a binding, or to whom its URL names.
+fn client(state: &State, through: Option<u32>) -> Option<Rc<dyn HttpClient>> {
+    let Some(through) = through else { return Some(state.services.http.clone()) };
+    match state.services.bindings.get(through as usize)? {
+        (_, Bound::App(app)) => Some(app.clone()),
+        _ => None,
     }
 }
 
@@ -166,39 +185,6 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// The app's own requests and since when they are counted, with one more.
 fn one_more((sent, since): (u64, Instant), now: Instant) -> (u64, Instant) {
     if now.duration_since(since) >= WINDOW { (1, now) } else { (sent + 1, since) }
-}
-
-struct Place {
-    secure: bool,
-    host: NetHost,
-    port: u16,
-    target: String,
-}
-
-/// The origin of a serialised URL that has a place, which names nobody.
-fn origin(url: &str) -> &str {
-    let rest = url.find("://").map_or(0, |at| at + 3);
-    url.get(..rest + url[rest..].find('/').unwrap_or(url.len() - rest)).unwrap_or_default()
-}
-
-/// Where a URL leads. It is parsed here anew: what JavaScript made of it is in the guest's realm.
-fn place(url: &str) -> Result<Place, HttpError> {
-    let invalid = |what: &str| HttpError::Invalid(what.to_owned());
-    let record = url_parser::parse(url, None).ok_or_else(|| invalid("it has no valid URL"))?;
-    let secure = match record.scheme.as_str() {
-        "http" => false,
-        "https" => true,
-        _ => return Err(invalid("its URL is neither http nor https")),
-    };
-    let host = record.host.as_deref().unwrap_or_default();
-    let host: NetHost = host.parse().map_err(|error| invalid(&format!("{error}")))?;
-    let port = record.port.unwrap_or(if secure { 443 } else { 80 });
-    let mut target = if record.path.is_empty() { "/".to_owned() } else { record.path };
-    if let Some(query) = &record.query {
-        target.push('?');
-        target.push_str(query);
-    }
-    Ok(Place { secure, host, port, target })
 }
 
 /// The fields that each request has (Fetch Standard, "HTTP-network-or-cache fetch").
@@ -292,6 +278,7 @@ impl Fetched {
         let OutboundResponse { status, reason, headers, body } = self.response;
         let unread = match &body {
             Body::Empty => 0,
+            Body::Full(bytes) => bytes.len(),
             body => body
                 .exact_length()
                 .map_or(AHEAD, |length| usize::try_from(length).unwrap_or(AHEAD).min(AHEAD)),

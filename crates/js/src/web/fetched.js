@@ -31,8 +31,10 @@
 
   /** One exchange, from the request on until its response's body is read. The host drops it with this object. */
   class Exchange {
-    constructor(signal) {
+    constructor(signal, through) {
       this.id = 0;
+      // The binding of the app that is asked, or -1: then the URL says who is.
+      this.through = through;
       // Whether the body is decoded on the way to JavaScript.
       this.encoded = false;
       this.aborted = false;

@@ -32,6 +32,8 @@ pub(crate) struct Exchange {
     scope: ScopeKey,
     /// Its finalizer removes the entry.
     _holder: v8::Weak<v8::Object>,
+    /// The binding of the app that is asked; without one the URL says who is.
+    pub(crate) through: Option<u32>,
     /// Breaks off what is under way for JavaScript: the sending, or a read.
     pub(crate) abort: Option<AbortHandle>,
     /// The request's body, while JavaScript writes it.
@@ -53,6 +55,7 @@ impl Exchanges {
         scope: &mut v8::PinScope<'_, '_>,
         holder: v8::Local<'_, v8::Object>,
         key: ScopeKey,
+        through: Option<u32>,
     ) -> i32 {
         let id = {
             let mut exchanges = state.exchanges.borrow_mut();
@@ -73,6 +76,7 @@ impl Exchanges {
         let exchange = Exchange {
             scope: key,
             _holder: holder,
+            through,
             abort: None,
             upload: None,
             body: None,

@@ -4,13 +4,12 @@ use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use nexus_core::Limit;
 use nexus_guest::{
-    Answer, Bound, CapabilityError, Hold, Kv, KvAnswer, KvChange, KvEntry, KvKey, KvList, KvOperation,
-    KvPage, KvTransaction, KvVersion,
+    Answer, Bound, Capability, CapabilityError, Hold, Kv, KvAnswer, KvChange, KvEntry, KvKey, KvList,
+    KvOperation, KvPage, KvTransaction, KvVersion,
 };
 
-use crate::memory::Share;
+use super::bound::{self, Holds};
 use crate::operations::Outcome;
 use crate::ops::{self, arg_u32, byte_length};
 use crate::state::State;
@@ -78,7 +77,7 @@ fn op_write<'s>(scope: &mut v8::PinScope<'s, '_>, args: Args<'s>, rv: Return<'s>
         let message = format!("kv: at most {} checks and changes are made at once", KvOperation::MOST_KEYS);
         return ops::throw_type_error(scope, &message);
     }
-    let Some(mut hold) = hold(scope) else { return };
+    let Some(mut hold) = bound::hold(scope) else { return };
     let mut values = 0;
     let mut transaction = KvTransaction::default();
     for check in checks.chunks_exact(2) {
@@ -186,44 +185,6 @@ fn fits(scope: &mut v8::PinScope<'_, '_>, size: usize) -> bool {
     fits
 }
 
-/// What a call holds of the guest's memory. It crosses threads with the call.
-struct Holds {
-    share: Share,
-    limit: u64,
-}
-
-impl Hold for Holds {
-    fn grow(&mut self, bytes: usize) -> bool {
-        let fits = self.share.all_held().saturating_add(bytes as u64) <= self.limit;
-        if fits {
-            self.share.grow(bytes);
-        }
-        fits
-    }
-}
-
-/// What a call beside its operation takes of the host's memory, about, in bytes.
-const CALL: usize = 512;
-
-/// Counts a call. `None`, with a `RangeError` pending, if the guest may have none more.
-fn hold(scope: &mut v8::PinScope<'_, '_>) -> Option<Holds> {
-    let state = State::of(scope);
-    // Before anything is done: what is refused must not be done all the same.
-    if state.operations.borrow().len() >= state.services.limits.size(Limit::Operations) {
-        let limit = state.services.limits.show(Limit::Operations);
-        let message = format!("the app has as many operations under way as it may: {limit}");
-        ops::throw_range_error(scope, &message);
-        return None;
-    }
-    let mut hold = Holds { share: state.accounts.memory.hold(), limit: state.accounts.memory.limit() };
-    if !hold.grow(CALL) {
-        let message = ops::no_room(scope);
-        ops::throw_range_error(scope, &message);
-        return None;
-    }
-    Some(hold)
-}
-
 /// Has the store asked, and returns what it says: now, or as a promise.
 fn call<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -232,7 +193,7 @@ fn call<'s>(
     operation: KvOperation,
     as_text: bool,
 ) {
-    if let Some(hold) = hold(scope) {
+    if let Some(hold) = bound::hold(scope) {
         call_with(scope, args, rv, operation, as_text, hold);
     }
 }
@@ -265,8 +226,10 @@ fn call_with<'s>(
 }
 
 fn bound(state: &State, index: u32) -> Option<Rc<dyn Kv>> {
-    let (_, Bound::Kv(kv)) = state.services.bindings.get(index as usize)?;
-    Some(kv.clone())
+    match state.services.bindings.get(index as usize)? {
+        (_, Bound::Kv(kv)) => Some(kv.clone()),
+        _ => None,
+    }
 }
 
 /// What was told, for JavaScript; the error's side is thrown.
@@ -274,7 +237,7 @@ pub(crate) fn to_value<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     told: Told,
 ) -> Result<v8::Local<'s, v8::Value>, v8::Local<'s, v8::Value>> {
-    let answer = told.result.map_err(|error| refusal(scope, &error))?;
+    let answer = told.result.map_err(|error| bound::refusal(scope, Capability::Kv, &error))?;
     let value = match answer {
         KvAnswer::Entries(list) => entries(scope, &list, told.as_text),
         KvAnswer::Page(page) => self::page(scope, &page),
@@ -339,23 +302,4 @@ fn text<'s>(scope: &mut v8::PinScope<'s, '_>, bytes: &[u8]) -> Option<v8::Local<
         return None;
     }
     v8::String::new_from_utf8(scope, bytes, v8::NewStringType::Normal).map(Into::into)
-}
-
-/// An `Error` with a `code`, and with `retryable` if it is to be tried again.
-fn refusal<'s>(scope: &mut v8::PinScope<'s, '_>, error: &CapabilityError) -> v8::Local<'s, v8::Value> {
-    let text = match error {
-        CapabilityError::Failed { told, .. } => told.clone(),
-        error => format!("kv: {error}"),
-    };
-    let message = v8::String::new(scope, &text).unwrap_or_else(|| v8::String::empty(scope));
-    let exception = v8::Exception::error(scope, message);
-    if let Ok(holder) = v8::Local::<v8::Object>::try_from(exception) {
-        let code = ops::latin1_string(scope, error.code().as_bytes()).into();
-        let retryable = v8::Boolean::new(scope, error.is_retryable()).into();
-        for (name, value) in [("code", code), ("retryable", retryable)] {
-            let name = ops::latin1_string(scope, name.as_bytes()).into();
-            holder.define_own_property(scope, name, value, v8::PropertyAttribute::DONT_ENUM);
-        }
-    }
-    exception
 }

@@ -2,6 +2,7 @@
 
 mod base64;
 mod body;
+mod bound;
 mod codec;
 mod codec_memory;
 mod compression;
@@ -12,6 +13,7 @@ pub(crate) mod crypto_work;
 mod data_url;
 mod encoding;
 pub(crate) mod fetch;
+mod fetch_place;
 pub(crate) mod fetched;
 mod global_scope;
 mod held;
@@ -21,6 +23,7 @@ mod performance;
 mod request;
 pub(crate) mod response;
 mod sources;
+pub(crate) mod sql;
 mod structured_clone;
 mod timers;
 pub(crate) mod types;
@@ -48,6 +51,7 @@ pub(crate) const OPS: &[&[Op]] = &[
     performance::OPS,
     request::OPS,
     response::OPS,
+    sql::OPS,
     structured_clone::OPS,
     timers::OPS,
     url::OPS,

@@ -64,7 +64,7 @@ fn op_client_address<'s>(
             let address = v8::String::new(scope, &ip.to_string()).map_or(null, Into::into);
             (address, port.map_or(null, |port| v8::Integer::new(scope, i32::from(port)).into()))
         }
-        ClientAddress::Unix => (null, null),
+        ClientAddress::Unix | ClientAddress::Inside => (null, null),
     };
     let object = v8::Object::new(scope);
     for (name, value) in [("address", address), ("port", port)] {

@@ -82,24 +82,27 @@ pub(crate) const LAZY: &[(&[&str], &[&str])] = &[
     (&["compression.js"], &["CompressionStream", "DecompressionStream"]),
     (&["encoding.js"], &["TextEncoder", "TextDecoder", "atob", "btoa", "nexus.encodings"]),
     (&["text_streams.js"], &["TextEncoderStream", "TextDecoderStream"]),
-    (&["error_event.js"], &["ErrorEvent", "nexus.ErrorEvent"]),
+    (
+        &["error_event.js", "promise_rejection_event.js"],
+        &["ErrorEvent", "nexus.ErrorEvent", "PromiseRejectionEvent", "nexus.PromiseRejectionEvent"],
+    ),
     (&["console_more.js"], &["nexus.consoleMore"]),
+    (&["bindings.js", "scheduled.js"], &["nexus.makeBinding", "nexus.dispatchScheduled", "nexus.scheduled"]),
     (&["blob_url.js"], &["nexus.blobUrls"]),
     (
         &["crypto_algorithms.js", "crypto_keys.js", "crypto.js"],
         &["Crypto", "CryptoKey", "SubtleCrypto", "nexus.crypto"],
     ),
     (&["event_source.js"], &["EventSource"]),
-    (&["fetched.js", "fetch.js"], &["fetch", "nexus.fetchInternal"]),
+    (&["fetched.js", "fetch.js"], &["fetch", "nexus.fetchInternal", "nexus.fetchThrough"]),
     (&["fetch_schemes.js"], &["nexus.schemeFetch", "nexus.withIntegrity"]),
-    (&["file_reader.js"], &["FileReader"]),
+    (&["progress_event.js", "file_reader.js"], &["ProgressEvent", "nexus.ProgressEvent", "FileReader"]),
     (&["form_data.js"], &["FormData", "nexus.newFormData"]),
     (&["inspect.js"], &["nexus.inspect"]),
     (
         &["console_format.js"],
         &["nexus.formatLog", "nexus.formatList", "nexus.formatTable", "nexus.indentLines"],
     ),
-    (&["kv.js"], &["nexus.makeKvNamespace"]),
     (&["message_channel.js"], &["MessageChannel", "MessagePort", "MessageEvent", "nexus.makeServerEvent"]),
     (
         &["mime_type.js"],
@@ -118,8 +121,6 @@ pub(crate) const LAZY: &[(&[&str], &[&str])] = &[
         &["performance_timeline.js"],
         &["PerformanceEntry", "PerformanceMark", "PerformanceMeasure", "nexus.timeline"],
     ),
-    (&["progress_event.js"], &["ProgressEvent", "nexus.ProgressEvent"]),
-    (&["promise_rejection_event.js"], &["PromiseRejectionEvent", "nexus.PromiseRejectionEvent"]),
     (&["queuing_strategies.js"], &["CountQueuingStrategy", "ByteLengthQueuingStrategy"]),
     (
         &["streams.js", "readable_stream.js"],
@@ -198,3 +199,7 @@ pub(crate) const LAZY: &[(&[&str], &[&str])] = &[
     // Its name is defined when an isolate is made.
     (&["wasm.js"], &[]),
 ];
+
+/// The files that other lazy files run, by `ops.loadLazy`.
+#[allow(dead_code)]
+pub(crate) const LOADED: &[&str] = &["kv.js", "sql.js"];

@@ -14,7 +14,7 @@
   };
   const requests = [{ fetch }, { fetch: async (request) => fetch(request) }, { fetch: () => Response.json({}) }];
   for (let i = 0; i < requests.length; i++) {
-    nexus.start({ default: requests[i] }, [], [], []);
+    nexus.start({ default: requests[i] }, [], [], [], false);
     nexus.dispatch(1, 0, "http://localhost/", 0);
     nexus.dispatch(1, 0, "http://localhost/", 32);
   }

@@ -55,6 +55,7 @@ pub(crate) async fn load_with(
     let files = files.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect();
     let services = Services {
         bindings: Rc::new([]),
+        secrets: Default::default(),
         log: log.clone(),
         modules: Rc::new(Files(files)),
         env: Rc::new([("GREETING".to_owned(), "hello".to_owned())]),
@@ -83,6 +84,7 @@ impl TestGuest {
             headers: HeaderList::from_iter([("x-a", "1"), ("accept", "*/*")]),
             body,
             client: ClientAddress::Ip([127, 0, 0, 1].into(), Some(99)),
+            event: Default::default(),
         };
         (self.guest.request(request, responder), pending)
     }

@@ -201,6 +201,7 @@ fn services(
 ) -> Services {
     Services {
         bindings: Rc::new([]),
+        secrets: Default::default(),
         log: Rc::new(Log::default()),
         modules: Rc::new(Files(HashMap::from([("index.js".to_owned(), source.into())]))),
         env: Rc::new([("ROUNDS".to_owned(), rounds.to_string())]),
@@ -330,6 +331,7 @@ fn fetch(guest: &dyn Guest, path: &str) -> impl Future<Output = Result<(u16, Str
         headers: HeaderList::new(),
         body: Body::Empty,
         client: ClientAddress::Ip([127, 0, 0, 1].into(), Some(99)),
+        event: Default::default(),
     };
     guest.request(request, responder);
     async move {

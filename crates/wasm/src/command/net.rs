@@ -12,7 +12,7 @@ use nexus_guest::{Capabilities, HttpError, NetSink, RequestId};
 use super::{Policy, RunError};
 use crate::account::WorkerMemory;
 use crate::author::Author;
-use crate::outgoing::{Open, Outgoing, Post};
+use crate::outgoing::{Nobody, Open, Outgoing, Post};
 use crate::sockets::{Granted, Purse, Reach};
 use crate::state::FILES;
 
@@ -38,14 +38,14 @@ impl Net {
         let mut manifest =
             Manifest::default_for("program").map_err(|error| RunError::Refused(error.to_string()))?;
         manifest.limits = limits(policy);
-        manifest.permissions.net = NetPolicy { asked: policy.net.clone(), ceiling: None };
+        manifest.permissions.net = NetPolicy { asked: policy.net.clone(), ..NetPolicy::default() };
         let (limits, granted) = (manifest.limits, Granted::new(&manifest.permissions.net));
         let author = if policy.inherit_stdio { Author::Program } else { Author::Nobody };
         let sink = Rc::new(Sink { author: author.clone(), told: RefCell::default() });
         let http = capabilities.http(&App { folder: "/".into(), manifest, main: None }, sink);
         let purse = Purse { budget: http.sockets(), memory: memory.clone(), most: FILES };
-        let post = Rc::new(Post::new(http, Rc::new([]), limits, memory.clone()));
-        let open = post.open(None);
+        let post = Rc::new(Post::new(http, Rc::new([]), Arc::new([]), limits, memory.clone()));
+        let open = post.open(None, Nobody::pays());
         let outgoing = open.outgoing();
         let reach = Arc::new(Reach::new(Arc::new(granted), author, outgoing.clone(), purse));
         Ok((Self { post, open }, Ends { outgoing, reach }))

@@ -15,11 +15,11 @@ use super::invoke::function_type;
 use super::module::ModuleState;
 use super::net::{Ends, Net};
 use super::{FileKind, Inner, Item, Limited, Policy, RunError, direct, linked, preview1};
+use crate::bound::{HasBindings, View};
 use crate::cache::Cache;
 use crate::error::one_line;
 use crate::hooks::Hooks;
 use crate::inspect::unknown_imports;
-use crate::keyvalue::{HasKeyValue, View as KeyValueView};
 use crate::outgoing::Outgoing;
 use crate::sockets::{HasReach, Reach};
 
@@ -283,9 +283,9 @@ impl Limited for ProgramState {
     }
 }
 
-impl HasKeyValue for ProgramState {
-    fn key_value(&mut self) -> KeyValueView<'_> {
-        KeyValueView { table: &mut self.table, outgoing: &self.hooks.0 }
+impl HasBindings for ProgramState {
+    fn bindings(&mut self) -> View<'_> {
+        View { table: &mut self.table, outgoing: &self.hooks.0 }
     }
 }
 

@@ -3,7 +3,8 @@
 use wasmtime::component::{Linker, Resource};
 
 use self::bindings::wasi::keyvalue::{atomics, batch, store};
-use super::{Bucket, Cas, HasKeyValue, KeyValue, Refused, View};
+use super::{Bucket, Cas, KeyValue, Refused};
+use crate::bound::{HasBindings, View};
 
 mod bindings {
     wasmtime::component::bindgen!({

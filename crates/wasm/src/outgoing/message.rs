@@ -61,7 +61,7 @@ pub(super) async fn send(
     http: &dyn HttpClient,
     request: http::Request<WasiBody>,
     options: Option<RequestOptions>,
-    sender: Option<RequestId>,
+    (sender, depth): (Option<RequestId>, u8),
     held: Held,
     memory: &Arc<WorkerMemory>,
 ) -> Result<Received, HttpError> {
@@ -75,6 +75,7 @@ pub(super) async fn send(
     }
     let request = OutboundRequest {
         sender,
+        depth,
         method: method(head.method.as_str()),
         secure,
         host,
@@ -155,6 +156,7 @@ fn received(
         Arc::new(hold(FIXED + headers.iter().map(|(name, value)| field(name, value)).sum::<u64>())?);
     let of_body = hold(match &body {
         Body::Empty => 0,
+        Body::Full(bytes) => bytes.len() as u64,
         body => body.exact_length().map_or(BODY, |length| length.min(BODY)),
     })?;
     let mut head = http::Response::new(());
@@ -239,7 +241,7 @@ fn whole(bytes: Bytes) -> WasiBody {
 /// about it, the host's log says it.
 fn http_error(error: Failed) -> HttpError {
     match error {
-        Failed::Denied(_) => HttpError::HttpRequestDenied,
+        Failed::Denied(_) | Failed::NotGranted(_) => HttpError::HttpRequestDenied,
         Failed::Name(why) => HttpError::DnsError { rcode: Some(why), info_code: None },
         Failed::Connect(why) if why.to_ascii_lowercase().contains("refused") => HttpError::ConnectionRefused,
         Failed::Connect(_) => HttpError::DestinationUnavailable,
@@ -250,6 +252,7 @@ fn http_error(error: Failed) -> HttpError {
         Failed::Limit(Limit::OutboundHeaders, size) => {
             HttpError::HttpResponseHeaderSectionSize(u32::try_from(size).ok())
         }
+        Failed::TooDeep(_) => HttpError::LoopDetected,
         Failed::Closed => HttpError::ConnectionTerminated,
         Failed::Protocol(_) => HttpError::HttpProtocolError,
         error @ (Failed::Limit(..) | Failed::Body(_) | Failed::Invalid(_)) => {

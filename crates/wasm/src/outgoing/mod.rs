@@ -2,7 +2,7 @@
 //! providers, go the same way.
 //!
 //! ```text
-//! a turn ─ Outgoing (in the store) ─ Order ─► Post ─► HttpClient::send, look_up; Kv::call
+//! a turn ─ Outgoing (in the store) ─ Order ─► Post ─► HttpClient::send, look_up; Kv::call, Sql::call
 //!                                              │ a task for each, beside the turns
 //!   guest ◄──────── head, body in chunks ◄─────┘
 //! ```
@@ -13,46 +13,63 @@
 //! them is on the account of the worker's memory.
 
 mod body;
+mod calls;
 mod message;
 
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use futures_util::future::{Either, LocalBoxFuture, select};
+use futures_util::future::{Either, select};
 use nexus_core::{Limit, Limits};
-use nexus_guest::{
-    Answer, Bound, CapabilityError, HttpClient, HttpError as Failed, KvAnswer, KvOperation, RequestId,
-};
+use nexus_guest::{Bound, Capability, HttpClient, HttpError as Failed, RequestId};
 use tokio::sync::{mpsc, oneshot};
 use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody};
 
+use self::calls::Call;
+pub(crate) use self::calls::{Nobody, Payer};
 use crate::account::{Held, WorkerMemory};
 use crate::hooks::{Sends, Sent};
 use crate::tasks::Tasks;
+
+/// What follows the name of a binding in the host by which a guest calls another app.
+const INTERNAL: &str = ".nexus.internal";
 
 /// What is sent in the name of one request, or of those that share an instance: how much, and for how long.
 pub(crate) struct Scope {
     /// In whose name it is.
     sender: Mutex<Option<RequestId>>,
+    /// How deep the requests were, at most, in whose name it was.
+    depth: AtomicU8,
     /// How many requests may still be sent.
     left: AtomicU64,
     /// The app's limit of them.
     limit: u64,
+    /// Who pays for the CPU time that calls to providers take.
+    payer: Arc<dyn Payer>,
     has_sent: AtomicBool,
     is_over: AtomicBool,
 }
 
 // Orderings: all is done on the worker's thread, and atomic because a store's data has to be `Send`.
 impl Scope {
-    fn new(sender: Option<RequestId>, limits: &Limits) -> Self {
+    fn new(sender: Option<RequestId>, payer: Arc<dyn Payer>, limits: &Limits) -> Self {
         let limit = limits.get(Limit::Subrequests);
         let (has_sent, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { sender: Mutex::new(sender), left: AtomicU64::new(limit), limit, has_sent, is_over }
+        let depth = AtomicU8::new(sender.map_or(0, |sender| sender.depth()));
+        Self {
+            sender: Mutex::new(sender),
+            depth,
+            left: AtomicU64::new(limit),
+            limit,
+            payer,
+            has_sent,
+            is_over,
+        }
     }
 
     /// Counts one more. The error is what is said if that is one too many.
@@ -66,10 +83,13 @@ impl Scope {
         }
     }
 
-    /// One more request has the instance: as many may be sent again.
-    pub(crate) fn renew(&self) {
+    /// Another request has the instance, beside so many in all: as many may be sent again, and no more than all of them may
+    /// together.
+    pub(crate) fn renew(&self, request: RequestId, present: usize) {
         let left = self.left.load(Ordering::Relaxed).saturating_add(self.limit);
-        self.left.store(left, Ordering::Relaxed);
+        let most = self.limit.saturating_mul(present as u64);
+        self.left.store(left.min(most), Ordering::Relaxed);
+        self.depth.fetch_max(request.depth(), Ordering::Relaxed);
     }
 
     /// In whose name it is from here on, if one can tell.
@@ -77,10 +97,22 @@ impl Scope {
         *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = sender;
     }
 
+    fn payer(&self) -> &Arc<dyn Payer> {
+        &self.payer
+    }
+
+    /// In whose name it is, and how deep that is at least.
+    fn origin(&self) -> (Option<RequestId>, u8) {
+        (self.sender(), self.depth.load(Ordering::Relaxed))
+    }
+
     fn sender(&self) -> Option<RequestId> {
         *self.sender.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// What an app is told beside its requests, by name.
+pub(crate) type Settings = Arc<[(String, String)]>;
 
 /// A store's end: hands over what its guest sends.
 #[derive(Clone)]
@@ -89,7 +121,9 @@ pub(crate) struct Outgoing {
     orders: mpsc::UnboundedSender<Order>,
     memory: Arc<WorkerMemory>,
     /// The names of the app's bindings, in order.
-    bindings: Arc<[Box<str>]>,
+    bindings: Arc<[(Box<str>, Capability)]>,
+    /// The app's variables and secrets.
+    settings: Settings,
 }
 
 /// What is to be done in a scope. There are no more of them than the limit of subrequests lets, or memory: each is on its
@@ -107,16 +141,8 @@ enum What {
         answer: oneshot::Sender<Result<Vec<IpAddr>, Failed>>,
         held: Held,
     },
-    Call {
-        binding: usize,
-        operation: KvOperation,
-        answer: oneshot::Sender<Result<KvAnswer, CapabilityError>>,
-        held: Held,
-    },
+    Call(Call),
 }
-
-/// What a call to a provider takes of the host's memory beside what it brings, about, in bytes.
-const CALL: u64 = 512;
 
 /// A request that is to be sent.
 struct Message {
@@ -132,39 +158,20 @@ impl What {
         match self {
             What::Send(message) => message.answer.is_closed(),
             What::LookUp { answer, .. } => answer.is_closed(),
-            What::Call { answer, .. } => answer.is_closed(),
+            What::Call(call) => call.is_given_up(),
         }
     }
 }
 
 impl Outgoing {
-    /// The place of the binding of this name.
-    pub(crate) fn binding(&self, name: &str) -> Option<usize> {
-        self.bindings.iter().position(|own| **own == *name)
+    /// The app's variables and secrets.
+    pub(crate) fn settings(&self) -> &[(String, String)] {
+        &self.settings
     }
 
-    /// Has a provider do something, by one of the bindings.
-    ///
-    /// # Errors
-    /// What the provider says, or that there is no memory for it.
-    pub(crate) async fn call(
-        &self,
-        binding: usize,
-        operation: KvOperation,
-    ) -> Result<KvAnswer, CapabilityError> {
-        let brings = match &operation {
-            KvOperation::Write(transaction) => transaction.size() as u64,
-            KvOperation::Get(keys) => keys.iter().map(|key| key.as_str().len() as u64).sum(),
-            KvOperation::List(list) => list.prefix.len() as u64,
-        };
-        let held = self.memory.hold(CALL + brings, "a call").map_err(CapabilityError::Invalid)?;
-        let (answer, answered) = oneshot::channel();
-        self.order(What::Call { binding, operation, answer, held });
-        let over = || CapabilityError::Invalid("the request in whose name it is asked is over".into());
-        let result = answered.await.unwrap_or_else(|_| Err(over()))?;
-        // What it has brought is copied to the guest.
-        self.memory.hold(size(&result), "what a provider has given").map_err(CapabilityError::Invalid)?;
-        Ok(result)
+    /// The place of the binding of this name that leads to such a thing.
+    pub(crate) fn binding(&self, kind: Capability, name: &str) -> Option<usize> {
+        self.bindings.iter().position(|(own, of)| *of == kind && **own == *name)
     }
 
     /// Counts one more; see [`Scope::take`].
@@ -206,21 +213,12 @@ impl Sends for Outgoing {
     }
 }
 
-/// How many bytes an answer has, about.
-fn size(answer: &KvAnswer) -> u64 {
-    let bytes: usize = match answer {
-        KvAnswer::Entries(entries) => entries.iter().flatten().map(|entry| entry.value.len()).sum(),
-        KvAnswer::Page(page) => page.keys.iter().map(|listed| listed.key.len() + 64).sum(),
-        KvAnswer::Written(_) => 0,
-    };
-    bytes as u64
-}
-
 /// What sends the requests of one guest's instances.
 pub(crate) struct Post {
     http: Rc<dyn HttpClient>,
     bindings: Rc<[(Box<str>, Bound)]>,
-    names: Arc<[Box<str>]>,
+    names: Arc<[(Box<str>, Capability)]>,
+    settings: Settings,
     limits: Limits,
     memory: Arc<WorkerMemory>,
     sender: mpsc::UnboundedSender<Order>,
@@ -233,16 +231,18 @@ impl Post {
     pub(crate) fn new(
         http: Rc<dyn HttpClient>,
         bindings: Rc<[(Box<str>, Bound)]>,
+        settings: Settings,
         limits: Limits,
         memory: Arc<WorkerMemory>,
     ) -> Self {
         let (sender, orders) = mpsc::unbounded_channel();
         let orders = RefCell::new(orders);
-        let names = bindings.iter().map(|(name, _)| name.clone()).collect();
+        let names = bindings.iter().map(|(name, bound)| (name.clone(), bound.capability())).collect();
         Self {
             http,
             bindings,
             names,
+            settings,
             limits,
             memory,
             sender,
@@ -252,11 +252,30 @@ impl Post {
         }
     }
 
-    /// A scope in this request's name; of several requests it is nobody's.
-    pub(crate) fn open(self: &Rc<Self>, sender: Option<RequestId>) -> Open {
-        let scope = Arc::new(Scope::new(sender, &self.limits));
-        let (orders, memory, bindings) = (self.sender.clone(), self.memory.clone(), self.names.clone());
-        Open { post: self.clone(), outgoing: Outgoing { scope, orders, memory, bindings } }
+    /// A scope in this request's name; of several requests it is nobody's. The CPU time of its calls is on `payer`'s account.
+    pub(crate) fn open(self: &Rc<Self>, sender: Option<RequestId>, payer: Arc<dyn Payer>) -> Open {
+        let scope = Arc::new(Scope::new(sender, payer, &self.limits));
+        let (orders, memory) = (self.sender.clone(), self.memory.clone());
+        let (bindings, settings) = (self.names.clone(), self.settings.clone());
+        Open { post: self.clone(), outgoing: Outgoing { scope, orders, memory, bindings, settings } }
+    }
+
+    /// What sends a request: to another app, if its host is the name of a binding to one, in whatever case, and
+    /// [`INTERNAL`]; or to whom its URI names.
+    fn client(&self, request: &http::Request<WasiBody>) -> Rc<dyn HttpClient> {
+        let host = request.uri().host().unwrap_or_default();
+        let Some(name) = host.len().checked_sub(INTERNAL.len()).and_then(|end| host.split_at_checked(end))
+        else {
+            return self.http.clone();
+        };
+        if !name.1.eq_ignore_ascii_case(INTERNAL) {
+            return self.http.clone();
+        }
+        let app = self.bindings.iter().find_map(|(own, bound)| match bound {
+            Bound::App(app) if own.eq_ignore_ascii_case(name.0) => Some(app.clone()),
+            _ => None,
+        });
+        app.unwrap_or_else(|| self.http.clone())
     }
 
     /// Goes on with all that is under way. Outside of turns.
@@ -269,21 +288,18 @@ impl Post {
             }
             let number = self.last.get() + 1;
             self.last.set(number);
-            let http = self.http.clone();
             let work: Pin<Box<dyn Future<Output = ()>>> = match what {
-                What::Send(message) => Box::pin(deliver(http, message, scope.sender(), self.memory.clone())),
-                What::LookUp { name, answer, held } => Box::pin(look_up(http, name, answer, held)),
-                What::Call { binding, operation, answer, held } => {
-                    let Some((_, Bound::Kv(kv))) = self.bindings.get(binding) else { continue };
-                    // What can be answered at once needs no task.
-                    match kv.call(scope.sender(), operation, Box::new(held)) {
-                        Answer::Now(result) => {
-                            let _ = answer.send(result);
-                            continue;
-                        }
-                        Answer::Later(later) => Box::pin(call(later, answer)),
-                    }
+                What::Send(message) => {
+                    let client = self.client(&message.request);
+                    Box::pin(deliver(client, message, scope.origin(), self.memory.clone()))
                 }
+                What::LookUp { name, answer, held } => {
+                    Box::pin(look_up(self.http.clone(), name, answer, held))
+                }
+                What::Call(call) => match call.begin(&self.bindings, &scope) {
+                    Some(work) => work,
+                    None => continue,
+                },
             };
             self.tasks.start(number, self.tasks.make(number, work, scope));
         }
@@ -332,11 +348,11 @@ impl Drop for Open {
 async fn deliver(
     http: Rc<dyn HttpClient>,
     message: Box<Message>,
-    sender: Option<RequestId>,
+    origin: (Option<RequestId>, u8),
     memory: Arc<WorkerMemory>,
 ) {
     let Message { request, options, mut answer, held } = *message;
-    let sending = message::send(&*http, request, options, sender, held, &memory);
+    let sending = message::send(&*http, request, options, origin, held, &memory);
     let result = match select(pin!(sending), pin!(answer.closed())).await {
         Either::Left((result, _)) => result,
         // The guest has dropped its future.
@@ -355,19 +371,6 @@ async fn deliver(
             let _ = answer.send(Err(error));
         }
     }
-}
-
-/// Waits for a provider's answer, as long as somebody wants it.
-async fn call(
-    later: LocalBoxFuture<'static, Result<KvAnswer, CapabilityError>>,
-    mut answer: oneshot::Sender<Result<KvAnswer, CapabilityError>>,
-) {
-    let result = match select(later, pin!(answer.closed())).await {
-        Either::Left((result, _)) => result,
-        Either::Right(_) => return,
-    };
-    // The guest may have given it up just now.
-    let _ = answer.send(result);
 }
 
 /// Looks a name up, as long as somebody wants to know.

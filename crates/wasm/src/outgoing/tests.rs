@@ -58,7 +58,7 @@ fn post(subrequests: u64) -> (Rc<Post>, Rc<Silent>) {
     let mut limits = Limits::default();
     limits.set(Limit::Subrequests, subrequests);
     let silent = Rc::new(Silent::default());
-    (Rc::new(Post::new(silent.clone(), Rc::new([]), limits, memory(1 << 20))), silent)
+    (Rc::new(Post::new(silent.clone(), Rc::new([]), Arc::new([]), limits, memory(1 << 20))), silent)
 }
 
 fn request() -> http::Request<WasiBody> {
@@ -86,7 +86,7 @@ fn run(post: &Post) {
 fn a_request_is_sent_in_the_name_of_its_scope() {
     let (post, silent) = post(10);
     let id = RequestId::parse(b"req-1");
-    let open = post.open(id);
+    let open = post.open(id, Nobody::pays());
     let mut answer = send(&mut open.outgoing());
     assert!(silent.asked.borrow().is_empty(), "only beside the turns");
     run(&post);
@@ -99,7 +99,7 @@ fn a_request_is_sent_in_the_name_of_its_scope() {
 #[test]
 fn what_a_scope_has_sent_ends_with_it_and_nothing_else_does() {
     let (post, silent) = post(10);
-    let (one, other) = (post.open(None), post.open(None));
+    let (one, other) = (post.open(None, Nobody::pays()), post.open(None, Nobody::pays()));
     let (mut first, mut second) = (send(&mut one.outgoing()), send(&mut other.outgoing()));
     run(&post);
     let mut late = one.outgoing();
@@ -118,7 +118,7 @@ fn what_a_scope_has_sent_ends_with_it_and_nothing_else_does() {
 #[test]
 fn what_nobody_waits_for_is_broken_off() {
     let (post, silent) = post(10);
-    let open = post.open(None);
+    let open = post.open(None, Nobody::pays());
     let answer = send(&mut open.outgoing());
     run(&post);
     assert_eq!(silent.waiting.get(), 1);
@@ -130,22 +130,31 @@ fn what_nobody_waits_for_is_broken_off() {
 #[test]
 fn a_scope_sends_no_more_than_the_limit_for_each_of_its_requests() {
     let (post, silent) = post(2);
-    let open = post.open(None);
+    let open = post.open(None, Nobody::pays());
     let mut outgoing = open.outgoing();
     let mut kept: Vec<_> = (0..3).map(|_| send(&mut outgoing)).collect();
     run(&post);
     let refused = poll(&mut kept[2]).unwrap().unwrap_err();
     assert_eq!(refused, "internal error: too many requests (limit: subrequests 2)");
-    open.scope().renew();
+    let id = |depth: u8| RequestId::from_u128(depth.into()).at_depth(depth);
+    open.scope().renew(id(3), 2);
     kept.extend((0..3).map(|_| send(&mut outgoing)));
     run(&post);
     assert_eq!(silent.asked.borrow().len(), 4);
+    // What was not sent by those that have left is not for those that come.
+    (0..5).for_each(|_| open.scope().renew(id(1), 1));
+    kept.extend((0..3).map(|_| send(&mut outgoing)));
+    run(&post);
+    assert_eq!(silent.asked.borrow().len(), 6);
+    // Nor is any of it less deep than one that was there.
+    let depths: Vec<u8> = silent.asked.borrow().iter().map(|request| request.depth).collect();
+    assert_eq!(depths, [0, 0, 3, 3, 3, 3]);
 }
 
 #[test]
 fn what_waits_to_be_sent_is_on_the_account_of_the_workers_memory() {
     let (post, _) = post(10);
-    let open = post.open(None);
+    let open = post.open(None, Nobody::pays());
     let mut outgoing = open.outgoing();
     let mut first = send(&mut outgoing);
     let each = post.memory.total();
@@ -169,7 +178,7 @@ fn what_waits_to_be_sent_is_on_the_account_of_the_workers_memory() {
 #[test]
 fn look_ups_end_with_their_scope_or_when_nobody_waits() {
     let (post, silent) = post(10);
-    let open = post.open(None);
+    let open = post.open(None, Nobody::pays());
     let look_up = |name: &str| {
         let held = post.memory.hold(1, "it").unwrap_or_else(|why| panic!("{why}"));
         open.outgoing().look_up(name, held)

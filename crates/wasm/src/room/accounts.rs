@@ -3,14 +3,16 @@
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use nexus_guest::{RequestId, StopReason};
+use nexus_guest::{CpuAccount, RequestId, StopReason};
 use wasmtime::StoreContextMut;
 use wasmtime::component::GuestTaskId;
 
-use crate::account::{Account, METER};
+use crate::account::{Account, METER, nanoseconds};
 use crate::error::Interrupt;
 use crate::exchange::Exchange;
+use crate::outgoing::Payer;
 use crate::state::State;
 
 /// So many calls whose requests are over are remembered: what they still do is on their accounts.
@@ -41,6 +43,19 @@ pub(super) struct Inner {
     active: Vec<Arc<Account>>,
     /// Who came to the limit.
     pub(super) culprit: Option<Entry>,
+}
+
+/// What providers take for a room's instance is on nobody's account: nobody can tell for which request they are asked.
+impl CpuAccount for Accounts {
+    fn charge(&self, cpu: Duration) {
+        self.inner().others.charge(nanoseconds(cpu));
+    }
+}
+
+impl Payer for Accounts {
+    fn left(&self) -> Duration {
+        self.inner().others.left()
+    }
 }
 
 impl Accounts {

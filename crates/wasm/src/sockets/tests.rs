@@ -10,12 +10,12 @@ use wasmtime_wasi::p3::bindings::sockets::types as p3;
 
 use super::open::BUFFER;
 use super::*;
-use crate::outgoing::Post;
+use crate::outgoing::{Nobody, Post};
 use crate::output::{Console, Output};
 
 fn granted(asked: &[&str], ceiling: Option<&[&str]>) -> Granted {
     let list = |grants: &[&str]| grants.iter().map(|grant| grant.parse().unwrap()).collect();
-    Granted::new(&NetPolicy { asked: list(asked), ceiling: ceiling.map(list) })
+    Granted::new(&NetPolicy { asked: list(asked), ceiling: ceiling.map(list), ..NetPolicy::default() })
 }
 
 /// Counts sockets and denials; may have no descriptor to spare.
@@ -63,10 +63,15 @@ fn test(asked: &[&str], most: usize) -> Test {
     limits.set(Limit::Memory, 1 << 20);
     let output = Arc::new(Output::new(10_000));
     let memory = Arc::new(WorkerMemory::new(&limits, Arc::new(Watch::new())));
-    let post =
-        std::rc::Rc::new(Post::new(std::rc::Rc::new(NoHttp), std::rc::Rc::new([]), limits, memory.clone()));
+    let post = std::rc::Rc::new(Post::new(
+        std::rc::Rc::new(NoHttp),
+        std::rc::Rc::new([]),
+        Arc::new([]),
+        limits,
+        memory.clone(),
+    ));
     // Dropped, it would let nothing more be counted.
-    let outgoing = post.open(None);
+    let outgoing = post.open(None, Nobody::pays());
     let budget = Arc::<Budget>::default();
     let purse = Purse { budget: budget.clone(), memory: memory.clone(), most };
     let author = Author::App(Console::new(output.clone()));

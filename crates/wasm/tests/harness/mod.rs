@@ -142,6 +142,7 @@ pub(crate) async fn load(file: Vec<u8>, limits: &[(Limit, u64)]) -> Result<TestG
     }
     let services = Services {
         bindings: Rc::new([]),
+        secrets: Default::default(),
         log: log.clone(),
         modules: Rc::new(Files(HashMap::from([("app.wasm".to_owned(), file)]))),
         env: Rc::new([]),
@@ -185,6 +186,7 @@ impl TestGuest {
             headers: HeaderList::from_iter([("accept", "*/*")]),
             body,
             client: ClientAddress::Ip([127, 0, 0, 1].into(), Some(99)),
+            event: Default::default(),
         };
         (self.guest.request(request, responder), pending)
     }

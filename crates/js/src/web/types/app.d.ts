@@ -15,6 +15,24 @@
 interface ExportedHandler<Env = Record<string, string>> {
   /** Answers a request. What it throws, or what its promise is rejected with, is a 500 and a line in the log. */
   fetch(request: Request, env: Env, ctx: ExecutionContext): Response | PromiseLike<Response>;
+  /** Does what is due at the time of a trigger: `[triggers] cron` in the manifest. */
+  scheduled?(controller: ScheduledController, env: Env, ctx: ExecutionContext): void | PromiseLike<void>;
+}
+
+/** The default export of an app that only triggers call. Requests to it are answered with 404. */
+interface ScheduledHandler<Env = Record<string, string>> {
+  scheduled(controller: ScheduledController, env: Env, ctx: ExecutionContext): void | PromiseLike<void>;
+}
+
+/** The time of a trigger: the first argument of `scheduled`. */
+interface ScheduledController {
+  /** The trigger, as the manifest has it. */
+  readonly cron: string;
+  /** The time that it was due at, in milliseconds since 1970. */
+  readonly scheduledTime: number;
+  readonly type: "scheduled";
+  /** Does nothing: runs that fail are never repeated. */
+  noRetry(): void;
 }
 
 /** What a handler gets beside the request and the variables: the third argument of `fetch`. */
@@ -103,6 +121,59 @@ interface KVAtomicOperation {
   put(key: string, value: string | ArrayBuffer | ArrayBufferView, options?: KVPutOptions): this;
   delete(key: string): this;
   commit(): Promise<{ ok: true; version: string } | { ok: false }>;
+}
+
+/** A database: what `env` has for a binding `NAME = { sql = "…" }`. */
+interface Database {
+  /** A statement, to be run later, and as often as wanted. */
+  prepare(query: string): PreparedStatement;
+  /** Runs statements in order, in one transaction: all of them, or none. */
+  batch<T = Record<string, SqlValue>>(statements: PreparedStatement[]): Promise<SqlResult<T>[]>;
+  /** Runs the statements of a text, in one transaction; nothing can be bound. */
+  exec(query: string): Promise<{ count: number; duration: number }>;
+}
+
+interface PreparedStatement {
+  /** The same statement with what `?`, `?1` and so on are. */
+  bind(...values: (SqlValue | boolean | bigint | ArrayBuffer | ArrayBufferView)[]): PreparedStatement;
+  /** The first row, or null; with a column's name its value in that row. */
+  first<T = SqlValue>(column: string): Promise<T | null>;
+  first<T = Record<string, SqlValue>>(): Promise<T | null>;
+  /** All rows, as objects, and what the statement has done. */
+  all<T = Record<string, SqlValue>>(): Promise<SqlResult<T>>;
+  /** The same. */
+  run<T = Record<string, SqlValue>>(): Promise<SqlResult<T>>;
+  /** All rows, as arrays; before them, if asked for, the names of the columns. */
+  raw<T = SqlValue[]>(options?: { columnNames?: boolean }): Promise<T[]>;
+}
+
+interface SqlResult<T> {
+  results: T[];
+  success: true;
+  meta: SqlMeta;
+}
+
+interface SqlMeta {
+  served_by: string;
+  /** In milliseconds. */
+  duration: number;
+  /** How many rows were inserted, changed or deleted. */
+  changes: number;
+  last_row_id: number;
+  changed_db: boolean;
+  /** The database's size after it, in bytes. */
+  size_after: number;
+  rows_read: number;
+  rows_written: number;
+}
+
+/** A value of SQLite's; bytes are an array of numbers. */
+type SqlValue = null | number | string | number[];
+
+/** Another app: what `env` has for a binding `NAME = { app = "…" }`. */
+interface Fetcher {
+  /** Has the app answer a request. Of its URL the app gets all, and nothing of it says who answers. */
+  fetch(input: Request | string | URL, init?: RequestInit): Promise<Response>;
 }
 
 declare module "*.wasm" {
