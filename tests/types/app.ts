@@ -92,3 +92,26 @@ export async function kept({ CACHE }: { CACHE: KVNamespace }) {
   const result = await CACHE.atomic().check({ key: "a", version }).put("a", "b").delete("c").commit();
   return [text, json?.n, bytes?.byteLength, all.size, value, metadata?.by, keys[0]?.name, list_complete, cursor, result.ok && result.version];
 }
+
+interface Visit {
+  path: string;
+  count: number;
+}
+
+export async function counted({ DB, OTHER, TOKEN }: { DB: Database; OTHER: Fetcher; TOKEN: string }) {
+  const { count }: { count: number } = await DB.exec("CREATE TABLE visits (path TEXT, count INTEGER)");
+  const insert = DB.prepare("INSERT INTO visits VALUES (?, ?)");
+  const [first] = await DB.batch([insert.bind("/", 1n), insert.bind(new Uint8Array(2), null)]);
+  const { results, meta } = await DB.prepare("SELECT * FROM visits").all<Visit>();
+  const one = await DB.prepare("SELECT count FROM visits").first<number>("count");
+  const rows = await DB.prepare("SELECT path FROM visits").raw<[string]>({ columnNames: true });
+  const response: Response = await OTHER.fetch("http://other/", { headers: { authorization: TOKEN } });
+  return [count, first?.meta.changes, results[0]?.path.length, meta.rows_read, (one ?? 0) + 1, rows[0]?.[0], response.ok];
+}
+
+export const nightly: ScheduledHandler = {
+  async scheduled(controller, env, ctx) {
+    console.log(new Date(controller.scheduledTime), controller.cron.length, env["NAME"]);
+    ctx.waitUntil(Promise.resolve());
+  },
+};

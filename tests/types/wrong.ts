@@ -11,3 +11,6 @@ performance.now("x");
 console.nothing();
 export const put = (kv: KVNamespace) => kv.put("a", 5);
 export const got = async (kv: KVNamespace) => (await kv.get("a")).length;
+export const bound = (db: Database) => db.prepare("SELECT ?").bind({});
+export const called = (other: Fetcher) => other.get("http://other/");
+export const night: ScheduledHandler = { scheduled: (controller) => controller.time };

@@ -67,6 +67,65 @@ fn shortener_makes_links_that_lead_there_also_after_a_restart() {
 }
 
 #[test]
+fn todo_keeps_its_list() {
+    let storage = Folder::new(&[]);
+    let folder = storage.path().to_str().unwrap();
+    let nexus = Start::in_folder(&examples()).path("todo").args(&["--storage", folder]).start();
+    let mut client = nexus.client("todo");
+    assert!(client.get("/").text().contains("<title>To do</title>"));
+    assert_eq!(client.get("/api/items").json(), json!([]));
+    let added = client.request("POST", "/api/items", &[], br#"{"text":"buy milk"}"#);
+    assert_eq!((added.status, added.json()), (201, json!({ "id": 1, "text": "buy milk", "done": 0 })));
+    client.request("POST", "/api/items", &[], br#"{"text":"sleep"}"#);
+    assert_eq!(client.request("PUT", "/api/items/1", &[], br#"{"done":true}"#).status, 204);
+    assert_eq!(client.request("PUT", "/api/items/9", &[], br#"{"done":true}"#).status, 404);
+    let listed = client.get("/api/items").json();
+    assert_eq!((&listed[0]["text"], &listed[1]["done"]), (&json!("sleep"), &json!(1)));
+    assert_eq!(client.request("DELETE", "/api/items", &[], b"").json(), json!({ "deleted": 1 }));
+    assert_eq!(client.get("/api/items").json(), json!([{ "id": 2, "text": "sleep", "done": 0 }]));
+    // What a client may do wrong.
+    assert_eq!(client.request("POST", "/api/items", &[], br#"{"text":""}"#).status, 400);
+    assert_eq!(client.request("POST", "/api/items", &[], b"no JSON").status, 400);
+    assert_eq!(client.request("PATCH", "/api/items", &[], b"").status, 405);
+    assert_eq!(client.get("/api/items/x").status, 404);
+}
+
+#[test]
+fn greeter_has_another_app_greet() {
+    let nexus = serve();
+    let page = nexus.get("greeter", "/?name=Ann%20%3Cb%3E");
+    assert_eq!(
+        (page.status, page.text().as_str()),
+        (200, "<!doctype html><h1>Hello, Ann &#60;b&#62;!</h1>\n")
+    );
+    assert_eq!(nexus.get("greeter", "/").text(), "<!doctype html><h1>Hello, world!</h1>\n");
+}
+
+#[test]
+fn report_sums_up_the_day_before() {
+    let (storage, socket) = (Folder::new(&[]), Folder::new(&[]));
+    let control = format!("unix:{}", socket.path().join("host.sock").display());
+    let nexus = Start::in_folder(&examples())
+        .path("report")
+        .args(&["--storage", storage.path().to_str().unwrap(), "--control", &control])
+        .start();
+    let mut client = nexus.client("report");
+    for path in ["/a", "/b", "/a"] {
+        assert_eq!(client.get(path).text(), "counted\n");
+    }
+    // As if it was tomorrow.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let tomorrow = (now.as_millis() + 24 * 3_600_000).to_string();
+    let run = run(&examples(), &["cron", "trigger", "report", "--time", &tomorrow, "--host", &control]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let line = nexus.message("reported 2 pages of ");
+    let day = line["message"].as_str().unwrap().rsplit(' ').next().unwrap().to_owned();
+    let report = client.get(&format!("/reports/{day}"));
+    assert_eq!(report.text(), format!("Visits of {day}\n       2  /a\n       1  /b\n"));
+    assert_eq!(client.get("/reports/2000-01-01").text(), "no report of that day\n");
+}
+
+#[test]
 fn api_keeps_notes() {
     let nexus = serve();
     let mut client = nexus.client("api");

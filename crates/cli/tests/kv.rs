@@ -5,54 +5,14 @@ mod harness;
 
 use std::time::Instant;
 
-use harness::{Client, Folder, Managed, Nexus, Start, until};
+use harness::{Client, Folder, Managed, Nexus, Start, error, functions, serve_functions, until, value};
 use serde_json::Value;
-
-/// An app that runs the body of its requests as a function of its bindings, and answers with what that gives, as JSON.
-const RUNS: &str = "const run = {
-  async fetch(request, env) {
-    const { pathname } = new URL(request.url);
-    const [, name, ...rest] = pathname.split('/');
-    try {
-      return Response.json({ value: await TESTS[name](env, ...rest) ?? null });
-    } catch (error) {
-      return Response.json({ error: error.message, name: error.name, code: error.code, retryable: error.retryable });
-    }
-  },
-};
-export default run;
-";
-
-fn app(tests: &str) -> String {
-    format!("const TESTS = {{ {tests} }};\n{RUNS}")
-}
 
 const KV: &str = "[bindings]\nKV = { kv = \"main\" }\n";
 
-/// A host with an app `shop` that has these functions and this manifest.
-fn serve(tests: &str, manifest: &str) -> (Folder, Nexus) {
-    let folder = Folder::new(&[("shop/index.js", &*app(tests)), ("shop/nexus.toml", manifest)]);
-    let nexus = Nexus::serve(folder.path());
-    (folder, nexus)
-}
-
-#[track_caller]
-fn value(nexus: &Nexus, path: &str) -> Value {
-    let mut answer = nexus.get("shop", path).json();
-    assert!(answer.get("error").is_none(), "{path}: {answer}");
-    answer["value"].take()
-}
-
-#[track_caller]
-fn error(nexus: &Nexus, path: &str) -> Value {
-    let answer = nexus.get("shop", path).json();
-    assert!(answer.get("error").is_some(), "{path}: {answer}");
-    answer
-}
-
 #[test]
 fn values_are_what_was_put_in_each_type() {
-    let (_folder, nexus) = serve(
+    let (_folder, nexus) = serve_functions(
         "all: async ({ KV }) => {
            const out = [];
            const bytes = new Uint8Array([0, 255, 128]);
@@ -88,7 +48,7 @@ fn values_are_what_was_put_in_each_type() {
 
 #[test]
 fn metadata_ends_and_versions_are_told() {
-    let (_folder, nexus) = serve(
+    let (_folder, nexus) = serve_functions(
         "all: async ({ KV }) => {
            const out = [];
            const now = Math.floor(Date.now() / 1000);
@@ -121,7 +81,7 @@ fn metadata_ends_and_versions_are_told() {
 
 #[test]
 fn lists_come_in_pages() {
-    let (_folder, nexus) = serve(
+    let (_folder, nexus) = serve_functions(
         "all: async ({ KV }) => {
            const out = [];
            for (let i = 0; i < 25; i++) await KV.put(`n/${String(i).padStart(2, '0')}`, 'v');
@@ -162,7 +122,7 @@ fn lists_come_in_pages() {
 
 #[test]
 fn a_counter_of_many_requests_at_once_loses_none() {
-    let (_folder, nexus) = serve(
+    let (_folder, nexus) = serve_functions(
         "count: async ({ KV }) => {
            for (;;) {
              const { value, version } = await KV.getWithMetadata('n', 'json');
@@ -195,7 +155,7 @@ fn a_counter_of_many_requests_at_once_loses_none() {
 
 #[test]
 fn what_cannot_be_done_is_an_error_that_says_why() {
-    let (_folder, nexus) = serve(
+    let (_folder, nexus) = serve_functions(
         "empty: ({ KV }) => KV.get(''),
          dots: ({ KV }) => KV.put('..', 'v'),
          long: ({ KV }) => KV.get('k'.repeat(513)),
@@ -246,8 +206,10 @@ fn what_cannot_be_done_is_an_error_that_says_why() {
 
 #[test]
 fn apps_have_namespaces_of_their_own_and_those_of_others_by_name() {
-    let write = app("all: async ({ KV }, value) => { await KV.put('k', value); return KV.get('k'); },
-                     list: async ({ KV }) => (await KV.list()).keys.map(({ name }) => name)");
+    let write = functions(
+        "all: async ({ KV }, value) => { await KV.put('k', value); return KV.get('k'); },
+                     list: async ({ KV }) => (await KV.list()).keys.map(({ name }) => name)",
+    );
     let folder = Folder::new(&[
         ("one/index.js", &*write),
         ("one/nexus.toml", KV),
@@ -278,7 +240,7 @@ fn apps_have_namespaces_of_their_own_and_those_of_others_by_name() {
 fn what_was_written_is_there_after_a_stop_and_after_a_kill() {
     let tests = "put: async ({ KV }, key) => { await KV.put(key, key); return 'put'; },
                  list: async ({ KV }) => (await KV.list()).keys.map(({ name }) => name)";
-    let (folder, mut nexus) = serve(tests, KV);
+    let (folder, mut nexus) = serve_functions(tests, KV);
     assert_eq!(value(&nexus, "/put/a"), "put");
     assert_eq!(nexus.stop(), Some(0));
     let nexus = Nexus::serve(folder.path());
@@ -303,9 +265,9 @@ fn the_quota_holds_and_neighbours_go_on() {
                  },
                  one: async ({ KV }) => { await KV.put('k', 'x'.repeat(100_000)); return 'put'; }";
     let folder = Folder::new(&[
-        ("greedy/index.js", &*app(tests)),
+        ("greedy/index.js", &*functions(tests)),
         ("greedy/nexus.toml", &*format!("{KV}[limits]\nkv_storage = \"1 MB\"\n")),
-        ("quiet/index.js", &*app(tests)),
+        ("quiet/index.js", &*functions(tests)),
         ("quiet/nexus.toml", &*format!("{KV}[limits]\nkv_storage = \"1 MB\"\n")),
     ]);
     let nexus = Nexus::serve(folder.path());
@@ -320,9 +282,9 @@ fn the_quota_holds_and_neighbours_go_on() {
 fn a_damaged_file_is_told_with_a_way_out_and_is_one_apps() {
     let tests = "put: async ({ KV }) => { await KV.put('k', 'v'); return KV.get('k'); }";
     let folder = Folder::new(&[
-        ("shop/index.js", &*app(tests)),
+        ("shop/index.js", &*functions(tests)),
         ("shop/nexus.toml", KV),
-        ("other/index.js", &*app(tests)),
+        ("other/index.js", &*functions(tests)),
         ("other/nexus.toml", KV),
         (".nexus/kv/shop.redb", "this is no database"),
     ]);
@@ -342,7 +304,7 @@ fn a_damaged_file_is_told_with_a_way_out_and_is_one_apps() {
 
 #[test]
 fn a_deployed_app_gets_what_the_host_allows() {
-    let source = app("put: async ({ KV }) => { await KV.put('k', 'v'); return KV.get('k'); }");
+    let source = functions("put: async ({ KV }) => { await KV.put('k', 'v'); return KV.get('k'); }");
     let files = [("shop/index.js", &*source), ("shop/nexus.toml", KV)];
     let managed = Managed::new(&files);
     let told = managed.done(&["deploy", "shop"]);
@@ -366,7 +328,7 @@ fn a_deployed_app_gets_what_the_host_allows() {
 fn storage_may_be_elsewhere_and_is_made_when_it_is_needed() {
     let tests = "put: async ({ KV }) => { await KV.put('k', 'v'); return KV.get('k'); },
                  get: async ({ KV }) => KV.get('k')";
-    let folder = Folder::new(&[("shop/index.js", &*app(tests)), ("shop/nexus.toml", KV)]);
+    let folder = Folder::new(&[("shop/index.js", &*functions(tests)), ("shop/nexus.toml", KV)]);
     let nexus = Start::in_folder(folder.path()).args(&["--storage", "kept/here"]).start();
     assert_eq!(value(&nexus, "/get"), Value::Null);
     assert!(!folder.path().join("kept").exists());
@@ -378,9 +340,9 @@ fn storage_may_be_elsewhere_and_is_made_when_it_is_needed() {
 #[test]
 fn a_binding_to_a_provider_that_is_not_there_is_told() {
     let folder = Folder::new(&[
-        ("shop/index.js", &*app("")),
+        ("shop/index.js", &*functions("")),
         ("shop/nexus.toml", "[bindings]\nKV = { kv = \"main\", provider = \"fast\" }\n"),
-        ("other/index.js", &*app("all: () => 'well'")),
+        ("other/index.js", &*functions("all: () => 'well'")),
     ]);
     let nexus = Nexus::serve(folder.path());
     let line = nexus.message("provider `fast`");
@@ -392,7 +354,7 @@ fn a_binding_to_a_provider_that_is_not_there_is_told() {
 fn what_is_put_without_waiting_is_kept_all_the_same() {
     let tests = "put: ({ KV }, key) => { KV.put(key, 'v'); return 'answered'; },
                  list: async ({ KV }) => (await KV.list()).keys.length";
-    let (_folder, nexus) = serve(tests, KV);
+    let (_folder, nexus) = serve_functions(tests, KV);
     for i in 0..20 {
         assert_eq!(value(&nexus, &format!("/put/{i}")), "answered");
     }
@@ -404,15 +366,17 @@ fn what_is_put_without_waiting_is_kept_all_the_same() {
 
 #[test]
 fn grants_are_listed_given_and_taken_while_an_app_runs() {
-    let source = app("put: async ({ KV }) => { await KV.put('k', 'v'); return KV.get('k'); },
+    let source = functions(
+        "put: async ({ KV }) => { await KV.put('k', 'v'); return KV.get('k'); },
                       get: ({ KV }) => KV.get('k'),
-                      long: async ({ KV }) => { for (let i = 0; i < 100_000; i++) await KV.put('k', 'v'); }");
+                      long: async ({ KV }) => { for (let i = 0; i < 100_000; i++) await KV.put('k', 'v'); }",
+    );
     let manifest = format!(
         "{KV}OTHER = {{ kv = \"blog/posts\", access = \"read\" }}\n[limits]\nwall = \"1 h\"\ncpu = \"1 h\"\n"
     );
     let files = [("shop/index.js", &*source), ("shop/nexus.toml", &*manifest)];
     let mut managed = Managed::new(&files);
-    assert_eq!(managed.done(&["grants"]), "no app asks for anything by a binding\n");
+    assert_eq!(managed.done(&["grants"]), "no app asks for anything\n");
     // Before the app is there.
     assert_eq!(
         managed.done(&["grants", "add", "shop", "kv", "blog/posts"]),
@@ -477,9 +441,9 @@ fn grants_are_listed_given_and_taken_while_an_app_runs() {
 fn beside(greedy: &str, manifest: &str, path: &str) -> (Folder, Nexus, harness::Response) {
     let quiet = "put: async ({ KV }, key) => { await KV.put(key, key); return KV.get(key); }";
     let folder = Folder::new(&[
-        ("greedy/index.js", &*app(greedy)),
+        ("greedy/index.js", &*functions(greedy)),
         ("greedy/nexus.toml", &*format!("{KV}{manifest}")),
-        ("quiet/index.js", &*app(quiet)),
+        ("quiet/index.js", &*functions(quiet)),
         ("quiet/nexus.toml", KV),
     ]);
     let nexus = Nexus::serve(folder.path());
@@ -551,11 +515,11 @@ fn who_reads_much_at_once_keeps_no_neighbour_waiting_and_holds_no_more_than_its_
 fn the_quota_is_the_owners_whoever_writes() {
     let fill = "fill: async ({ KV }, size) => { await KV.put('k', 'x'.repeat(size)); return 'put'; }";
     let folder = Folder::new(&[
-        ("owner/index.js", &*app(fill)),
+        ("owner/index.js", &*functions(fill)),
         ("owner/nexus.toml", &*format!("{KV}[limits]\nkv_storage = \"1 MB\"\n")),
-        ("writer/index.js", &*app(fill)),
+        ("writer/index.js", &*functions(fill)),
         ("writer/nexus.toml", "[bindings]\nKV = { kv = \"owner/main\" }\n[limits]\nkv_storage = \"1 TB\"\n"),
-        ("small/index.js", &*app(fill)),
+        ("small/index.js", &*functions(fill)),
         ("small/nexus.toml", "[bindings]\nKV = { kv = \"owner/main\" }\n[limits]\nkv_storage = \"1 KB\"\n"),
     ]);
     let nexus = Nexus::serve(folder.path());
@@ -567,8 +531,10 @@ fn the_quota_is_the_owners_whoever_writes() {
 
 #[test]
 fn a_removed_app_leaves_nothing_to_one_of_its_name() {
-    let source = app("put: async ({ KV }, key) => { await KV.put(key, key); return 'put'; },
-                      list: async ({ KV }) => (await KV.list()).keys.map(({ name }) => name)");
+    let source = functions(
+        "put: async ({ KV }, key) => { await KV.put(key, key); return 'put'; },
+                      list: async ({ KV }) => (await KV.list()).keys.map(({ name }) => name)",
+    );
     let folder = Folder::new(&[
         ("shop/index.js", &*source),
         ("shop/nexus.toml", KV),
@@ -599,7 +565,7 @@ fn what_is_refused_for_its_number_is_not_done_all_the_same() {
         const done = (await Promise.all(all)).filter((found) => typeof found === 'number').length;
         return [done, (await KV.list()).keys.length];
       }";
-    let (_folder, nexus) = serve(tests, &format!("{KV}[limits]\noperations = 10\n"));
+    let (_folder, nexus) = serve_functions(tests, &format!("{KV}[limits]\noperations = 10\n"));
     let told = value(&nexus, "/many");
     assert_eq!(told[0], told[1], "{told}");
     assert!(told[0].as_u64().unwrap() < 50, "{told}");

@@ -75,8 +75,9 @@ fn a_stopped_provider_fails_at_once_and_apps_go_on() {
     assert_eq!(client.get("/put/a").json()["value"], "a");
     assert_eq!(
         managed.done(&["provider"]),
-        "NAME   CAPABILITY   TYPE   STATE     VERSION   CALLS   TIMEOUT\n\
-         kv     kv           redb   running         1       0       5 s\n"
+        "NAME   CAPABILITY   TYPE     STATE     VERSION   CALLS   TIMEOUT\n\
+         kv     kv           redb     running         1       0       5 s\n\
+         sql    sql          sqlite   running         1       0       5 s\n"
     );
     assert_eq!(managed.done(&["provider", "stop", "kv"]), "kv: stopped, redb, version 1\n");
     for path in ["/get/a", "/put/b", "/list/"] {
@@ -126,7 +127,8 @@ fn a_provider_is_of_its_type_and_goes_with_it() {
         managed.done(&["provider"]),
         "NAME   CAPABILITY   TYPE     STATE     VERSION   CALLS   TIMEOUT\n\
          fast   kv           memory   running         1       0       1 s\n\
-         kv     kv           redb     running         1       0       5 s\n"
+         kv     kv           redb     running         1       0       5 s\n\
+         sql    sql          sqlite   running         1       0       5 s\n"
     );
     managed.folder.write("quick/index.js", APP);
     managed.folder.write("quick/nexus.toml", "[bindings]\nKV = { kv = \"main\", provider = \"fast\" }\n");

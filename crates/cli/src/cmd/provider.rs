@@ -67,6 +67,10 @@ enum Kind {
     Redb,
     /// A key-value store in memory, which ends with the host
     Memory,
+    /// Databases in files
+    Sqlite,
+    /// Databases in memory, which end with the host
+    SqliteMemory,
 }
 
 fn name(text: &str) -> Result<String, String> {
@@ -95,6 +99,8 @@ impl Provider {
                         match kind {
                             Kind::Redb => "redb",
                             Kind::Memory => "memory",
+                            Kind::Sqlite => "sqlite",
+                            Kind::SqliteMemory => "sqlite-memory",
                         }
                     ));
                 }

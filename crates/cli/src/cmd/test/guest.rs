@@ -303,6 +303,7 @@ fn services(
         limits,
         watch,
         bindings: Rc::new([]),
+        secrets: Default::default(),
         abandon: told.clone(),
         stops: told,
         http: Rc::new(Network::new(server, Rc::new(lacks))),
@@ -318,6 +319,7 @@ fn request(guest: &dyn Guest, path: &str) -> PendingReply {
         headers: HeaderList::default(),
         body: Body::Empty,
         client: ClientAddress::Unix,
+        event: Default::default(),
     };
     guest.request(request, responder);
     pending

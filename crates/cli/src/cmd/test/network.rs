@@ -107,6 +107,7 @@ mod tests {
         let of = |secure, host: &str, port| {
             is_server(&OutboundRequest {
                 sender: None,
+                depth: 0,
                 method: method("GET"),
                 secure,
                 host: host.parse().unwrap(),
