@@ -47,8 +47,9 @@ def parser():
     add("bench-web", bench_web, "measure the Web APIs against workerd, Deno and Bun; see ./x bench-web --help", add_help=False)
     add("bench-fetch", bench_fetch, "measure requests to others against workerd, Deno and Bun; see ./x bench-fetch --help", add_help=False)
     add("bench-crypto", bench_crypto, "measure Web Crypto against Node.js, Deno and Bun; see ./x bench-crypto --help", add_help=False)
-    add("bench-kv", bench_kv, "measure key-value stores against redb called from Rust; see ./x bench-kv --help", add_help=False)
+    add("bench-capabilities", bench_capabilities, "measure calls to stores and other apps; see ./x bench-capabilities --help", add_help=False)
     add("bench-wasm", bench_wasm, "measure WebAssembly apps beside wasmtime serve; see ./x bench-wasm --help", add_help=False)
+    add("soak-storage", soak_storage, "kill nexus in the middle of writes, and fill its disk; see ./x soak-storage --help", add_help=False)
     add("ci", ci, "check what continuous integration checks")
     return top
 
@@ -56,7 +57,7 @@ def parser():
 def main(arguments):
     """Runs the command that `arguments` names; returns the exit code."""
     command, rest = arguments[:1], arguments[1:]
-    if command in (["bench"], ["bench-limits"], ["bench-apps"], ["bench-churn"], ["bench-web"], ["bench-fetch"], ["bench-crypto"], ["bench-kv"], ["bench-wasm"]) or command in (["serve"], ["test"]) and rest not in (["-h"], ["--help"]):
+    if command in (["bench"], ["bench-limits"], ["bench-apps"], ["bench-churn"], ["bench-web"], ["bench-fetch"], ["bench-crypto"], ["bench-capabilities"], ["bench-wasm"], ["soak-storage"]) or command in (["serve"], ["test"]) and rest not in (["-h"], ["--help"]):
         # What follows is for the program behind the command.
         options = parser().parse_args(command)
         options.args = rest
@@ -168,8 +169,8 @@ def bench_crypto(options):
     return benchmark.main(options.args)
 
 
-def bench_kv(options):
-    from bench.kv import main as benchmark
+def bench_capabilities(options):
+    from bench.capabilities import main as benchmark
 
     return benchmark.main(options.args)
 
@@ -184,6 +185,12 @@ def bench_web(options):
     from bench.web import main as benchmark
 
     return benchmark.main(options.args)
+
+
+def soak_storage(options):
+    from . import soak_storage as soak
+
+    return soak.main(options.args)
 
 
 def ci(_):

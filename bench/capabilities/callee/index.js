@@ -1,0 +1,6 @@
+// The app that is called.
+export default {
+  fetch() {
+    return new Response("abc");
+  },
+};
