@@ -9,7 +9,7 @@ use crate::failure::Failure;
 
 /// List when apps are to do something by themselves, or have one do it now.
 ///
-/// An app's manifest names the times, in UTC: `cron = ["30 3 * * *"]` under [triggers] is half past
+/// An app's manifest names the times, in UTC: `cron = ["30 3 * * *"]` under `[triggers]` is half past
 /// three each night. The app handles them beside its requests:
 ///
 ///   export default {

@@ -17,8 +17,7 @@ use crate::failure::{Failure, print};
 /// A secret is a file in the host's storage folder, for its owner only. An app finds it in `env` if
 /// its manifest says so, and its value nowhere else:
 ///
-///   [secrets]
-///   TOKEN = { from = "file:token" }
+///   secrets.TOKEN = { from = "file:token" }
 ///
 /// What is put or removed counts for workers that start from then on: `nexus stop` and `nexus start`
 /// an app to have it count at once. No host needs to run. No command shows a value.
