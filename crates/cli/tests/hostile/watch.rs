@@ -111,9 +111,12 @@ impl Seen {
 
     fn look(&self, pid: u32) {
         while !self.ended.load(Ordering::Relaxed) {
-            let now = resident(pid);
+            let each = each_resident(pid);
+            let now = each.iter().sum();
             if self.peak.fetch_max(now, Ordering::Relaxed) < now {
-                *self.then.lock().unwrap() = self.now.lock().unwrap().clone();
+                let each: Vec<String> = each.iter().map(|bytes| (bytes >> 20).to_string()).collect();
+                let during = self.now.lock().unwrap().clone();
+                *self.then.lock().unwrap() = format!("{during}, in processes of {} MB", each.join(", "));
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -122,12 +125,17 @@ impl Seen {
 
 /// The resident memory of a process and its children, in bytes.
 pub(crate) fn resident(pid: u32) -> u64 {
+    each_resident(pid).iter().sum()
+}
+
+/// That of each.
+fn each_resident(pid: u32) -> Vec<u64> {
     let own = |pid: u32| {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
         line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap_or(0) * 1024
     };
-    own(pid) + children(pid).into_iter().map(own).sum::<u64>()
+    std::iter::once(pid).chain(children(pid)).map(own).collect()
 }
 
 /// The processes that a process has started, by `/proc`.
