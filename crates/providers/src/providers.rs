@@ -92,11 +92,8 @@ impl fmt::Debug for Providers {
 impl Providers {
     /// Those that the configuration names, and those that a host has by itself. They keep what they keep in this folder,
     /// unless they are told another one.
-    ///
-    /// # Errors
-    /// When the system refuses what they need, in one line.
-    pub fn new(outbound: Arc<Outbound>, configured: &[Provider], folder: &Path) -> Result<Arc<Self>, String> {
-        let storage = Storage::new().map_err(|error| error.to_string())?;
+    pub fn new(outbound: Arc<Outbound>, configured: &[Provider], folder: &Path) -> Arc<Self> {
+        let storage = Storage::default();
         let sqlite = ProviderConfig { kind: ProviderKind::Sqlite, ..ProviderConfig::default() };
         let mut configs =
             BTreeMap::from([(KV.to_owned(), ProviderConfig::default()), (SQL.to_owned(), sqlite)]);
@@ -113,7 +110,7 @@ impl Providers {
                 Entry { slot, turn: Mutex::default(), made: Mutex::new(Made { config, version: 1 }) },
             );
         }
-        Ok(Arc::new(Self { outbound, kept: Arc::new(kept) }))
+        Arc::new(Self { outbound, kept: Arc::new(kept) })
     }
 }
 

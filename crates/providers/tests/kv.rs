@@ -27,7 +27,7 @@ impl Folder {
     }
 
     fn engine(&self) -> Arc<dyn KvEngine> {
-        Arc::new(RedbKv::new(&self.0).unwrap())
+        Arc::new(RedbKv::new(&self.0))
     }
 }
 

@@ -45,7 +45,7 @@ fn each_capability_has_its_providers() {
     let folder = std::env::temp_dir().join(format!("nexus-registry-{}", std::process::id()));
     let outbound = Outbound::new(&OutboundSection::default()).unwrap();
     let fast = Provider { name: "fast".parse().unwrap(), config: config(ProviderKind::SqliteMemory) };
-    let providers = Providers::new(outbound, &[fast], &folder).unwrap();
+    let providers = Providers::new(outbound, &[fast], &folder);
     let control = providers.control().unwrap();
     let list: Vec<_> = control.list().iter().map(|status| (status.name.clone(), status.capability)).collect();
     let expected = [("fast", Capability::Sql), ("kv", Capability::Kv), ("sql", Capability::Sql)];

@@ -195,8 +195,7 @@ impl Serve {
             .max_blocking_threads(8)
             .build()
             .map_err(|error| Failure::host(format!("cannot start the event loop: {error}")))?;
-        let providers = Providers::new(outbound, &config.providers, &config.storage_folder())
-            .map_err(|error| Failure::host(format!("cannot prepare what keeps data: {error}")))?;
+        let providers = Providers::new(outbound, &config.providers, &config.storage_folder());
         let grace = config.shutdown.grace;
         let options = Options {
             config,

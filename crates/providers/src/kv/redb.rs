@@ -125,11 +125,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl RedbKv {
     /// Keeps files in this folder, which is made when there is something to keep.
-    ///
-    /// # Errors
-    /// When the system refuses what threads need.
-    pub fn new(folder: &Path) -> std::io::Result<Self> {
-        Ok(Self::on(folder, Storage::new()?))
+    pub fn new(folder: &Path) -> Self {
+        Self::on(folder, Storage::default())
     }
 
     pub(crate) fn on(folder: &Path, storage: Storage) -> Self {
@@ -276,7 +273,7 @@ pub(super) fn nothing(operation: &KvOperation) -> KvAnswer {
     }
 }
 
-/// Commits what waits, on a storage thread; then once more, behind what other apps have to do, if there is more by then.
+/// Commits what waits, on a storage thread; then once more, if there is more by then, behind what other apps have to do.
 fn commit_some(storage: Storage, file: Arc<File>) {
     job(
         storage,
@@ -349,21 +346,27 @@ fn job<T: Waits>(
 ) {
     let again = storage.clone();
     storage.run(move || {
-        // The file first: while another process has it, nothing is taken from the lane, nor a thread from others. It is kept
-        // to the end: the other lane's job may leave it to that process meanwhile.
-        let opened = catch_unwind(AssertUnwindSafe(|| file.database(makes))).unwrap_or(Err(Fault::Panic));
-        if matches!(opened, Err(Fault::Elsewhere)) && lane(&file).waits() {
-            std::thread::sleep(ATTEMPT);
-            return job(again, file, lane, (most, makes), act);
+        loop {
+            // The file first: while another process has it, nothing is taken from the lane, nor a thread from others. It is
+            // kept to the end: the other lane's job may leave it to that process meanwhile.
+            let opened = catch_unwind(AssertUnwindSafe(|| file.database(makes))).unwrap_or(Err(Fault::Panic));
+            if matches!(opened, Err(Fault::Elsewhere)) && lane(&file).waits() {
+                std::thread::sleep(ATTEMPT);
+                break;
+            }
+            let batch = lane(&file).batch(most);
+            // Whatever becomes of this batch, the lane goes on.
+            if catch_unwind(AssertUnwindSafe(|| act(&file, opened, batch))).is_err() {
+                file.close();
+            }
+            if !lane(&file).goes_on() {
+                return;
+            }
+            if again.is_wanted() {
+                break;
+            }
         }
-        let batch = lane(&file).batch(most);
-        // Whatever becomes of this batch, the lane goes on.
-        if catch_unwind(AssertUnwindSafe(|| act(&file, opened, batch))).is_err() {
-            file.close();
-        }
-        if lane(&file).goes_on() {
-            job(again, file, lane, (most, makes), act);
-        }
+        job(again, file, lane, (most, makes), act);
     });
 }
 

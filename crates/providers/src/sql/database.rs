@@ -12,6 +12,7 @@ use nexus_guest::{CapabilityError, SqlOperation, SqlResult, thread_cpu};
 use rusqlite::ffi;
 
 use super::fault::{Fault, Where, invalid};
+use super::group::Group;
 use super::journal::Journal;
 use super::link::{Link, Target};
 use super::memory::{Counted, unrefused};
@@ -19,7 +20,6 @@ use super::owner::{Job, Owner, SMALLEST};
 use super::run::Run;
 use super::statement::Code;
 use super::watch::{Halt, Reach};
-use super::words::first_word;
 use super::{CALL_MEMORY, SqlCall};
 
 /// How long a call may take on the caller's thread, and how much memory.
@@ -34,14 +34,14 @@ const PENANCE: u32 = 30;
 pub(super) struct Database {
     pub(super) name: ResourcePart,
     /// Its file; `None` if it is in memory.
-    path: Option<PathBuf>,
+    pub(super) path: Option<PathBuf>,
     /// The connection that only reads. A database in memory has one connection, which is the other one.
     reader: Mutex<Option<Link>>,
     /// Who wants both takes this one first.
     writer: Mutex<Option<Link>>,
     journal: Journal,
     /// How large it is, in bytes, as far as is known.
-    size: AtomicU64,
+    pub(super) size: AtomicU64,
     /// When it was used last, and until when nothing is done on callers' threads, in milliseconds since `began`.
     used: AtomicU64,
     slow_until: AtomicU64,
@@ -190,7 +190,7 @@ impl Database {
                 Some(path) => Target::Reading(path),
                 None => Target::Memory,
             };
-            let link = Link::open(target)?;
+            let mut link = Link::open(target)?;
             self.size.store(link.size()?, Ordering::Relaxed);
             *place = Some(link);
         }
@@ -270,7 +270,7 @@ impl Database {
     }
 
     /// A fault as it is told, unless the connection is to be closed for it first.
-    fn settled(&self, link: &Link, fault: Fault, halt: Option<Halt>, quota: u64) -> Fault {
+    pub(super) fn settled(&self, link: &Link, fault: Fault, halt: Option<Halt>, quota: u64) -> Fault {
         let why = link.fence.why();
         match (fault, halt) {
             (Fault::Code(_), Some(Halt::Long)) => Fault::Long,
@@ -288,6 +288,7 @@ impl Database {
         let mut waiting = VecDeque::from(jobs);
         let mut place = lock(&self.writer);
         let quota = waiting.front().map_or(0, |job| job.grant.quota());
+        let payer = waiting.front().map(|job| job.call.budget.account.clone());
         let others = owner.others(&self.name);
         let link = match self.open_writer(&mut place, owner, quota.saturating_sub(others), quota) {
             Ok(link) => link,
@@ -298,7 +299,7 @@ impl Database {
             }
         };
         if self.journal.is_too_large() {
-            self.journal.bound(link, &self.reader);
+            self.journal.bound(link, &self.reader, payer.as_deref());
             if self.journal.is_too_large() {
                 let error = CapabilityError::Busy("sql".into());
                 return waiting.into_iter().for_each(|job| job.reply.send(Err(error.clone())));
@@ -307,13 +308,13 @@ impl Database {
         let mut may_share = true;
         let (mut is_fine, mut keeps_too_much) = (true, false);
         while !waiting.is_empty() && is_fine {
-            let mut group = Group { database: self, done: Vec::new(), quota, keeps_too_much: false };
+            let mut group = Group::new(self, quota);
             let most = if may_share { waiting.len() } else { 1 };
             is_fine = group.carry_out(link, &mut waiting, most);
             keeps_too_much |= group.keeps_too_much;
             may_share = group.finish(link, &mut waiting, is_fine);
             if is_fine {
-                self.journal.bound(link, &self.reader);
+                self.journal.bound(link, &self.reader, payer.as_deref());
             }
         }
         owner.is_now(&self.name, self.size.load(Ordering::Relaxed), self.journal.size());
@@ -342,7 +343,9 @@ impl Database {
                     return Err(CapabilityError::Full(Limit::SqlStorage, quota).into());
                 }
                 owner.make_folder().map_err(Fault::System)?;
-                Link::open(self.path.as_deref().map_or(Target::Memory, Target::File))?
+                let mut link = Link::open(self.path.as_deref().map_or(Target::Memory, Target::File))?;
+                self.size.store(link.size()?, Ordering::Relaxed);
+                link
             }
         };
         let link = place.insert(link);
@@ -350,148 +353,13 @@ impl Database {
             link.only_read(false)?;
         }
         link.allow(allowed)?;
-        self.size.store(link.size()?, Ordering::Relaxed);
         Ok(link)
-    }
-}
-
-/// Calls that are carried out in one transaction, to be committed together.
-struct Group<'a> {
-    database: &'a Database,
-    done: Vec<(Job, Result<Vec<SqlResult>, CapabilityError>)>,
-    quota: u64,
-    /// Whether the connection keeps more in memory than it may.
-    keeps_too_much: bool,
-}
-
-impl Group<'_> {
-    /// Carries out what waits, `most` of it. `false` if the connection is to be closed.
-    fn carry_out(&mut self, link: &mut Link, waiting: &mut VecDeque<Job>, most: usize) -> bool {
-        let mut begun = false;
-        for _ in 0..most {
-            // What sets something for its transaction has one of its own.
-            let is_apart = waiting.front().is_some_and(|job| wants_its_own(&job.call.operation));
-            if is_apart && !self.done.is_empty() {
-                break;
-            }
-            let Some(mut job) = waiting.pop_front() else { break };
-            if job.reply.gone.load(Ordering::Relaxed) {
-                continue;
-            }
-            // It may have been taken from the app while the call waited.
-            if let Err(denied) = job.grant.decide(Access::Write) {
-                job.reply.send(Err(CapabilityError::Denied(denied)));
-                continue;
-            }
-            let cpu = thread_cpu();
-            let result = self.one(link, &mut job, &mut begun);
-            job.call.budget.account.charge(thread_cpu().saturating_sub(cpu));
-            let is_fine = !result.as_ref().is_err_and(Fault::wants_reopening);
-            self.done.push((job, result.map_err(|fault| self.database.told(fault, self.quota))));
-            if !is_fine {
-                return false;
-            }
-            // SQLite has given the whole transaction up, and what was done in it before.
-            if link.connection.is_autocommit() || is_apart {
-                break;
-            }
-        }
-        true
-    }
-
-    fn one(&mut self, link: &mut Link, job: &mut Job, begun: &mut bool) -> Result<Vec<SqlResult>, Fault> {
-        let Job { call, reply, .. } = job;
-        let counted = Counted::begin(CALL_MEMORY);
-        let reach = Reach { until: None, cpu: Some(call.budget.most), gone: Some(reply.gone.clone()) };
-        link.watch.begin(reach);
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            if !std::mem::replace(begun, true) {
-                link.own("BEGIN IMMEDIATE")?;
-            }
-            link.own("SAVEPOINT call")?;
-            Run::there(&mut *reply.work.hold, &mut reply.held, true).carry_out(link, &call.operation)
-        }))
-        .unwrap_or(Err(Fault::Panic));
-        let halt = link.watch.halt();
-        link.watch.end();
-        let ended = match &result {
-            _ if link.connection.is_autocommit() => Ok(()),
-            Ok(_) => unrefused(|| link.own("RELEASE call")),
-            Err(_) => unrefused(|| link.own("ROLLBACK TO call").and_then(|()| link.own("RELEASE call"))),
-        };
-        if ended.is_err() {
-            // What is neither done nor undone is not to be committed with what others did.
-            let _ = unrefused(|| link.own("ROLLBACK"));
-        }
-        self.keeps_too_much |= !link.tidy(counted.balance(), self.database.path.is_none());
-        match (result, ended) {
-            (Ok(results), Ok(())) => Ok(results),
-            (Ok(_), Err(code)) => Err(self.database.settled(link, code.into(), halt, self.quota)),
-            (Err(fault), _) => Err(self.database.settled(link, fault, halt, self.quota)),
-        }
-    }
-
-    /// Commits, and answers; or has what was done done again, each call by itself. Whether calls may share a commit from now on.
-    fn finish(self, link: &mut Link, waiting: &mut VecDeque<Job>, is_fine: bool) -> bool {
-        let Self { database, done, quota, .. } = self;
-        let was_given_up = !is_fine || link.connection.is_autocommit();
-        let succeeded = done.iter().filter(|(_, result)| result.is_ok()).count();
-        let mut code = None;
-        if !was_given_up {
-            let (cpu, counted) = (thread_cpu(), Counted::begin(usize::MAX));
-            code = link.own("COMMIT").err();
-            link.tidy(counted.balance(), database.path.is_none());
-            drop(counted);
-            let cpu = thread_cpu().saturating_sub(cpu);
-            if code.is_some() && !link.connection.is_autocommit() {
-                let _ = unrefused(|| link.own("ROLLBACK"));
-            }
-            let share = cpu / u32::try_from(succeeded.max(1)).unwrap_or(u32::MAX);
-            done.iter()
-                .filter(|(_, result)| result.is_ok())
-                .for_each(|(job, _)| job.call.budget.account.charge(share));
-        }
-        if let Ok(size) = link.size() {
-            database.size.store(size, Ordering::Relaxed);
-        }
-        let size = database.size.load(Ordering::Relaxed);
-        let was_lost = was_given_up || code.is_some();
-        let is_alone = done.len() == 1;
-        for (job, result) in done.into_iter().rev() {
-            let result = match (result, &code) {
-                (Ok(_), Some(code)) if is_alone => {
-                    Err(database.told(database.settled(link, code.clone().into(), None, quota), quota))
-                }
-                // It was not answered yet, so nobody knows that it had been done.
-                (Ok(_), _) if was_lost => {
-                    waiting.push_front(job);
-                    continue;
-                }
-                (Ok(mut results), _) => {
-                    results.iter_mut().for_each(|result| result.size_after = size);
-                    Ok(results)
-                }
-                (Err(error), _) => Err(error),
-            };
-            job.reply.send(result);
-        }
-        !was_lost
     }
 }
 
 /// Whether something was refused for its size, which may be less than elsewhere.
 fn is_too_much(code: &Code) -> bool {
     matches!(code.primary(), ffi::SQLITE_NOMEM | ffi::SQLITE_TOOBIG)
-}
-
-/// Whether a call may set something that counts until the end of the transaction.
-fn wants_its_own(operation: &SqlOperation) -> bool {
-    match operation {
-        SqlOperation::Batch(statements) => {
-            statements.iter().any(|statement| first_word(&statement.text).eq_ignore_ascii_case("PRAGMA"))
-        }
-        SqlOperation::Script(_) => true,
-    }
 }
 
 /// A database, as all have it that carry calls out there.

@@ -2,8 +2,10 @@
 //! and somebody may read all the time.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use nexus_guest::{CpuAccount, thread_cpu};
 
 use super::link::Link;
 
@@ -11,13 +13,16 @@ use super::link::Link;
 pub(super) const LARGE: u64 = 16 << 20;
 /// From how many on nothing more is written, for somebody else keeps it from being emptied.
 const TOO_LARGE: u64 = 64 << 20;
+/// After how many pages that were written its size is looked at again.
+const PAGES: u64 = 256;
 
 /// A database's journal, and the gate through which go all who read, so that they can be made to wait.
-#[derive(Default)]
 pub(super) struct Journal {
     path: Option<PathBuf>,
     gate: Mutex<()>,
-    is_too_large: AtomicBool,
+    /// How large it was when that was looked at, and what had been written by then.
+    size: AtomicU64,
+    looked_at: AtomicU64,
 }
 
 impl Journal {
@@ -28,13 +33,20 @@ impl Journal {
             path.push("-wal");
             path.into()
         });
-        Self { path, ..Self::default() }
+        // Far from what any connection has written: the first look is due.
+        let (size, looked_at) = (AtomicU64::new(0), AtomicU64::new(u64::MAX / 2));
+        Self { path, gate: Mutex::default(), size, looked_at }
     }
 
-    /// How large it is, in bytes.
+    /// How large it is, in bytes, as far as was seen last.
     pub(super) fn size(&self) -> u64 {
+        self.size.load(Ordering::Relaxed)
+    }
+
+    fn look(&self, written: u64) {
         let metadata = self.path.as_ref().and_then(|path| std::fs::metadata(path).ok());
-        metadata.map_or(0, |metadata| metadata.len())
+        self.size.store(metadata.map_or(0, |metadata| metadata.len()), Ordering::Relaxed);
+        self.looked_at.store(written, Ordering::Relaxed);
     }
 
     /// Waits until those who read may. Whoever asks goes on to wait for the connection that reads, and lets go of this then.
@@ -47,22 +59,30 @@ impl Journal {
         self.gate.try_lock().is_err()
     }
 
-    /// Empties it if it is large. Waits for who reads, and has nobody else begin meanwhile.
-    pub(super) fn bound(&self, link: &Link, reader: &Mutex<Option<Link>>) {
-        if self.path.is_none() {
+    /// Empties it if it is large, for which somebody pays. Waits for who reads, and has nobody else begin meanwhile.
+    pub(super) fn bound(&self, link: &Link, reader: &Mutex<Option<Link>>, payer: Option<&dyn CpuAccount>) {
+        let written = link.written();
+        // Another connection has counted anew: that is far from what was seen, too.
+        let is_due = written.wrapping_sub(self.looked_at.load(Ordering::Relaxed)) >= PAGES;
+        if self.path.is_none() || !(is_due || self.is_too_large()) {
             return;
         }
+        self.look(written);
         if self.size() > LARGE {
             let _gate = self.pass();
             let _reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            let cpu = thread_cpu();
             // What it says is seen by the size.
             let _ = link.own("PRAGMA wal_checkpoint(TRUNCATE)");
+            if let Some(payer) = payer {
+                payer.charge(thread_cpu().saturating_sub(cpu));
+            }
+            self.look(written);
         }
-        self.is_too_large.store(self.size() > TOO_LARGE, Ordering::Relaxed);
     }
 
     /// Whether nothing may be written for its size, as far as was seen last.
     pub(super) fn is_too_large(&self) -> bool {
-        self.is_too_large.load(Ordering::Relaxed)
+        self.size() > TOO_LARGE
     }
 }

@@ -40,6 +40,8 @@ pub(super) enum Target<'a> {
 pub(super) struct Link {
     /// Before the connection: they end before it is closed.
     kept: HashMap<Box<str>, Kept>,
+    /// The provider's own that each transaction needs. Apart: a guest's statement of the same text has to be asked about.
+    own: HashMap<&'static str, Statement>,
     pub(super) connection: Connection,
     pub(super) watch: Watch,
     pub(super) fence: Arc<Fence>,
@@ -102,9 +104,10 @@ impl Link {
             .authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| decides.decide(&context)))?;
         connection.progress_handler(STEPS, Some(move || looks.look()))?;
         let is_query_only = matches!(target, Target::Reading(_));
-        let (kept, uses, retained) = (HashMap::new(), 0, 0);
+        let (kept, own, uses, retained) = (HashMap::new(), HashMap::new(), 0, 0);
         let mut link = Self {
             kept,
+            own,
             connection,
             watch,
             fence,
@@ -118,32 +121,58 @@ impl Link {
         Ok(link)
     }
 
-    /// Does something of the provider's own. Never by way of what is kept: a guest's statement of the same text has to be asked
-    /// about.
+    /// Does something of the provider's own.
     pub(super) fn own(&self, text: &str) -> Result<(), Code> {
-        self.own_row(text).map(drop)
+        self.own_number(text).map(drop)
     }
 
     /// Asks for a number, likewise.
     pub(super) fn own_number(&self, text: &str) -> Result<u64, Code> {
-        Ok(self.own_row(text)?.and_then(|number| u64::try_from(number).ok()).unwrap_or(0))
+        let prepared = self.fence.open(|| Statement::prepare(&self.connection, text, false, Scale::Usual))?;
+        prepared.0.map_or(Ok(0), |mut statement| self.number_of(&mut statement))
     }
 
-    fn own_row(&self, text: &str) -> Result<Option<i64>, Code> {
-        let prepared = self.fence.open(|| Statement::prepare(&self.connection, text, false, Scale::Usual))?;
-        let (Some(mut statement), _) = prepared else { return Ok(None) };
+    /// Does something of the provider's own that each call needs. It stays prepared.
+    pub(super) fn often(&mut self, text: &'static str) -> Result<u64, Code> {
+        let mut statement = match self.own.remove(text) {
+            Some(statement) => statement,
+            None => {
+                let prepare = || Statement::prepare(&self.connection, text, true, Scale::Usual);
+                let (Some(statement), _) = self.fence.open(prepare)? else { return Ok(0) };
+                statement
+            }
+        };
+        // SQLite may prepare it anew.
+        let number = self.fence.open(|| self.number_of(&mut statement))?;
+        statement.rest();
+        self.own.insert(text, statement);
+        Ok(number)
+    }
+
+    fn number_of(&self, statement: &mut Statement) -> Result<u64, Code> {
         let mut first = None;
         while statement.step(&self.connection)? {
             if let (None, super::statement::Column::Integer(number)) = (first, statement.column(0)) {
-                first = Some(number);
+                first = u64::try_from(number).ok();
             }
         }
-        Ok(first)
+        Ok(first.unwrap_or(0))
     }
 
     /// How large the database is, in bytes.
-    pub(super) fn size(&self) -> Result<u64, Code> {
-        Ok(self.own_number("PRAGMA page_count")? * self.page_size)
+    pub(super) fn size(&mut self) -> Result<u64, Code> {
+        Ok(self.often("PRAGMA page_count")? * self.page_size)
+    }
+
+    /// How many pages this connection has written so far.
+    pub(super) fn written(&self) -> u64 {
+        let (mut pages, mut highest) = (0, 0);
+        // SAFETY: the connection is open as long as it is borrowed; both are places on this stack.
+        unsafe {
+            let status = ffi::SQLITE_DBSTATUS_CACHE_WRITE;
+            ffi::sqlite3_db_status(self.connection.handle(), status, &raw mut pages, &raw mut highest, 0);
+        }
+        u64::try_from(pages).unwrap_or(0)
     }
 
     /// Has the database grow to so many bytes at most.

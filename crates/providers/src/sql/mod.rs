@@ -16,6 +16,7 @@ mod database;
 mod fault;
 mod fence;
 mod functions;
+mod group;
 mod journal;
 mod link;
 mod memory;

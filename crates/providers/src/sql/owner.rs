@@ -141,7 +141,10 @@ impl Owner {
     /// How large one is now.
     pub(super) fn is_now(&self, name: &ResourcePart, size: u64, journal: u64) {
         let mut sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
-        sizes.insert(name.as_str().to_owned(), (size, journal));
+        match sizes.get_mut(name.as_str()) {
+            Some(known) => *known = (size, journal),
+            None => drop(sizes.insert(name.as_str().to_owned(), (size, journal))),
+        }
     }
 
     /// Makes the folder, into which only this user may look.

@@ -76,19 +76,13 @@ impl Owners {
 
 impl SqliteSql {
     /// Keeps databases in this folder, which is made when there is something to keep.
-    ///
-    /// # Errors
-    /// When the system refuses what threads need.
-    pub fn new(folder: &Path) -> std::io::Result<Self> {
-        Ok(Self::on(Some(folder), Storage::new()?))
+    pub fn new(folder: &Path) -> Self {
+        Self::on(Some(folder), Storage::default())
     }
 
     /// Keeps databases in memory.
-    ///
-    /// # Errors
-    /// When the system refuses what threads need.
-    pub fn in_memory() -> std::io::Result<Self> {
-        Ok(Self::on(None, Storage::new()?))
+    pub fn in_memory() -> Self {
+        Self::on(None, Storage::default())
     }
 
     pub(crate) fn on(folder: Option<&Path>, storage: Storage) -> Self {
@@ -264,19 +258,24 @@ struct Carrier {
 impl Carrier {
     /// Carries a part of it out, and the rest behind what other apps wait for.
     fn begin(self, lane: Which) {
-        let again = self.clone();
         self.storage.clone().run(move || {
-            let act = || match lane {
-                Which::Reads => self.read(),
-                Which::Writes => self.write(),
-            };
-            // Whatever becomes of these, the lane goes on.
-            if catch_unwind(AssertUnwindSafe(act)).is_err() {
-                self.owner.databases().iter().for_each(|database| database.close());
+            loop {
+                let act = || match lane {
+                    Which::Reads => self.read(),
+                    Which::Writes => self.write(),
+                };
+                // Whatever becomes of these, the lane goes on.
+                if catch_unwind(AssertUnwindSafe(act)).is_err() {
+                    self.owner.databases().iter().for_each(|database| database.close());
+                }
+                if !lane.of(&self.owner).goes_on() {
+                    return;
+                }
+                if self.storage.is_wanted() {
+                    break;
+                }
             }
-            if lane.of(&again.owner).goes_on() {
-                again.begin(lane);
-            }
+            self.begin(lane);
         });
     }
 

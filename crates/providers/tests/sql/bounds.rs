@@ -243,7 +243,7 @@ fn functions_over_large_values_come_to_an_end() {
 #[test]
 fn writers_wait_in_turn_and_none_is_lost() {
     let folder = Folder::new();
-    let memory: Arc<dyn SqlEngine> = Arc::new(nexus_providers::sql::SqliteSql::in_memory().unwrap());
+    let memory: Arc<dyn SqlEngine> = Arc::new(nexus_providers::sql::SqliteSql::in_memory());
     for engine in [memory, folder.engine()] {
         let desk = Desk::of(&engine, "a");
         desk.run("CREATE TABLE t (k PRIMARY KEY, n)").unwrap();

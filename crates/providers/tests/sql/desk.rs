@@ -26,7 +26,7 @@ impl Folder {
     }
 
     pub(crate) fn engine(&self) -> Arc<dyn SqlEngine> {
-        Arc::new(SqliteSql::new(&self.0).unwrap())
+        Arc::new(SqliteSql::new(&self.0))
     }
 
     /// All files, by their paths within.
@@ -55,7 +55,7 @@ impl Drop for Folder {
 
 /// Runs a test against each engine.
 pub(crate) fn with_each(test: impl Fn(&Arc<dyn SqlEngine>)) {
-    test(&(Arc::new(SqliteSql::in_memory().unwrap()) as Arc<dyn SqlEngine>));
+    test(&(Arc::new(SqliteSql::in_memory()) as Arc<dyn SqlEngine>));
     let folder = Folder::new();
     test(&folder.engine());
 }

@@ -168,7 +168,7 @@ fn is_refused(error: &CapabilityError, text: &str) {
 #[test]
 fn nothing_leads_out_of_a_database_or_into_sqlite() {
     let folder = Folder::new();
-    let memory: Arc<dyn SqlEngine> = Arc::new(nexus_providers::sql::SqliteSql::in_memory().unwrap());
+    let memory: Arc<dyn SqlEngine> = Arc::new(nexus_providers::sql::SqliteSql::in_memory());
     for engine in [folder.engine(), memory] {
         let desk = prepared(&engine);
         let before = folder.list();

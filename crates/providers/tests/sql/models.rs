@@ -111,7 +111,7 @@ proptest! {
     #[test]
     fn any_text_gives_an_answer_or_an_error_and_leads_nowhere(texts in prop::collection::vec(any_text(), 1..25)) {
         let folder = Folder::new();
-        let memory: Arc<dyn SqlEngine> = Arc::new(SqliteSql::in_memory().unwrap());
+        let memory: Arc<dyn SqlEngine> = Arc::new(SqliteSql::in_memory());
         for engine in [folder.engine(), memory] {
             let mut desk = Desk::of(&engine, "a");
             desk.cpu = Duration::from_millis(500);
@@ -163,7 +163,7 @@ proptest! {
     #[test]
     fn all_engines_keep_what_a_map_keeps(steps in steps()) {
         let folder = Folder::new();
-        let mut engines: Vec<Arc<dyn SqlEngine>> = vec![Arc::new(SqliteSql::in_memory().unwrap()), folder.engine()];
+        let mut engines: Vec<Arc<dyn SqlEngine>> = vec![Arc::new(SqliteSql::in_memory()), folder.engine()];
         let mut model: BTreeMap<i64, Vec<u8>> = BTreeMap::new();
         for engine in &engines {
             Desk::of(engine, "a").run("CREATE TABLE t (k INTEGER PRIMARY KEY, v BLOB)").unwrap();
