@@ -16,6 +16,7 @@ use std::future::poll_fn;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::task::Waker;
 use std::time::Instant;
 
 use nexus_core::{App, AppName, Limit};
@@ -164,8 +165,9 @@ impl Callee {
         &self.app
     }
 
-    /// Asks it. Never waits; what the app does not take is answered as it would be over HTTP.
-    pub(crate) fn ask(self, request: SentRequest) -> Asked {
+    /// Asks it, and has whoever is to answer woken by `wake`. Never waits; what the app does not take is answered as it would
+    /// be over HTTP.
+    pub(crate) fn ask(self, request: SentRequest, wake: impl FnOnce(Waker)) -> Asked {
         let limits = &self.app.manifest.limits;
         let refused = too_large(&request.method, &request.url, &request.headers, limits);
         let deadlines = Deadlines::new(limits);
@@ -178,7 +180,7 @@ impl Callee {
             let _ = parcel.answer(Ok(SentReply { status: reply.status, headers: reply.headers, body }));
         } else {
             let most = limits.size(Limit::Queue).saturating_add(limits.size(Limit::Requests));
-            match entry.mail().put(parcel.clone(), most, std::task::Waker::wake) {
+            match entry.mail().put(parcel.clone(), most, wake) {
                 Put::Done => {}
                 Put::Wanted => entry.tell(Event::Wanted { app: entry.index }),
                 Put::Full => {

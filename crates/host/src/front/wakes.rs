@@ -3,29 +3,49 @@
 //! A thread that is woken may have the processor at once, before the one that woke it goes on: with one request to take.
 //! So an event loop first does all that it has to do just now, and then wakes who has got something from it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::task::{Context, Poll, Waker};
 
 /// Whom to wake.
 #[derive(Debug, Default)]
 pub(crate) struct Wakes {
     due: RefCell<Vec<Waker>>,
+    /// Whether one was woken at once since this was asked for.
+    has_hurried: Cell<bool>,
     /// Of the task that wakes them. It runs behind those that have something to do by now.
     giver: RefCell<Option<Waker>>,
 }
 
 impl Wakes {
-    /// Has this one woken soon.
+    /// Has this one woken soon; at once where nobody does so later.
     pub(crate) fn add(&self, waker: Waker) {
         let mut due = self.due.borrow_mut();
         if due.last().is_some_and(|last| last.will_wake(&waker)) {
             return;
         }
+        let giver = self.giver.borrow_mut().take();
+        if giver.is_none() && due.is_empty() {
+            drop(due);
+            return waker.wake();
+        }
         due.push(waker);
         drop(due);
-        if let Some(giver) = self.giver.borrow_mut().take() {
+        if let Some(giver) = giver {
             giver.wake();
         }
+    }
+
+    /// Has this one woken: at once if it is the first [since](Wakes::begin), for most are alone; the others with it, soon.
+    pub(crate) fn hurry(&self, waker: Waker) {
+        match self.has_hurried.replace(true) {
+            false => waker.wake(),
+            true => self.add(waker),
+        }
+    }
+
+    /// What is done next may have several woken.
+    pub(crate) fn begin(&self) {
+        self.has_hurried.set(false);
     }
 
     /// Wakes all.
@@ -41,6 +61,12 @@ impl Wakes {
         self.give();
         *self.giver.borrow_mut() = Some(cx.waker().clone());
         Poll::Pending
+    }
+
+    /// Wakes all, and from now on each at once.
+    pub(crate) fn close(&self) {
+        *self.giver.borrow_mut() = None;
+        self.give();
     }
 }
 

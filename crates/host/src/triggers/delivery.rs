@@ -1,6 +1,7 @@
 //! How events reach workers: as requests from inside of the process.
 
 use std::sync::Arc;
+use std::task::Waker;
 
 use nexus_core::AppName;
 use nexus_guest::{ClientAddress, Event, FailureKind, HeaderList, Scheduled, method};
@@ -29,7 +30,7 @@ impl Deliver for FromInside {
             client: ClientAddress::Inside,
             event: Event::Scheduled(event),
         };
-        let mut asked = callee.ask(request);
+        let mut asked = callee.ask(request, Waker::wake);
         self.pool.spawn(async move {
             // A guest answers with nothing in it once its work is done.
             done(asked.answer().await.map(drop));

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::panic::resume_unwind;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -105,6 +106,7 @@ async fn drive(guest: Option<Rc<dyn Guest>>, service: &WorkerService, worker: &W
     match guest {
         Some(guest) => {
             poll_fn(|cx| {
+                service.wakes.begin();
                 let polled = guest.poll(cx);
                 let in_flight = guest.in_flight();
                 worker.in_flight.store(in_flight, Ordering::Relaxed);
@@ -155,6 +157,7 @@ pub(super) async fn commanded(
             }
             Some(Control::Share(inbox, count)) => shutdown.share(inbox, count),
             Some(Control::HandOver) => return Commanded::End(Told::HandOver),
+            Some(Control::Panicked(panic)) => resume_unwind(panic.0),
             Some(Control::Stop(told)) => {
                 shutdown.begin();
                 drop(told);

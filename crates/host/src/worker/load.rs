@@ -13,6 +13,7 @@ use nexus_guest::{
 
 use super::lost::Lost;
 use super::other::OtherApp;
+use super::service::WorkerService;
 use super::{Start, Worker};
 use crate::log::AppLog;
 use crate::metrics::Sent;
@@ -24,6 +25,7 @@ pub(super) async fn load(
     engine: &dyn Engine,
     start: &Start,
     worker: &Arc<Worker>,
+    service: &Rc<WorkerService>,
 ) -> Result<Rc<dyn Guest>, LoadError> {
     let modules = FolderModules::new(&start.app.folder, start.kept.clone());
     let modules =
@@ -36,8 +38,8 @@ pub(super) async fn load(
         let bound = match &binding.to {
             // It need not be there: it may come, and go.
             BindingTarget::App(other) => {
-                let inside = start.inside.clone();
-                Bound::App(Rc::new(OtherApp::new(inside, worker.clone(), other, grant.clone(), sink)))
+                let (inside, caller) = (start.inside.clone(), (worker.clone(), Rc::downgrade(service)));
+                Bound::App(Rc::new(OtherApp::new(inside, caller, other, grant.clone(), sink)))
             }
             BindingTarget::Kv(_) | BindingTarget::Sql(_) => {
                 start.capabilities.bind(app, binding, grant.clone(), sink).map_err(LoadError::new)?

@@ -1,19 +1,20 @@
 //! How a worker serves requests that come over a shared port, or from inside of the process: parcels from the app's mail.
 
 use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker, ready};
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, FutureExt, select};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use nexus_core::Limit;
 use nexus_guest::Reply;
-use tokio::task::JoinSet;
 
 use super::service::WorkerService;
 use super::{Event, Worker};
-use crate::front::{Attendance, Parcel, Patience, SentBody, SentReply, Wakes, in_pieces};
+use crate::front::{Attendance, Parcel, Patience, SentBody, SentReply, in_pieces};
 use crate::http::{Service, Shutdown};
 
 /// Takes parcels until the worker is told to end, and waits until all of them are answered. In a host that ends it takes
@@ -25,9 +26,8 @@ pub(super) async fn serve_mail(
     shutdown: Shutdown,
 ) {
     let most = worker.app.manifest.limits.size(Limit::Requests);
-    let mut answering = JoinSet::new();
+    let mut answering = FuturesUnordered::new();
     let mut taken = Vec::new();
-    let wakes = Rc::new(Wakes::default());
     let mut over = std::pin::pin!(async {
         shutdown.begun().await;
         if worker.stays.load(Ordering::Relaxed) {
@@ -39,11 +39,14 @@ pub(super) async fn serve_mail(
         tokio::select! {
             biased;
             () = over.as_mut() => break,
-            Some(_) = answering.join_next() => while answering.try_join_next().is_some() {},
-            never = poll_fn(|cx| wakes.poll_give(cx)) => match never {},
+            // It polls all that have something to do before it says that one is over.
+            Some(_) = answering.next() => {}
+            never = poll_fn(|cx| service.wakes.poll_give(cx)) => match never {},
             () = poll_fn(|cx| attendance.poll_take(room, &mut taken, cx)), if room > 0 => {
                 for parcel in taken.drain(..) {
-                    answering.spawn_local(answer(parcel, worker.clone(), service.clone(), wakes.clone()));
+                    let answer = answer(parcel, worker.clone(), service.clone());
+                    // A panic ends this one only.
+                    answering.push(AssertUnwindSafe(answer).catch_unwind());
                 }
             }
         }
@@ -53,15 +56,15 @@ pub(super) async fn serve_mail(
     }
     // The last ones' answers, too.
     let all_are_answered = poll_fn(|cx| {
-        let _never = wakes.poll_give(cx);
-        while ready!(answering.poll_join_next(cx)).is_some() {}
+        let _never = service.wakes.poll_give(cx);
+        while ready!(answering.poll_next_unpin(cx)).is_some() {}
         Poll::Ready(())
     });
     all_are_answered.await;
-    wakes.give();
+    service.wakes.close();
 }
 
-async fn answer(parcel: Arc<Parcel>, worker: Arc<Worker>, service: Rc<WorkerService>, wakes: Rc<Wakes>) {
+async fn answer(parcel: Arc<Parcel>, worker: Arc<Worker>, service: Rc<WorkerService>) {
     let Some(request) = parcel.open() else { return };
     let _held = worker.parcels.hold(parcel.clone());
     let mut call = service.clone().call(request.into_request());
@@ -74,7 +77,7 @@ async fn answer(parcel: Arc<Parcel>, worker: Arc<Worker>, service: Rc<WorkerServ
     let returned = |waker: Option<Waker>| match waker {
         // The next turn may be long.
         Some(waker) if service.is_wary() => waker.wake(),
-        Some(waker) => wakes.add(waker),
+        Some(waker) => service.wakes.add(waker),
         None => {}
     };
     match reply {

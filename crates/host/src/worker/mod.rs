@@ -267,6 +267,17 @@ pub(crate) enum Control {
     Stop(Option<Arc<OnceAll>>),
     /// Like that; but somebody else goes on accepting, so that clients that are about to send a request lose none.
     HandOver,
+    /// What the worker cannot do without has panicked, with this: so has the worker.
+    Panicked(Panic),
+}
+
+/// What a panic says.
+pub(crate) struct Panic(pub(crate) Box<dyn std::any::Any + Send>);
+
+impl std::fmt::Debug for Panic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Panic")
+    }
 }
 
 /// A worker as the rest of the host holds it.

@@ -4,7 +4,7 @@
 //! body, as the guest wrote them; nothing of them says who calls.
 
 use std::borrow::Cow;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -19,6 +19,7 @@ use nexus_guest::{
 use tokio::task::AbortHandle;
 
 use super::Worker;
+use super::service::WorkerService;
 use crate::front::{Patience, SentBody, SentRequest, refusal};
 use crate::http::{Refusal, Timer, fields};
 use crate::inside::{Inside, NotThere};
@@ -35,6 +36,7 @@ pub(super) struct OtherApp(Rc<Inner>);
 struct Inner {
     inside: Arc<Inside>,
     worker: Arc<Worker>,
+    service: Weak<WorkerService>,
     other: AppName,
     grant: Arc<Grant>,
     sink: Rc<dyn CapabilitySink>,
@@ -43,13 +45,13 @@ struct Inner {
 impl OtherApp {
     pub(super) fn new(
         inside: Arc<Inside>,
-        worker: Arc<Worker>,
+        (worker, service): (Arc<Worker>, Weak<WorkerService>),
         other: &AppName,
         grant: Arc<Grant>,
         sink: Rc<dyn CapabilitySink>,
     ) -> Self {
         inside.uses();
-        Self(Rc::new(Inner { inside, worker, other: other.clone(), grant, sink }))
+        Self(Rc::new(Inner { inside, worker, service, other: other.clone(), grant, sink }))
     }
 }
 
@@ -113,7 +115,7 @@ impl Inner {
             whole => whole,
         };
         let (body, passing) = SentBody::of(body, patience);
-        let mut asked = callee.ask(SentRequest {
+        let sent = SentRequest {
             id: id.at_depth(depth),
             method: request.method,
             url,
@@ -121,6 +123,11 @@ impl Inner {
             body,
             client: ClientAddress::Inside,
             event: Event::Fetch,
+        };
+        let mut asked = callee.ask(sent, |waker| match self.service.upgrade() {
+            Some(service) if !service.is_wary() => service.wakes.hurry(waker),
+            // The next turn may be long.
+            _ => waker.wake(),
         });
         let mut under_way = UnderWay {
             worker: self.worker.clone(),

@@ -24,7 +24,7 @@ use super::round::CONNECTIONS;
 use super::service::{Place, WorkerService};
 use super::serving::{accept, server, service};
 use super::stack;
-use super::{Birth, Control, Event, Start, Worker};
+use super::{Birth, Control, Event, Panic, Start, Worker};
 use crate::http::{Inbox, Shutdown};
 use crate::metrics::Shortage;
 use crate::watchdog::Presence;
@@ -237,8 +237,8 @@ impl Life<'_> {
                 continue;
             }
             let begun = Instant::now();
-            let (start, worker) = (self.start, self.worker);
-            match self.unless_told(load(engine, start, worker)).await? {
+            let (start, worker, service) = (self.start, self.worker, self.service.clone());
+            match self.unless_told(load(engine, start, worker, &service)).await? {
                 Ok(guest) => {
                     worker.stats.cold_start(begun.elapsed());
                     worker.memory_at_start.store(worker.watch.memory(), Ordering::Relaxed);
@@ -285,9 +285,9 @@ impl Life<'_> {
             return;
         }
         let deadlines = self.service.clone();
-        tokio::task::spawn_local(async move { deadlines.enforce_deadlines().await });
+        self.spawn(async move { deadlines.enforce_deadlines().await });
         let rounds = self.service.clone();
-        tokio::task::spawn_local(async move { rounds.serve_rounds().await });
+        self.spawn(async move { rounds.serve_rounds().await });
         let attendance = self.start.mail.attend(self.worker.number, self.worker.is_awake.clone());
         self.worker.parcels.attends(attendance.clone());
         let (worker, service) = (self.worker.clone(), self.service.clone());
@@ -301,6 +301,16 @@ impl Life<'_> {
                 accepting.await;
                 let _ = mail.await;
             })
+        });
+    }
+
+    /// Has something done without which the worker cannot go on. It calls the guest's engine: a panic there is the worker's.
+    fn spawn(&self, work: impl Future<Output = ()> + 'static) {
+        let worker = self.worker.clone();
+        tokio::task::spawn_local(async move {
+            if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
+                worker.command(Control::Panicked(Panic(panic)));
+            }
         });
     }
 
@@ -382,7 +392,7 @@ impl Life<'_> {
         let guest = match (&guest, &start.engine) {
             // The guest ended before others served: those who wait for the next one wait here.
             (None, Some(engine)) if some_wait => {
-                let loaded = load(engine.as_ref(), start, worker).await.ok();
+                let loaded = load(engine.as_ref(), start, worker, &service).await.ok();
                 if let Some(guest) = &loaded {
                     service.guest_is(Place::Ready(guest.clone()));
                 }
@@ -413,7 +423,7 @@ impl Life<'_> {
 
 async fn finished(
     start: &Start,
-    service: &WorkerService,
+    service: &Rc<WorkerService>,
     shutdown: &Shutdown,
     worker: &Arc<Worker>,
     commands: &mut mpsc::UnboundedReceiver<Control>,
@@ -449,7 +459,7 @@ async fn finished(
                 let_answers_out(worker).await;
                 worker.watch.detach();
                 if let Some(engine) = &start.engine {
-                    guest = load(engine.as_ref(), start, worker).await.ok();
+                    guest = load(engine.as_ref(), start, worker, service).await.ok();
                 }
                 service.guest_is(guest.clone().map_or(Place::Absent, Place::Ready));
             }
@@ -461,7 +471,7 @@ async fn finished(
                 let_answers_out(worker).await;
                 worker.watch.detach();
                 if let Some(engine) = start.engine.as_ref().filter(|_| service.waiting() > 0) {
-                    guest = load(engine.as_ref(), start, worker).await.ok();
+                    guest = load(engine.as_ref(), start, worker, service).await.ok();
                 }
                 service.guest_is(guest.clone().map_or(Place::Absent, Place::Ready));
             }

@@ -24,6 +24,7 @@ use super::queue::{Queue, Turn, Waiting};
 use super::round::{Given, Round};
 use super::underway::{Note, Notes};
 use crate::assets::Assets;
+use crate::front::Wakes;
 use crate::http::{Call, CallOwner, Outcome, Refused, RequestIds, Service};
 use crate::log::{AccessRecord, AppLog, Logger};
 use crate::metrics::AppStats;
@@ -79,6 +80,8 @@ pub(super) struct WorkerService {
     /// Told when a request has left a guest that serves no other.
     left: Notify,
     round: Round,
+    /// Those on other threads who are to be woken.
+    pub(super) wakes: Wakes,
     serial: Cell<u64>,
     ids: RequestIds,
 }
@@ -112,6 +115,7 @@ impl WorkerService {
             last_end: Cell::new(None),
             left: Notify::new(),
             round: Round::default(),
+            wakes: Wakes::default(),
             serial: Cell::new(0),
             ids: RequestIds::new()?,
         })

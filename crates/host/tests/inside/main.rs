@@ -161,6 +161,7 @@ fn an_app_that_comes_to_an_end_meanwhile_gives_an_error() {
             until("it is back", || bench.told("call/hello") == "200 hello from b");
         }
         assert_eq!(bench.told("call/panic"), stopped);
+        until("it is back", || bench.told("call/hello") == "200 hello from b");
     });
 }
 
