@@ -156,10 +156,11 @@ fn run(folder: &str) {
             let mut found = stage.make(attack, false);
             found.extend(stage.host_faults());
             println!(
-                "{folder}/{}: {} in {:?}",
+                "{folder}/{}: {} in {:?}; {}",
                 attack.name,
                 if found.is_empty() { "ok" } else { "FAILED" },
-                start.elapsed()
+                start.elapsed(),
+                stage.memory()
             );
             if std::env::var("NEXUS_ATTACK").is_ok() {
                 println!("{}\n{}", stage.nexus.lines().join("\n"), stage.nexus.errors());
@@ -304,6 +305,13 @@ impl Stage {
             println!("    {line}");
         }
         println!("    {}", self.nexus.errors());
+    }
+
+    /// What is held now, in MB.
+    fn memory(&self) -> String {
+        let told = |name| total(&self.nexus.admin(), name) as u64 >> 20;
+        let (held, lost) = (told("nexus_memory_held_bytes "), told("nexus_lost_workers_memory_bytes{"));
+        format!("{} MB resident, {held} MB held, {lost} MB of it lost", resident(self.nexus.pid()) >> 20)
     }
 
     /// Whether the host answers, in whichever process.
