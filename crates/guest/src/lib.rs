@@ -60,7 +60,7 @@ pub use meter::{Meter, thread_cpu};
 pub use request::{ClientAddress, Event, Method, Request, RequestId, Scheduled, USUAL_METHODS, method};
 pub use secrets::{Secret, Secrets};
 pub use services::{
-    Abandon, Level, LogRecord, LogSink, ModuleError, ModulePath, ModuleSource, Services, StopSink, TAIL,
+    Abandon, CUT, Level, LogRecord, LogSink, ModuleError, ModulePath, ModuleSource, Services, StopSink, TAIL,
 };
 pub use sql::{CpuAccount, CpuBudget, Sql, SqlOperation, SqlResult, SqlStatement, SqlValue};
 pub use watch::{TurnGuard, Watch};

@@ -90,6 +90,9 @@ impl fmt::Display for Level {
     }
 }
 
+/// Stands in a text of a guest's where something was cut off: behind what is left, and before what follows in another line.
+pub const CUT: &str = "…";
+
 /// One line of a guest's log.
 #[derive(Debug, Clone)]
 pub struct LogRecord {

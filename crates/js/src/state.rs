@@ -15,7 +15,8 @@ use tokio::sync::Semaphore;
 use bumpalo::Bump;
 use nexus_core::Limit;
 use nexus_guest::{
-    Failure, FailureKind, Level, LoadError, LogRecord, Reply, RequestId, Services, Stop, StopReason, Ticket,
+    CUT, Failure, FailureKind, Level, LoadError, LogRecord, Reply, RequestId, Services, Stop, StopReason,
+    Ticket,
 };
 
 use crate::code::GuestCode;
@@ -250,8 +251,13 @@ impl State {
         // What a line takes besides its text counts too: empty lines are not for nothing.
         let mut left = room.saturating_sub(LINE);
         for text in std::iter::once(&mut message).chain(&mut stack) {
-            text.truncate(text.floor_char_boundary(usize::try_from(left).unwrap_or(usize::MAX)));
-            left -= text.len() as u64;
+            let end = text.floor_char_boundary(usize::try_from(left).unwrap_or(usize::MAX));
+            left -= end as u64;
+            if end < text.len() {
+                text.truncate(end);
+                text.push_str(CUT);
+                left = 0;
+            }
         }
         let spent = room - left;
         if self.with_scope(key, |scope| scope.logged += spent).is_none() {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use nexus_guest::Level;
+use nexus_guest::{CUT, Level};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
@@ -26,6 +26,9 @@ struct Inner {
     lines: Vec<(Level, String)>,
     /// The beginnings of lines: of the output and the error stream.
     partial: [Vec<u8>; 2],
+    /// Whether these follow what was cut off of the line, and were cut off themselves.
+    follows: [bool; 2],
+    is_cut: [bool; 2],
     /// How many bytes may still be written.
     room: u64,
     /// Whether something was dropped, and whether that was told.
@@ -122,7 +125,9 @@ impl Inner {
             };
             for part in text.chunks(LONGEST) {
                 if self.partial[which].len() + part.len() > LONGEST {
+                    self.is_cut[which] = true;
                     self.end_line(which);
+                    self.follows[which] = true;
                 }
                 self.partial[which].extend_from_slice(part);
             }
@@ -130,6 +135,7 @@ impl Inner {
                 self.push(which);
             }
         }
+        self.is_cut[which] = taken < bytes.len() && !self.partial[which].is_empty();
         // The last byte that fits leaves no room to say more, so what follows is dropped for sure.
         self.is_full |= self.room == 0;
     }
@@ -145,7 +151,9 @@ impl Inner {
         let line = String::from_utf8(line)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         let level = if which == 0 { Level::Info } else { Level::Warn };
-        self.lines.push((level, line.strip_suffix('\r').map(str::to_owned).unwrap_or(line)));
+        let mark = |is_there: &mut bool| if std::mem::take(is_there) { CUT } else { "" };
+        let (before, behind) = (mark(&mut self.follows[which]), mark(&mut self.is_cut[which]));
+        self.lines.push((level, format!("{before}{}{behind}", line.strip_suffix('\r').unwrap_or(&line))));
     }
 }
 
@@ -227,7 +235,7 @@ mod tests {
         let mut out = Console::new(output.clone()).stdout();
         OutputStream::write(&mut out, "abc\ndefg\n".into()).unwrap();
         OutputStream::write(&mut out, "more\n".into()).unwrap();
-        assert_eq!(texts(&output, true), ["info abc", "info d"]);
+        assert_eq!(texts(&output, true), ["info abc", "info d…"]);
         assert!(output.is_full() && !output.is_full());
     }
 
@@ -238,6 +246,6 @@ mod tests {
         OutputStream::write(&mut out, vec![b'x'; LONGEST + 1].into()).unwrap();
         OutputStream::write(&mut out, Bytes::from_static(b"\n\xff\n")).unwrap();
         let lengths: Vec<usize> = output.take(true).iter().map(|(_, line)| line.len()).collect();
-        assert_eq!(lengths, [LONGEST, 1, "\u{fffd}".len()]);
+        assert_eq!(lengths, [LONGEST + CUT.len(), CUT.len() + 1, "\u{fffd}".len()]);
     }
 }

@@ -4,10 +4,12 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 
-use nexus_guest::{LoadError, LogRecord, Secrets};
+use aho_corasick::AhoCorasick;
+use nexus_guest::{CUT, LoadError, LogRecord, Secrets};
 
+/// May stand behind the sign that something was cut off.
+const CUT_OFF: &str = " (cut)";
 /// What stands in a secret's place.
 const MASKED: &str = "***";
 /// Values with fewer characters are everywhere.
@@ -17,50 +19,45 @@ const LEAST_LINE: usize = 16;
 
 /// The values that are taken out.
 pub(crate) struct Mask {
-    secrets: Arc<Secrets>,
-    /// Each value, or line of one: the secret's place and the part of its value.
-    parts: Vec<(usize, Range<usize>)>,
+    /// Finds each value, and each line of one.
+    finder: AhoCorasick,
+    /// Those that are one line each, which may be cut anywhere.
+    lines: Vec<Box<str>>,
 }
 
 impl fmt::Debug for Mask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Mask({})", self.parts.len())
+        write!(f, "Mask({})", self.finder.patterns_len())
     }
 }
 
 impl Mask {
     /// A mask for these, if there is anything to take out.
-    pub(crate) fn new(secrets: &Arc<Secrets>) -> Option<Self> {
+    pub(crate) fn new(secrets: &Secrets) -> Option<Self> {
         let mut parts = Vec::new();
-        for (place, (_, value)) in secrets.iter().enumerate() {
+        for (_, value) in secrets.iter() {
             if value.chars().count() >= LEAST {
-                parts.push((place, 0..value.len()));
+                parts.push(value);
             }
             // The lines around a key are no secrets.
-            let is_own = |line: &str| line.chars().count() >= LEAST_LINE && !line.starts_with("-----");
-            let lines = value.lines().filter(|line| line.len() < value.len() && is_own(line));
-            parts.extend(lines.map(|line| {
-                let start = line.as_ptr().addr() - value.as_ptr().addr();
-                (place, start..start + line.len())
-            }));
+            let is_own = |line: &&str| line.chars().count() >= LEAST_LINE && !line.starts_with("-----");
+            parts.extend(value.lines().filter(|line| line.len() < value.len()).filter(is_own));
         }
-        (!parts.is_empty()).then(|| Self { secrets: secrets.clone(), parts })
+        // There is no finder for more than some 2 GB.
+        let finder = AhoCorasick::new(&parts).ok().filter(|_| !parts.is_empty())?;
+        let lines = parts.into_iter().filter(|part| !part.contains('\n')).map(Into::into).collect();
+        Some(Self { finder, lines })
     }
 
     /// Takes them out of a text.
     pub(crate) fn apply(&self, text: &mut String) {
-        let mut found: Vec<Range<usize>> = Vec::new();
-        let values: Vec<&str> = self.secrets.iter().map(|(_, value)| value).collect();
-        for (place, range) in &self.parts {
-            let Some(part) = values.get(*place).and_then(|value| value.get(range.clone())) else { continue };
-            let step = part.chars().next().map_or(1, char::len_utf8);
-            let mut from = 0;
-            while let Some(at) = text.get(from..).and_then(|rest| rest.find(part)) {
-                let start = from + at;
-                found.push(start..start + part.len());
-                // It may begin again within itself.
-                from = start + step;
-            }
+        let mut found: Vec<Range<usize>> =
+            self.finder.find_overlapping_iter(&*text).map(|found| found.range()).collect();
+        if text.starts_with(CUT) {
+            found.extend(self.behind_cut(text, CUT.len()));
+        }
+        if let Some(left) = text.strip_suffix(CUT_OFF).unwrap_or(text).strip_suffix(CUT) {
+            found.extend(self.before_cut(left));
         }
         if found.is_empty() {
             return;
@@ -79,6 +76,37 @@ impl Mask {
         *text = masked;
     }
 
+    /// The beginning of a value that ends where something was cut off: the longest one.
+    fn before_cut(&self, text: &str) -> Option<Range<usize>> {
+        // The cut may have gone through a character.
+        let text = text.trim_end_matches(char::REPLACEMENT_CHARACTER);
+        let starts = self.lines.iter().filter_map(|line| {
+            let from = text.len().saturating_sub(line.len());
+            let first = line.chars().next()?;
+            let tail = text.get(text.ceil_char_boundary(from)..)?;
+            let rests = tail.match_indices(first).filter_map(|(place, _)| tail.get(place..));
+            rests.into_iter().find(|rest| line.starts_with(rest)).map(|rest| text.len() - rest.len())
+        });
+        let start = starts.min()?;
+        is_enough(text.get(start..)?).then_some(start..text.len())
+    }
+
+    /// The end of a value behind such a place.
+    fn behind_cut(&self, text: &str, at: usize) -> Option<Range<usize>> {
+        let rest = text.get(at..)?;
+        let text = rest.trim_start_matches(char::REPLACEMENT_CHARACTER);
+        let at = at + rest.len() - text.len();
+        let ends = self.lines.iter().filter_map(|line| {
+            let last = line.chars().next_back()?;
+            let head = text.get(..text.floor_char_boundary(line.len()))?;
+            let begins =
+                head.rmatch_indices(last).filter_map(|(place, found)| head.get(..place + found.len()));
+            begins.into_iter().find(|begin| line.ends_with(begin)).map(str::len)
+        });
+        let end = ends.max()?;
+        is_enough(text.get(..end)?).then_some(at..at + end)
+    }
+
     /// Takes them out of a line of the log.
     pub(crate) fn apply_to(&self, record: &mut LogRecord) {
         self.apply(&mut record.message);
@@ -93,6 +121,11 @@ impl Mask {
     }
 }
 
+/// Whether so much of a value tells anything.
+fn is_enough(part: &str) -> bool {
+    part.chars().count() >= LEAST
+}
+
 #[cfg(test)]
 mod tests {
     use nexus_guest::Secret;
@@ -102,7 +135,7 @@ mod tests {
 
     fn mask(values: &[&str]) -> Option<Mask> {
         let all = values.iter().map(|value| ("S".into(), Secret::new((*value).to_owned())));
-        Mask::new(&Arc::new(Secrets::new(all.collect())))
+        Mask::new(&Secrets::new(all.collect()))
     }
 
     fn masked(values: &[&str], text: &str) -> String {
@@ -130,6 +163,21 @@ mod tests {
         assert_eq!(masked(&[key], "> MIIEvQIBADANBgkqhkiG"), "> ***");
         assert_eq!(masked(&[key], "-----BEGIN PRIVATE KEY-----"), "-----BEGIN PRIVATE KEY-----");
         assert_eq!(masked(&[key], "in short"), "in short");
+    }
+
+    #[test]
+    fn what_a_cut_has_left_of_a_value_is_taken_out() {
+        let cut = |text: &str| masked(&["hunter2", "äöüß-x"], text);
+        assert_eq!(cut("it is hunter…"), "it is ***…");
+        assert_eq!(cut("it is hunt… (cut)"), "it is ***… (cut)");
+        assert_eq!(cut("…nter2 and more"), "…*** and more");
+        assert_eq!(cut("it is hun…"), "it is hun…", "three characters are everywhere");
+        assert_eq!(cut("it is hunter"), "it is hunter", "nothing is cut");
+        assert_eq!(cut("it is äöüß\u{fffd}…"), "it is ***\u{fffd}…", "through a character");
+        assert_eq!(cut("…\u{fffd}öüß-x."), "…\u{fffd}***.");
+        assert_eq!(masked(&["abababab"], "xabababab…"), "x***…");
+        assert_eq!(masked(&["ab-ab-ab-cd"], "x ab-ab-ab-ab-…"), "x ab-***…", "the longest one");
+        assert_eq!(cut("……"), "……");
     }
 
     proptest! {
