@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use nexus_guest::SqlOperation;
 use rusqlite::config::DbConfig;
@@ -22,6 +23,11 @@ const KEPT: usize = 32;
 pub(super) const LONGEST_KEPT: usize = 4 << 10;
 /// What a connection may keep in memory between calls, in bytes: pages, statements and the schema.
 const RETAINED: i64 = 3 << 20;
+/// What all connections may keep together, and what each may keep while they keep more.
+const RETAINED_BY_ALL: i64 = 256 << 20;
+const LEAST_RETAINED: i64 = 256 << 10;
+/// What they keep.
+static BY_ALL: AtomicI64 = AtomicI64::new(0);
 /// After how many steps of its machine SQLite asks whether it is to go on. A step may take a millisecond over large values.
 const STEPS: i32 = 100;
 
@@ -258,16 +264,38 @@ impl Link {
 
     /// After a call by which it has kept so many bytes more. `false` if it is to be closed, for it keeps too much all the same.
     pub(super) fn tidy(&mut self, more: i64, is_database: bool) -> bool {
-        self.retained += more;
         // A database in memory is itself what is kept; its statements are few.
-        if is_database || self.retained <= RETAINED {
+        if is_database {
+            return true;
+        }
+        self.keep_more(more);
+        if self.keeps_little() {
             return true;
         }
         let counted = memory::Counted::begin(usize::MAX);
         self.kept.clear();
         let _ = self.connection.release_memory();
-        self.retained += counted.balance();
-        self.retained <= RETAINED
+        let more = counted.balance();
+        drop(counted);
+        self.keep_more(more);
+        self.keeps_little()
+    }
+
+    fn keep_more(&mut self, bytes: i64) {
+        self.retained += bytes;
+        // Relaxed: a figure that guards no other memory.
+        BY_ALL.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn keeps_little(&self) -> bool {
+        let is_short = BY_ALL.load(Ordering::Relaxed) > RETAINED_BY_ALL;
+        self.retained <= if is_short { LEAST_RETAINED } else { RETAINED }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        BY_ALL.fetch_sub(self.retained, Ordering::Relaxed);
     }
 }
 
@@ -326,4 +354,27 @@ fn bound(connection: &Connection) -> Result<(), Fault> {
         connection.set_limit(limit, most)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_all_keep_too_much_each_keeps_little() {
+        let mut link = Link::open(Target::Memory).unwrap();
+        assert!(link.tidy(1 << 20, false), "by itself it may keep so much");
+        let others = RETAINED_BY_ALL;
+        BY_ALL.fetch_add(others, Ordering::Relaxed);
+        // What is said to be kept is not there to be given back.
+        assert!(!link.tidy(1, false));
+        let mut little = Link::open(Target::Memory).unwrap();
+        assert!(little.tidy(LEAST_RETAINED, false));
+        drop(little);
+        BY_ALL.fetch_sub(others, Ordering::Relaxed);
+        assert!(link.tidy(0, false));
+        assert!(!link.tidy(RETAINED, false));
+        drop(link);
+        assert_eq!(BY_ALL.load(Ordering::Relaxed), 0);
+    }
 }
