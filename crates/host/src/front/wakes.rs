@@ -3,15 +3,13 @@
 //! A thread that is woken may have the processor at once, before the one that woke it goes on: with one request to take.
 //! So an event loop first does all that it has to do just now, and then wakes who has got something from it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::task::{Context, Poll, Waker};
 
 /// Whom to wake.
 #[derive(Debug, Default)]
 pub(crate) struct Wakes {
     due: RefCell<Vec<Waker>>,
-    /// Whether one was woken at once since this was asked for.
-    has_hurried: Cell<bool>,
     /// Of the task that wakes them. It runs behind those that have something to do by now.
     giver: RefCell<Option<Waker>>,
 }
@@ -33,19 +31,6 @@ impl Wakes {
         if let Some(giver) = giver {
             giver.wake();
         }
-    }
-
-    /// Has this one woken: at once if it is the first [since](Wakes::begin), for most are alone; the others with it, soon.
-    pub(crate) fn hurry(&self, waker: Waker) {
-        match self.has_hurried.replace(true) {
-            false => waker.wake(),
-            true => self.add(waker),
-        }
-    }
-
-    /// What is done next may have several woken.
-    pub(crate) fn begin(&self) {
-        self.has_hurried.set(false);
     }
 
     /// Wakes all.

@@ -106,7 +106,6 @@ async fn drive(guest: Option<Rc<dyn Guest>>, service: &WorkerService, worker: &W
     match guest {
         Some(guest) => {
             poll_fn(|cx| {
-                service.wakes.begin();
                 let polled = guest.poll(cx);
                 let in_flight = guest.in_flight();
                 worker.in_flight.store(in_flight, Ordering::Relaxed);

@@ -125,8 +125,8 @@ impl Inner {
             event: Event::Fetch,
         };
         let mut asked = callee.ask(sent, |waker| match self.service.upgrade() {
-            Some(service) if !service.is_wary() => service.wakes.hurry(waker),
-            // The next turn may be long.
+            // More is asked for in this turn, maybe: once is enough. The next turn may be long.
+            Some(service) if !self.worker.asking.is_empty() && !service.is_wary() => service.wakes.add(waker),
             _ => waker.wake(),
         });
         let mut under_way = UnderWay {
