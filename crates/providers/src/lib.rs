@@ -34,6 +34,7 @@ mod stream;
 mod tasks;
 mod tls;
 mod upload;
+mod watcher;
 mod work;
 
 pub use outbound::Outbound;

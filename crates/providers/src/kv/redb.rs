@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -32,6 +32,7 @@ use super::tables::{self, Fault, Task};
 use super::{Inside, KvEngine, Work};
 use crate::lane::{Lane, Pushed, Waits};
 use crate::storage::Storage;
+use crate::watcher::Watcher;
 
 /// What redb keeps of a file in memory at most, in bytes; the system keeps the rest.
 const CACHE: usize = 1 << 20;
@@ -52,8 +53,7 @@ pub struct RedbKv {
     storage: Storage,
     presence: Arc<Presence>,
     files: Arc<Mutex<HashMap<AppName, Arc<File>>>>,
-    /// Whether a thread looks for idle files.
-    is_watched: Arc<AtomicBool>,
+    watcher: Watcher,
 }
 
 impl fmt::Debug for RedbKv {
@@ -130,8 +130,14 @@ impl RedbKv {
     }
 
     pub(crate) fn on(folder: &Path, storage: Storage) -> Self {
-        let (presence, files, is_watched) = (Arc::default(), Arc::default(), Arc::default());
-        Self { folder: folder.to_owned(), storage, presence, files, is_watched }
+        let (presence, files) = (Arc::default(), Arc::default());
+        Self {
+            folder: folder.to_owned(),
+            storage,
+            presence,
+            files,
+            watcher: Watcher::new("nexus-files", LOOK),
+        }
     }
 
     fn path(&self, owner: &AppName) -> PathBuf {
@@ -159,23 +165,14 @@ impl RedbKv {
 
     /// Has a thread close idle files, as long as there are open ones.
     fn watch(&self) {
-        if self.is_watched.load(Ordering::Relaxed) || self.is_watched.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let (files, is_watched) = (Arc::downgrade(&self.files), self.is_watched.clone());
-        let (presence, storage) = (self.presence.clone(), self.storage.clone());
-        let look = move || {
-            while {
-                std::thread::sleep(LOOK);
+        self.watcher.watch(|| {
+            let files = Arc::downgrade(&self.files);
+            let (presence, storage) = (self.presence.clone(), self.storage.clone());
+            move || {
                 presence.look();
                 close_idle(&files, &storage, presence.has_company())
-            } {}
-            is_watched.store(false, Ordering::Release);
-        };
-        if std::thread::Builder::new().name("nexus-files".into()).spawn(look).is_err() {
-            // They stay open until the next one is opened.
-            self.is_watched.store(false, Ordering::Release);
-        }
+            }
+        });
     }
 
     fn read(

@@ -23,6 +23,7 @@ use super::words::writes;
 use super::{SqlCall, SqlEngine};
 use crate::lane::{Lane, Pushed};
 use crate::storage::Storage;
+use crate::watcher::Watcher;
 use crate::work::Work;
 
 /// As many calls are carried out before other apps have their turn.
@@ -42,8 +43,7 @@ pub struct SqliteSql {
     folder: Option<PathBuf>,
     storage: Storage,
     owners: Arc<Owners>,
-    /// Whether a thread looks for idle databases.
-    is_watched: Arc<AtomicBool>,
+    watcher: Watcher,
 }
 
 #[derive(Default)]
@@ -86,8 +86,8 @@ impl SqliteSql {
     }
 
     pub(crate) fn on(folder: Option<&Path>, storage: Storage) -> Self {
-        let (owners, is_watched) = (Arc::default(), Arc::default());
-        Self { folder: folder.map(Path::to_owned), storage, owners, is_watched }
+        let watcher = Watcher::new("nexus-databases", LOOK);
+        Self { folder: folder.map(Path::to_owned), storage, owners: Arc::default(), watcher }
     }
 
     fn owner(&self, name: &AppName) -> Arc<Owner> {
@@ -103,24 +103,11 @@ impl SqliteSql {
 
     /// Has a thread close idle databases, as long as there are open ones.
     fn watch(&self) {
-        if self.folder.is_none()
-            || self.is_watched.load(Ordering::Relaxed)
-            || self.is_watched.swap(true, Ordering::AcqRel)
-        {
-            return;
-        }
-        let (owners, storage) = (Arc::downgrade(&self.owners), self.storage.clone());
-        let is_watched = self.is_watched.clone();
-        let look = move || {
-            while {
-                std::thread::sleep(LOOK);
-                close_idle(&owners, &storage)
-            } {}
-            is_watched.store(false, Ordering::Release);
-        };
-        if std::thread::Builder::new().name("nexus-databases".into()).spawn(look).is_err() {
-            // They stay open until the next call.
-            self.is_watched.store(false, Ordering::Release);
+        if self.folder.is_some() {
+            self.watcher.watch(|| {
+                let (owners, storage) = (Arc::downgrade(&self.owners), self.storage.clone());
+                move || close_idle(&owners, &storage)
+            });
         }
     }
 
