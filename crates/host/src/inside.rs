@@ -26,8 +26,8 @@ use tokio::sync::watch;
 
 use crate::crew::Entry;
 use crate::front::{
-    Answer, Asker, Deadlines, LOOK, Parcel, Patience, Put, SentBody, SentReply, SentRequest, refusal,
-    too_large,
+    Answer, Arrivals, Asker, Deadlines, LOOK, Parcel, Patience, Put, SentBody, SentReply, SentRequest,
+    refusal, too_large,
 };
 use crate::http::RequestIds;
 use crate::worker::Event;
@@ -165,13 +165,18 @@ impl Callee {
         &self.app
     }
 
-    /// Asks it, and has whoever is to answer woken by `wake`. Never waits; what the app does not take is answered as it would
+    /// Asks it, for a worker or for the host itself, and has whoever is to answer woken by `wake`. Never waits; what the app does not take is answered as it would
     /// be over HTTP.
-    pub(crate) fn ask(self, request: SentRequest, wake: impl FnOnce(Waker)) -> Asked {
+    pub(crate) fn ask(
+        self,
+        request: SentRequest,
+        asker: Option<Arc<Arrivals>>,
+        wake: impl FnOnce(Waker),
+    ) -> Asked {
         let limits = &self.app.manifest.limits;
         let refused = too_large(&request.method, &request.url, &request.headers, limits);
         let deadlines = Deadlines::new(limits);
-        let parcel = Arc::new(Parcel::new(request, Asker::Inside));
+        let parcel = Arc::new(Parcel::new(request, Asker::Inside(asker)));
         let entry = self.entry;
         // Nobody waits so far whom an answer would have to wake.
         if let Some(refused) = refused {

@@ -9,6 +9,7 @@
 //! guest, and a worker is replaced under open connections. HTTP/2 is routed stream by stream. An app without a worker
 //! gets one when a request for it comes. Requests from inside of the process go the same way; see [`crate::inside`].
 
+mod arrivals;
 mod held;
 mod mail;
 mod parcel;
@@ -18,6 +19,7 @@ mod stream;
 mod thread;
 mod wakes;
 
+pub(crate) use arrivals::Arrivals;
 pub(crate) use held::Parcels;
 pub(crate) use mail::{Attendance, Mail, Put};
 pub(crate) use parcel::{Answer, Asker, Parcel, SentReply, SentRequest};

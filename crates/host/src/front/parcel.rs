@@ -14,6 +14,7 @@ use std::task::{Context, Poll, Waker};
 
 use nexus_guest::{ClientAddress, Event, Failure, HeaderList, Method, Reply, Request, RequestId};
 
+use super::arrivals::Arrivals;
 use super::stream::{Aborter, SentBody};
 
 /// A request without what is bound to its thread.
@@ -109,8 +110,8 @@ impl Returns {
 pub(crate) enum Asker {
     /// An I/O thread, by this name.
     Front(u64, Arc<Returns>),
-    /// Somebody within the process, who has the parcel.
-    Inside,
+    /// Somebody within the process, who has the parcel: a worker, to which answers come here, or the host itself.
+    Inside(Option<Arc<Arrivals>>),
 }
 
 /// A request on its way, and who waits for its answer: whoever does has it, too, and looks at its deadlines.
@@ -143,7 +144,7 @@ impl Parcel {
         let id = request.id;
         let upload = match asker {
             Asker::Front(..) => None,
-            Asker::Inside => request.body.aborter(),
+            Asker::Inside(_) => request.body.aborter(),
         };
         let (body, waker, answer, awaiting) = (None, None, None, None);
         let state =
@@ -175,12 +176,17 @@ impl Parcel {
         }
         match &self.asker {
             Asker::Front(key, returns) => returns.put(*key, answer),
-            Asker::Inside => {
+            Asker::Inside(arrivals) => {
                 let mut state = self.state();
                 if !state.is_cancelled {
                     state.answer = Some(answer);
                 }
-                state.awaiting.take()
+                let waker = state.awaiting.take();
+                drop(state);
+                match arrivals {
+                    Some(arrivals) => waker.and_then(|waker| arrivals.put(waker)),
+                    None => waker,
+                }
             }
         }
     }
@@ -197,7 +203,7 @@ impl Parcel {
 
     /// Whether nobody but its worker looks at how its bodies get on.
     pub(crate) fn is_from_inside(&self) -> bool {
-        matches!(self.asker, Asker::Inside)
+        matches!(self.asker, Asker::Inside(_))
     }
 
     /// Fails it, or breaks its response's body off, for the worker is lost. Says whether it had no answer so far.

@@ -30,7 +30,7 @@ impl Deliver for FromInside {
             client: ClientAddress::Inside,
             event: Event::Scheduled(event),
         };
-        let mut asked = callee.ask(request, Waker::wake);
+        let mut asked = callee.ask(request, None, Waker::wake);
         self.pool.spawn(async move {
             // A guest answers with nothing in it once its work is done.
             done(asked.answer().await.map(drop));

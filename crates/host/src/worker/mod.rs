@@ -43,7 +43,7 @@ use nexus_guest::{Capabilities, Engine, Grant, Secrets, Stop, Watch};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::descriptors::{Connector, Descriptors};
-use crate::front::{Mail, Parcels};
+use crate::front::{Arrivals, Mail, Parcels};
 use crate::host_env::HostEnv;
 use crate::http::{Inbox, OpenConnections};
 use crate::inside::{Asking, Inside};
@@ -309,6 +309,8 @@ pub(crate) struct Worker {
     secrets: OnceLock<Arc<Secrets>>,
     /// What it has asked other apps of the process.
     pub(crate) asking: Asking,
+    /// Where the answers to that arrive.
+    pub(crate) arrivals: Arc<Arrivals>,
     /// Whether it takes requests from inside of the process after it was told to stop, until none can come any more.
     pub(crate) stays: AtomicBool,
     inside: Arc<Inside>,
@@ -417,6 +419,7 @@ pub(crate) fn start(
         parcels: Parcels::default(),
         secrets: OnceLock::new(),
         asking: Asking::default(),
+        arrivals: Arc::default(),
         stays: AtomicBool::new(false),
         inside: start.inside.clone(),
         waiting: Arc::default(),

@@ -124,7 +124,8 @@ impl Inner {
             client: ClientAddress::Inside,
             event: Event::Fetch,
         };
-        let mut asked = callee.ask(sent, |waker| match self.service.upgrade() {
+        let arrivals = Some(self.worker.arrivals.clone());
+        let mut asked = callee.ask(sent, arrivals, |waker| match self.service.upgrade() {
             // More is asked for in this turn, maybe: once is enough. The next turn may be long.
             Some(service) if !self.worker.asking.is_empty() && !service.is_wary() => service.wakes.add(waker),
             _ => waker.wake(),
