@@ -170,13 +170,13 @@ impl Callee {
     pub(crate) fn ask(
         self,
         request: SentRequest,
-        asker: Option<Arc<Arrivals>>,
+        arrivals: Option<Arc<Arrivals>>,
         wake: impl FnOnce(Waker),
     ) -> Asked {
         let limits = &self.app.manifest.limits;
         let refused = too_large(&request.method, &request.url, &request.headers, limits);
         let deadlines = Deadlines::new(limits);
-        let parcel = Arc::new(Parcel::new(request, Asker::Inside(asker)));
+        let parcel = Arc::new(Parcel::new(request, Asker::Inside(arrivals.clone())));
         let entry = self.entry;
         // Nobody waits so far whom an answer would have to wake.
         if let Some(refused) = refused {
@@ -196,7 +196,7 @@ impl Callee {
                 }
             }
         }
-        Asked { parcel, entry, deadlines, is_over: false }
+        Asked { parcel, entry, deadlines, arrivals, is_over: false }
     }
 }
 
@@ -205,6 +205,8 @@ pub(crate) struct Asked {
     parcel: Arc<Parcel>,
     entry: Arc<Entry>,
     deadlines: Deadlines,
+    /// Where the answer arrives, if a worker has asked.
+    arrivals: Option<Arc<Arrivals>>,
     /// Whether the answer was taken. What it may hold of the other app's is in its body from then on.
     is_over: bool,
 }
@@ -231,7 +233,11 @@ impl Asked {
             // The worker may be lost, or in a long turn before it wakes whom it has answered.
             let look = (now + LOOK).min(until);
             let answered = poll_fn(|cx| self.parcel.poll_answer(cx));
-            if let Ok(answer) = tokio::time::timeout_at(look.into(), answered).await {
+            let came = match &self.arrivals {
+                Some(arrivals) => arrivals.until(look, answered).await,
+                None => tokio::time::timeout_at(look.into(), answered).await.ok(),
+            };
+            if let Some(answer) = came {
                 self.is_over = true;
                 return Some(answer);
             }
@@ -284,6 +290,12 @@ impl Asking {
     /// The request at this place is over.
     pub(crate) fn remove(&self, place: usize) {
         let _parcel = self.parcels().try_remove(place);
+    }
+
+    /// Has all look whether they have waited for too long.
+    pub(crate) fn wake(&self) {
+        let parcels: Vec<Arc<Parcel>> = self.parcels().iter().map(|(_, parcel)| parcel.clone()).collect();
+        parcels.iter().filter_map(|parcel| parcel.awaiting()).for_each(Waker::wake);
     }
 
     /// Whether nothing is under way.

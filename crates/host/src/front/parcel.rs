@@ -201,6 +201,11 @@ impl Parcel {
         Poll::Pending
     }
 
+    /// Who waits for its answer from inside of the process, for whom it is for the moment.
+    pub(crate) fn awaiting(&self) -> Option<Waker> {
+        self.state().awaiting.take()
+    }
+
     /// Whether nobody but its worker looks at how its bodies get on.
     pub(crate) fn is_from_inside(&self) -> bool {
         matches!(self.asker, Asker::Inside(_))

@@ -106,7 +106,11 @@ async fn drive(guest: Option<Rc<dyn Guest>>, service: &WorkerService, worker: &W
     match guest {
         Some(guest) => {
             poll_fn(|cx| {
+                let begun = (!worker.asking.is_empty()).then(Instant::now);
                 let polled = guest.poll(cx);
+                if let Some(begun) = begun {
+                    service.polled(begun.elapsed());
+                }
                 let in_flight = guest.in_flight();
                 worker.in_flight.store(in_flight, Ordering::Relaxed);
                 if in_flight == 0 {

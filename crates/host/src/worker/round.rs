@@ -35,7 +35,7 @@ pub(super) const CONNECTIONS: usize = 16;
 /// request has its turn.
 const LONG: Duration = Duration::from_micros(250);
 /// So many requests after one whose turn was long are handed over one at a time.
-const WARY: u32 = 64;
+pub(super) const WARY: u32 = 64;
 
 /// A request that is handed to the guest in this round.
 pub(super) struct Given {

@@ -160,8 +160,8 @@ async fn work(
     past: &mut Past,
 ) -> Result<(), String> {
     let service = Rc::new(service(start, worker)?);
-    let arrivals = worker.arrivals.clone();
-    tokio::task::spawn_local(async move { arrivals.serve().await });
+    let own = worker.clone();
+    tokio::task::spawn_local(async move { own.arrivals.serve(|| own.asking.wake()).await });
     let mut life = Life { start, worker, commands, past, service, shutdown: Shutdown::new(), server: None };
     let mut wait = Duration::ZERO;
     if let Birth::Successor { not_before } = worker.birth {

@@ -21,7 +21,7 @@ use super::Worker;
 use super::deadlines::Deadlines;
 use super::hold::Hold;
 use super::queue::{Queue, Turn, Waiting};
-use super::round::{Given, Round};
+use super::round::{Given, Round, WARY};
 use super::underway::{Note, Notes};
 use crate::assets::Assets;
 use crate::front::Wakes;
@@ -60,6 +60,9 @@ pub(super) enum Place {
     NoMemory,
 }
 
+/// A poll of the guest that took so long had turns in which others should not wait for what they are asked.
+const LONG_POLL: Duration = Duration::from_millis(1);
+
 /// Serves a worker's connections with its guest.
 pub(super) struct WorkerService {
     pub(super) app: Arc<App>,
@@ -80,6 +83,8 @@ pub(super) struct WorkerService {
     /// Told when a request has left a guest that serves no other.
     left: Notify,
     round: Round,
+    /// How many of the guest's next polls are taken for long.
+    long_polls: Cell<u32>,
     /// Those on other threads who are to be woken.
     pub(super) wakes: Wakes,
     serial: Cell<u64>,
@@ -115,6 +120,7 @@ impl WorkerService {
             last_end: Cell::new(None),
             left: Notify::new(),
             round: Round::default(),
+            long_polls: Cell::new(0),
             wakes: Wakes::default(),
             serial: Cell::new(0),
             ids: RequestIds::new()?,
@@ -172,6 +178,16 @@ impl WorkerService {
     /// Whether the guest's turns are long: what was answered is not to wait for the next one.
     pub(super) fn is_wary(&self) -> bool {
         self.round.is_wary()
+    }
+
+    /// The guest was polled, which took so long.
+    pub(super) fn polled(&self, took: Duration) {
+        self.long_polls.set(if took > LONG_POLL { WARY } else { self.long_polls.get().saturating_sub(1) });
+    }
+
+    /// Whether what the guest asks of others is not to wait until it was polled.
+    pub(super) fn polls_long(&self) -> bool {
+        self.long_polls.get() > 0
     }
 
     /// Hands a request to the guest, or has it wait for a place there.
