@@ -3,13 +3,15 @@
 //! A thread that is woken may have the processor at once, before the one that woke it goes on: with one request to take.
 //! So an event loop first does all that it has to do just now, and then wakes who has got something from it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::task::{Context, Poll, Waker};
 
 /// Whom to wake.
 #[derive(Debug, Default)]
 pub(crate) struct Wakes {
     due: RefCell<Vec<Waker>>,
+    /// Whether one was woken at once since [`Wakes::begin`].
+    has_hurried: Cell<bool>,
     /// Of the task that wakes them. It runs behind those that have something to do by now.
     giver: RefCell<Option<Waker>>,
 }
@@ -31,6 +33,19 @@ impl Wakes {
         if let Some(giver) = giver {
             giver.wake();
         }
+    }
+
+    /// Has this one woken: at once if it is the first since [`Wakes::begin`], for most are alone; the others with it, soon.
+    pub(crate) fn hurry(&self, waker: Waker) {
+        match self.has_hurried.replace(true) {
+            false => waker.wake(),
+            true => self.add(waker),
+        }
+    }
+
+    /// What is done next may have several woken.
+    pub(crate) fn begin(&self) {
+        self.has_hurried.set(false);
     }
 
     /// Wakes all.
@@ -91,6 +106,30 @@ mod tests {
 
     use super::testing::Counter;
     use super::*;
+
+    #[test]
+    fn the_first_is_woken_at_once_and_the_others_where_somebody_gives() {
+        let (wakes, woken, giver) =
+            (Wakes::default(), [(); 2].map(|()| Arc::new(Counter::default())), Arc::new(Counter::default()));
+        let count = || woken.each_ref().map(|one| one.count());
+        let hurry = |one: usize| wakes.hurry(woken[one].clone().into());
+        hurry(0);
+        hurry(1);
+        assert_eq!(count(), [1, 1], "nobody gives");
+        let waker = giver.clone().into();
+        let cx = Context::from_waker(&waker);
+        assert!(wakes.poll_give(&cx).is_pending());
+        wakes.begin();
+        hurry(0);
+        hurry(1);
+        hurry(1);
+        assert_eq!((count(), giver.count()), ([2, 1], 1));
+        assert!(wakes.poll_give(&cx).is_pending());
+        assert_eq!(count(), [2, 2]);
+        wakes.close();
+        hurry(1);
+        assert_eq!((count(), giver.count()), ([2, 3], 1), "nobody gives any more");
+    }
 
     #[test]
     fn the_giver_is_woken_once_and_wakes_each_that_is_due() {

@@ -126,10 +126,8 @@ impl Inner {
         };
         let arrivals = Some(self.worker.arrivals.clone());
         let mut asked = callee.ask(sent, arrivals, |waker| match self.service.upgrade() {
-            // More is asked for in this turn, maybe: once is enough. The next turn may be long.
-            Some(service) if !self.worker.asking.is_empty() && !service.polls_long() => {
-                service.wakes.add(waker)
-            }
+            Some(service) if !service.polls_long() => service.wakes.hurry(waker),
+            // The next turn may be long.
             _ => waker.wake(),
         });
         let mut under_way = UnderWay {
