@@ -65,8 +65,9 @@ const TOGETHER: [&str; 10] = [
 const STARTED: &str = "process_start_time_seconds";
 
 /// The most memory that the host's processes may have at once beside what they had at the start: what one may hold by
-/// its own books, and a fifth more, for while another one takes over both are there; and 1 GB more for busy machines,
-/// where what is lost was once given back later.
+/// its own books, and a fifth more, for while another one takes over both are there; and 1 GB more, for what a turn takes
+/// after it was given up is in the books only once it is over, which on a busy machine is long (seen: 1.6 GB more than
+/// the books in one process).
 const PEAK: u64 = 4096 << 20;
 
 /// What the process may have more than at its start afterwards, beside what its lost workers hold.
