@@ -6,12 +6,16 @@
 use std::cell::{Cell, RefCell};
 use std::task::{Context, Poll, Waker};
 
+/// Who has asked for one thing by the end of a poll asks so often without waiting for more.
+const ALONE: u32 = 64;
+
 /// Whom to wake.
 #[derive(Debug, Default)]
 pub(crate) struct Wakes {
     due: RefCell<Vec<Waker>>,
-    /// Whether one was woken at once since [`Wakes::begin`].
-    has_hurried: Cell<bool>,
+    /// How often [`Wakes::ask`] was told to wait since [`Wakes::begin`], and how often it is not told so.
+    asked: Cell<u32>,
+    alone: Cell<u32>,
     /// Of the task that wakes them. It runs behind those that have something to do by now.
     giver: RefCell<Option<Waker>>,
 }
@@ -35,17 +39,26 @@ impl Wakes {
         }
     }
 
-    /// Has this one woken: at once if it is the first since [`Wakes::begin`], for most are alone; the others with it, soon.
-    pub(crate) fn hurry(&self, waker: Waker) {
-        match self.has_hurried.replace(true) {
-            false => waker.wake(),
-            true => self.add(waker),
+    /// Somebody is asked for something. Whether who is to answer is better woken soon, with what is asked until then: where
+    /// that was one thing only, the next ones are taken to be alone, too.
+    pub(crate) fn ask(&self) -> bool {
+        match self.alone.get() {
+            0 => {
+                self.asked.set(self.asked.get() + 1);
+                true
+            }
+            alone => {
+                self.alone.set(alone - 1);
+                false
+            }
         }
     }
 
-    /// What is done next may have several woken.
+    /// What was asked so far is on its way.
     pub(crate) fn begin(&self) {
-        self.has_hurried.set(false);
+        if self.asked.replace(0) == 1 {
+            self.alone.set(ALONE);
+        }
     }
 
     /// Wakes all.
@@ -108,27 +121,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_is_woken_at_once_and_the_others_where_somebody_gives() {
+    fn they_are_woken_where_somebody_gives_and_else_at_once() {
         let (wakes, woken, giver) =
             (Wakes::default(), [(); 2].map(|()| Arc::new(Counter::default())), Arc::new(Counter::default()));
         let count = || woken.each_ref().map(|one| one.count());
-        let hurry = |one: usize| wakes.hurry(woken[one].clone().into());
-        hurry(0);
-        hurry(1);
-        assert_eq!(count(), [1, 1], "nobody gives");
+        let add = |one: usize| wakes.add(woken[one].clone().into());
+        add(0);
+        assert_eq!(count(), [1, 0], "nobody gives");
         let waker = giver.clone().into();
         let cx = Context::from_waker(&waker);
         assert!(wakes.poll_give(&cx).is_pending());
-        wakes.begin();
-        hurry(0);
-        hurry(1);
-        hurry(1);
-        assert_eq!((count(), giver.count()), ([2, 1], 1));
+        (0..2).for_each(add);
+        add(1);
+        assert_eq!((count(), giver.count()), ([1, 0], 1));
         assert!(wakes.poll_give(&cx).is_pending());
-        assert_eq!(count(), [2, 2]);
+        assert_eq!(count(), [2, 1]);
         wakes.close();
-        hurry(1);
-        assert_eq!((count(), giver.count()), ([2, 3], 1), "nobody gives any more");
+        add(1);
+        assert_eq!((count(), giver.count()), ([2, 2], 1), "nobody gives any more");
+    }
+
+    #[test]
+    fn who_asks_for_one_thing_at_a_time_does_not_wait() {
+        let wakes = Wakes::default();
+        let poll = |asked: usize| {
+            let waited = (0..asked).filter(|_| wakes.ask()).count();
+            wakes.begin();
+            waited
+        };
+        assert_eq!([poll(3), poll(2), poll(0), poll(5)], [3, 2, 0, 5]);
+        assert_eq!(poll(1), 1);
+        // From then on, until it is tried once more.
+        assert_eq!((0..ALONE).map(|_| poll(1)).sum::<usize>(), 0);
+        assert_eq!([poll(1), poll(1)], [1, 0]);
+        assert_eq!(poll(ALONE as usize + 9), 10);
+        assert_eq!(poll(2), 2);
     }
 
     #[test]

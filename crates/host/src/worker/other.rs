@@ -125,11 +125,14 @@ impl Inner {
             event: Event::Fetch,
         };
         let arrivals = Some(self.worker.arrivals.clone());
-        let mut asked = callee.ask(sent, arrivals, |waker| match self.service.upgrade() {
-            Some(service) if !service.polls_long() => service.wakes.hurry(waker),
-            // The next turn may be long.
-            _ => waker.wake(),
+        let service = self.service.upgrade();
+        // The next turn may be long.
+        let waits = service.filter(|service| !service.polls_long() && service.wakes.ask());
+        let mut asked = callee.ask(sent, arrivals, |waker| match &waits {
+            Some(service) => service.wakes.add(waker),
+            None => waker.wake(),
         });
+        drop(waits);
         let mut under_way = UnderWay {
             worker: self.worker.clone(),
             place: self.worker.asking.add(asked.parcel().clone()),
