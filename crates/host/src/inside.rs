@@ -15,9 +15,9 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nexus_core::{App, AppName, Limit};
 use nexus_guest::{Failure, FailureKind, RequestId};
@@ -231,7 +231,7 @@ impl Asked {
         loop {
             let now = Instant::now();
             // The worker may be lost, or in a long turn before it wakes whom it has answered.
-            let look = (now + LOOK).min(until);
+            let look = next_look(now).min(until);
             let answered = poll_fn(|cx| self.parcel.poll_answer(cx));
             let came = match &self.arrivals {
                 Some(arrivals) => arrivals.until(look, answered).await,
@@ -270,6 +270,14 @@ impl Drop for Asked {
             self.parcel.cancel();
         }
     }
+}
+
+/// When calls that wait now look at their deadlines: all at the same times, so that a look is one for all.
+fn next_look(now: Instant) -> Instant {
+    static FIRST: OnceLock<Instant> = OnceLock::new();
+    let first = *FIRST.get_or_init(|| now);
+    let since = now.saturating_duration_since(first);
+    now + LOOK - Duration::from_nanos((since.as_nanos() % LOOK.as_nanos()) as u64)
 }
 
 /// What a worker has asked other apps. Any thread may end it.
@@ -315,6 +323,20 @@ impl Asking {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn those_that_wait_look_together() {
+        let begun = Instant::now();
+        let looks: Vec<Instant> =
+            (0..40).map(|i| next_look(begun + Duration::from_millis(i * 10 + 3))).collect();
+        for (i, look) in looks.iter().enumerate() {
+            let now = begun + Duration::from_millis(i as u64 * 10 + 3);
+            assert!(*look > now && *look <= now + LOOK);
+        }
+        let mut different = looks;
+        different.dedup();
+        assert!(different.len() <= 5, "{different:?}");
+    }
 
     #[test]
     fn what_comes_of_a_request_has_its_id_and_one_number() {

@@ -42,11 +42,16 @@ impl State {
         self.takers.iter().filter(|taker| !taker.is_awake.load(Ordering::Relaxed)).count()
     }
 
-    /// Who is to take the next parcel: one that waits for something to do, before one that has something.
-    fn next_taker(&mut self) -> Option<Taker> {
+    /// Of who is to take the next parcel: one that waits for something to do, before one that has something. It stays among
+    /// the takers, behind the others, until it comes: whoever is to wake it may be another tenant's thread, which does so late or
+    /// never, and the next one who has a parcel does so by itself.
+    fn next_taker(&mut self) -> Option<Waker> {
         // Relaxed: a look that comes a little late has another one wait, as without it.
         let idle = self.takers.iter().position(|taker| !taker.is_awake.load(Ordering::Relaxed));
-        self.takers.remove(idle.unwrap_or(0))
+        let taker = self.takers.remove(idle.unwrap_or(0))?;
+        let waker = taker.waker.clone();
+        self.takers.push_back(taker);
+        Some(waker)
     }
 }
 
@@ -82,7 +87,7 @@ impl Mail {
         let put = if state.workers > 0 { Put::Done } else { Put::Wanted };
         drop(state);
         if let Some(taker) = taker {
-            wake(taker.waker);
+            wake(taker);
         }
         put
     }
@@ -122,7 +127,7 @@ impl Mail {
         let taker = if state.parcels.is_empty() { None } else { state.next_taker() };
         drop(state);
         if let Some(taker) = taker {
-            taker.waker.wake();
+            taker.wake();
         }
     }
 }

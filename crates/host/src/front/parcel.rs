@@ -182,8 +182,8 @@ impl Parcel {
                     state.answer = Some(answer);
                 }
                 let waker = state.awaiting.take();
-                drop(state);
                 match arrivals {
+                    // Before who asks looks for itself: it would find neither the answer's arrival nor itself waiting.
                     Some(arrivals) => waker.and_then(|waker| arrivals.put(waker)),
                     None => waker,
                 }

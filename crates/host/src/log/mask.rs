@@ -21,8 +21,8 @@ const LEAST_LINE: usize = 16;
 pub(crate) struct Mask {
     /// Finds each value, and each line of one.
     finder: AhoCorasick,
-    /// Those that are one line each, which may be cut anywhere.
-    lines: Vec<Box<str>>,
+    /// The same, which may be cut anywhere.
+    parts: Vec<Box<str>>,
 }
 
 impl fmt::Debug for Mask {
@@ -43,16 +43,23 @@ impl Mask {
             let is_own = |line: &&str| line.chars().count() >= LEAST_LINE && !line.starts_with("-----");
             parts.extend(value.lines().filter(|line| line.len() < value.len()).filter(is_own));
         }
+        parts.sort_unstable();
+        parts.dedup();
         // There is no finder for more than some 2 GB.
         let finder = AhoCorasick::new(&parts).ok().filter(|_| !parts.is_empty())?;
-        let lines = parts.into_iter().filter(|part| !part.contains('\n')).map(Into::into).collect();
-        Some(Self { finder, lines })
+        Some(Self { finder, parts: parts.into_iter().map(Into::into).collect() })
     }
 
     /// Takes them out of a text.
     pub(crate) fn apply(&self, text: &mut String) {
-        let mut found: Vec<Range<usize>> =
-            self.finder.find_overlapping_iter(&*text).map(|found| found.range()).collect();
+        let mut found: Vec<Range<usize>> = Vec::new();
+        for mut range in self.finder.find_overlapping_iter(&*text).map(|found| found.range()) {
+            // They come by their ends. What overlaps is one, or they would be as many as the values times the text.
+            while let Some(last) = found.pop_if(|last| last.end > range.start) {
+                range.start = range.start.min(last.start);
+            }
+            found.push(range);
+        }
         if text.starts_with(CUT) {
             found.extend(self.behind_cut(text, CUT.len()));
         }
@@ -80,7 +87,7 @@ impl Mask {
     fn before_cut(&self, text: &str) -> Option<Range<usize>> {
         // The cut may have gone through a character.
         let text = text.trim_end_matches(char::REPLACEMENT_CHARACTER);
-        let starts = self.lines.iter().filter_map(|line| {
+        let starts = self.parts.iter().filter_map(|line| {
             let from = text.len().saturating_sub(line.len());
             let first = line.chars().next()?;
             let tail = text.get(text.ceil_char_boundary(from)..)?;
@@ -96,7 +103,7 @@ impl Mask {
         let rest = text.get(at..)?;
         let text = rest.trim_start_matches(char::REPLACEMENT_CHARACTER);
         let at = at + rest.len() - text.len();
-        let ends = self.lines.iter().filter_map(|line| {
+        let ends = self.parts.iter().filter_map(|line| {
             let last = line.chars().next_back()?;
             let head = text.get(..text.floor_char_boundary(line.len()))?;
             let begins =
@@ -178,6 +185,10 @@ mod tests {
         assert_eq!(masked(&["abababab"], "xabababab…"), "x***…");
         assert_eq!(masked(&["ab-ab-ab-cd"], "x ab-ab-ab-ab-…"), "x ab-***…", "the longest one");
         assert_eq!(cut("……"), "……");
+        let codes = "one-code\ntwo-code\nsix-code\n";
+        assert_eq!(masked(&[codes], "they are one-code\ntwo-co…"), "they are ***…", "short lines, too");
+        let key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG\n-----END PRIVATE KEY-----\n";
+        assert_eq!(masked(&[key], "-----BEGIN PRIVATE KEY-----\nMIIEvQIB…"), "***…");
     }
 
     proptest! {

@@ -107,7 +107,7 @@ async fn drive(guest: Option<Rc<dyn Guest>>, service: &WorkerService, worker: &W
         Some(guest) => {
             poll_fn(|cx| {
                 service.wakes.begin();
-                let begun = (!worker.asking.is_empty()).then(Instant::now);
+                let begun = worker.inside.is_used().then(Instant::now);
                 let polled = guest.poll(cx);
                 if let Some(begun) = begun {
                     service.polled(begun.elapsed());

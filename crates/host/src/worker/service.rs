@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -17,12 +18,12 @@ use nexus_guest::{
 use slab::Slab;
 use tokio::sync::Notify;
 
-use super::Worker;
 use super::deadlines::Deadlines;
 use super::hold::Hold;
 use super::queue::{Queue, Turn, Waiting};
 use super::round::{Given, Round, WARY};
 use super::underway::{Note, Notes};
+use super::{Control, Panic, Worker};
 use crate::assets::Assets;
 use crate::front::Wakes;
 use crate::http::{Call, CallOwner, Outcome, Refused, RequestIds, Service};
@@ -65,6 +66,7 @@ const LONG_POLL: Duration = Duration::from_millis(1);
 
 /// Serves a worker's connections with its guest.
 pub(super) struct WorkerService {
+    worker: Arc<Worker>,
     pub(super) app: Arc<App>,
     logger: Logger,
     log: AppLog,
@@ -108,7 +110,7 @@ impl WorkerService {
                 worker.waiting.clone(),
             ),
             stats: worker.stats.clone(),
-            hold: Hold::new(worker),
+            hold: Hold::new(worker.clone()),
             generation: Cell::new(0),
             app,
             logger,
@@ -124,6 +126,7 @@ impl WorkerService {
             wakes: Wakes::default(),
             serial: Cell::new(0),
             ids: RequestIds::new()?,
+            worker,
         })
     }
 
@@ -203,7 +206,12 @@ impl WorkerService {
     /// Hands a request to the guest, where a place was taken for it.
     fn hand_over(&self, guest: &Rc<dyn Guest>, request: Request, responder: Responder, key: u64) {
         let place = TakenPlace(&self.queue);
-        let ticket = guest.request(request, responder);
+        let handed_over = catch_unwind(AssertUnwindSafe(|| guest.request(request, responder)));
+        let ticket = match handed_over {
+            Ok(ticket) => ticket,
+            // So has the worker: what its guest is like now nobody knows.
+            Err(panic) => return self.worker.command(Control::Panicked(Panic(panic))),
+        };
         if let Some(request) = self.in_flight.borrow_mut().get_mut(slot(key)) {
             request.ticket = Some((self.generation.get(), ticket));
             // From here on it is given back when the request ends.

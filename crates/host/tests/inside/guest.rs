@@ -141,6 +141,17 @@ impl Guest for Caller {
                     std::thread::park();
                 }
             }
+            // In the midst of asking, before anybody is told.
+            "ask-lose" => {
+                drop(inner);
+                let other = self.other.clone().unwrap();
+                let mut call = other.send(outbound(None, "hello"));
+                assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+                self.abandon.abandon(stop(None, "lost while it asked"));
+                loop {
+                    std::thread::park();
+                }
+            }
             "die" => {
                 inner.stop = Some(stop(None, "stopped on request"));
                 inner.waker.take().inspect(Waker::wake_by_ref);

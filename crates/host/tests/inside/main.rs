@@ -180,6 +180,20 @@ fn a_caller_that_is_lost_asks_no_more() {
 }
 
 #[test]
+fn a_caller_that_is_lost_in_the_midst_of_it_keeps_nobody_from_the_other_app() {
+    // No other worker is to come to help.
+    with(&[("a", CALLS), ("b", "[scale]\nworkers = 1\n"), ("c", CALLS)], |bench| {
+        let hello = (200, "200 hello from b".to_owned());
+        assert_eq!(bench.get(2, "call/hello"), hello);
+        for _ in 0..3 {
+            assert_eq!(bench.get(0, "ask-lose").0, 503);
+            assert_eq!(bench.get(2, "call/hello"), hello);
+            until("the caller is back", || bench.get(0, "hello").0 == 200);
+        }
+    });
+}
+
+#[test]
 fn apps_call_one_another_eight_deep() {
     with(&[("a", "[bindings]\nOTHER = { app = \"a\" }\n")], |bench| {
         let told = bench.told("loop");
