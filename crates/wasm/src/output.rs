@@ -78,7 +78,14 @@ impl Output {
 
     /// So many bytes may be written from here on.
     pub(crate) fn refill(&self, room: u64) {
-        self.inner().room = room;
+        let mut inner = self.inner();
+        inner.room = room;
+        // What was dropped of these lines does not follow any more.
+        for which in 0..2 {
+            if inner.is_cut[which] {
+                inner.end_line(which);
+            }
+        }
     }
 
     /// A line of the host's own.
@@ -114,6 +121,7 @@ impl Output {
 impl Inner {
     fn write(&mut self, which: usize, bytes: &[u8]) {
         if self.room == 0 {
+            self.is_cut[which] |= !bytes.is_empty() && !self.partial[which].is_empty();
             return;
         }
         let taken = bytes.len().min(usize::try_from(self.room).unwrap_or(usize::MAX));
@@ -135,7 +143,7 @@ impl Inner {
                 self.push(which);
             }
         }
-        self.is_cut[which] = taken < bytes.len() && !self.partial[which].is_empty();
+        self.is_cut[which] |= taken < bytes.len() && !self.partial[which].is_empty();
         // The last byte that fits leaves no room to say more, so what follows is dropped for sure.
         self.is_full |= self.room == 0;
     }
@@ -237,6 +245,22 @@ mod tests {
         OutputStream::write(&mut out, "more\n".into()).unwrap();
         assert_eq!(texts(&output, true), ["info abc", "info d…"]);
         assert!(output.is_full() && !output.is_full());
+    }
+
+    #[test]
+    fn a_line_whose_end_was_dropped_says_so() {
+        let output = Arc::new(Output::new(5));
+        let console = Console::new(output.clone());
+        let (mut out, mut err) = (console.stdout(), console.stderr());
+        OutputStream::write(&mut err, "ab".into()).unwrap();
+        OutputStream::write(&mut out, "cde".into()).unwrap();
+        // There is no room any more, but by nothing of these.
+        OutputStream::write(&mut out, "f".into()).unwrap();
+        OutputStream::write(&mut out, Bytes::new()).unwrap();
+        OutputStream::write(&mut err, "\n".into()).unwrap();
+        output.refill(5);
+        OutputStream::write(&mut out, "g\n".into()).unwrap();
+        assert_eq!(texts(&output, true), ["info cde…", "warn ab…", "info g"]);
     }
 
     #[test]
