@@ -345,6 +345,7 @@ impl Database {
                 owner.make_folder().map_err(Fault::System)?;
                 let mut link = Link::open(self.path.as_deref().map_or(Target::Memory, Target::File))?;
                 self.size.store(link.size()?, Ordering::Relaxed);
+                self.journal.renew();
                 link
             }
         };

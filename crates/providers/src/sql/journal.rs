@@ -15,6 +15,8 @@ pub(super) const LARGE: u64 = 16 << 20;
 const TOO_LARGE: u64 = 64 << 20;
 /// After how many pages that were written its size is looked at again.
 const PAGES: u64 = 256;
+/// Far from what any connection has written: a look is due.
+const NEVER: u64 = u64::MAX / 2;
 
 /// A database's journal, and the gate through which go all who read, so that they can be made to wait.
 pub(super) struct Journal {
@@ -33,14 +35,18 @@ impl Journal {
             path.push("-wal");
             path.into()
         });
-        // Far from what any connection has written: the first look is due.
-        let (size, looked_at) = (AtomicU64::new(0), AtomicU64::new(u64::MAX / 2));
+        let (size, looked_at) = (AtomicU64::new(0), AtomicU64::new(NEVER));
         Self { path, gate: Mutex::default(), size, looked_at }
     }
 
     /// How large it is, in bytes, as far as was seen last.
     pub(super) fn size(&self) -> u64 {
         self.size.load(Ordering::Relaxed)
+    }
+
+    /// A connection writes from now on that has written nothing so far.
+    pub(super) fn renew(&self) {
+        self.looked_at.store(NEVER, Ordering::Relaxed);
     }
 
     fn look(&self, written: u64) {
@@ -62,7 +68,6 @@ impl Journal {
     /// Empties it if it is large, for which somebody pays. Waits for who reads, and has nobody else begin meanwhile.
     pub(super) fn bound(&self, link: &Link, reader: &Mutex<Option<Link>>, payer: Option<&dyn CpuAccount>) {
         let written = link.written();
-        // Another connection has counted anew: that is far from what was seen, too.
         let is_due = written.wrapping_sub(self.looked_at.load(Ordering::Relaxed)) >= PAGES;
         if self.path.is_none() || !(is_due || self.is_too_large()) {
             return;
