@@ -86,8 +86,9 @@ fn an_app_that_is_executing_in_three_deaths_is_set_aside_and_its_neighbour_is_no
         assert_eq!(line["apps"], "app", "{line}");
         assert!(line["message"].as_str().unwrap().contains("executing: app;"), "{line}");
         let told = nexus.messages("the app is set aside");
-        assert_eq!(told.len(), usize::from(round == 3), "{told:?}");
+        assert!(round == 3 || told.is_empty(), "{told:?}");
     }
+    // It follows the third host's report in a line of its own.
     assert_eq!(nexus.message("the app is set aside")["app"], "app");
     // The next host says so, too.
     let line = nexus.message("not served: it is set aside");
