@@ -154,6 +154,22 @@ fn an_app_that_cannot_be_loaded_is_refused_and_the_one_before_goes_on() {
 }
 
 #[test]
+fn a_first_version_that_cannot_be_loaded_is_told_to_its_deployer_and_tried_once() {
+    let files = [("shop/index.js", "throw new Error('not today');"), ("site/index.js", &app("site"))];
+    // With --watch apps of folders that are broken are tried again; this one is nobody's to mend.
+    for options in [&[][..], &["--watch", "site"]] {
+        let host = Managed::start(Folder::new(&files), options);
+        for _ in 0..20 {
+            assert!(host.refused(&["deploy", "shop"], 1).contains("not today"));
+        }
+        host.folder.write("shop/index.js", app("fine"));
+        host.done(&["deploy", "shop"]);
+        host.nexus.message("version 1 serves");
+        assert!(host.nexus.messages("not today").is_empty(), "{:?}", host.nexus.messages("not today"));
+    }
+}
+
+#[test]
 fn deploys_of_one_app_at_once_come_one_after_the_other() {
     let host = Managed::new(&[]);
     for number in 0..4 {

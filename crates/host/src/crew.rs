@@ -267,14 +267,16 @@ impl Registry {
             if self.has_failed(entry) {
                 entry.refuse_mail();
             }
+            if !has_failed || !entry.is_on_trial() {
+                let _ = told.send(Told::App(entry.index));
+            }
             entry.settle();
-            let _ = told.send(Told::App(entry.index));
         }
     }
 
     /// Whether the app could not be loaded, and nobody will try it again.
     fn has_failed(&self, entry: &Entry) -> bool {
-        matches!(entry.outcome.get(), Some(Err(_))) && !self.keeps_failed
+        matches!(entry.outcome.get(), Some(Err(_))) && (!self.keeps_failed || entry.is_on_trial())
     }
 
     /// A worker serves: those drain that it takes over from.
@@ -420,8 +422,7 @@ impl Registry {
     /// Starts a worker for an app that has none any more, and should have one.
     fn ensure(&self, entry: &Entry) {
         let mut crew = entry.crew();
-        let is_kept = entry.outcome.get().is_some_and(|outcome| outcome.is_ok() || self.keeps_failed);
-        let should = !crew.is_stopping && is_kept;
+        let should = !crew.is_stopping && entry.outcome.get().is_some() && !self.has_failed(entry);
         if !should || crew.asleep.is_some() || crew.has(Role::Coming) {
             return;
         }

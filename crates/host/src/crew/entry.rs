@@ -37,6 +37,8 @@ pub(crate) struct Entry {
     claim: Mutex<Option<Arc<HttpSection>>>,
     /// Told when the outcome is set.
     when_settled: Mutex<Option<oneshot::Sender<()>>>,
+    /// Whether somebody waits for that, or has done so.
+    is_on_trial: AtomicBool,
 }
 
 /// An app's workers.
@@ -208,15 +210,23 @@ impl Entry {
             is_routed: AtomicBool::new(true),
             claim: Mutex::default(),
             when_settled: Mutex::default(),
+            is_on_trial: AtomicBool::new(false),
         }
     }
 
     /// Resolves when the app is served for the first time, or has failed. For one caller, before its first worker is
-    /// started.
+    /// started. Of a failure only that caller is told, and nothing tries the app again.
     pub(crate) fn when_settled(&self) -> oneshot::Receiver<()> {
+        self.is_on_trial.store(true, Ordering::Relaxed);
         let (settle, settled) = oneshot::channel();
         *self.when_settled.lock().unwrap_or_else(PoisonError::into_inner) = Some(settle);
         settled
+    }
+
+    /// Whether somebody waits for its first outcome, or has done so, and removes it if it fails.
+    pub(super) fn is_on_trial(&self) -> bool {
+        // Relaxed: it is set before the first worker's thread is started.
+        self.is_on_trial.load(Ordering::Relaxed)
     }
 
     /// The outcome is set by now.
