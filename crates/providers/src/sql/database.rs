@@ -151,7 +151,8 @@ impl Database {
         let began = thread_cpu();
         let result = {
             let Job { call, reply, .. } = &mut job;
-            let reach = Reach { until: None, cpu: Some(call.budget.most), gone: Some(reply.gone.clone()) };
+            let cpu_end = Some(began.saturating_add(call.budget.most));
+            let reach = Reach { until: None, cpu_end, gone: Some(reply.gone.clone()) };
             let run = Run::there(&mut *reply.work.hold, &mut reply.held, false);
             let gate = self.journal.pass();
             let mut place = lock(self.place());

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use nexus_core::Access;
 use nexus_guest::{CapabilityError, SqlOperation, SqlResult, thread_cpu};
@@ -22,6 +23,8 @@ pub(super) struct Group<'a> {
     database: &'a Database,
     done: Vec<(Job, Result<Vec<SqlResult>, CapabilityError>)>,
     quota: u64,
+    /// The thread's CPU time at which the last of them ended, or the first begins: to read that clock is a system call.
+    cpu: Duration,
     /// Whether the connection keeps more in memory than it may.
     pub(super) keeps_too_much: bool,
 }
@@ -29,7 +32,7 @@ pub(super) struct Group<'a> {
 impl<'a> Group<'a> {
     /// None so far, of an owner with this quota.
     pub(super) fn new(database: &'a Database, quota: u64) -> Self {
-        Self { database, done: Vec::new(), quota, keeps_too_much: false }
+        Self { database, done: Vec::new(), quota, cpu: thread_cpu(), keeps_too_much: false }
     }
 
     /// Carries out what waits, `most` of it. `false` if the connection is to be closed.
@@ -51,9 +54,9 @@ impl<'a> Group<'a> {
                 job.reply.send(Err(CapabilityError::Denied(denied)));
                 continue;
             }
-            let cpu = thread_cpu();
             let result = self.one(link, &mut job, &mut begun, is_alone);
-            job.call.budget.account.charge(thread_cpu().saturating_sub(cpu));
+            let took = self.cpu_since();
+            job.call.budget.account.charge(took);
             let is_fine = !result.as_ref().is_err_and(Fault::wants_reopening);
             self.done.push((job, result.map_err(|fault| self.database.told(fault, self.quota))));
             if !is_fine {
@@ -67,6 +70,12 @@ impl<'a> Group<'a> {
         true
     }
 
+    /// How much CPU time went by since this was asked last.
+    fn cpu_since(&mut self) -> Duration {
+        let now = thread_cpu();
+        now.saturating_sub(std::mem::replace(&mut self.cpu, now))
+    }
+
     /// One of them, of which nothing is left if it fails. One that is alone has the transaction to itself.
     fn one(
         &mut self,
@@ -77,7 +86,8 @@ impl<'a> Group<'a> {
     ) -> Result<Vec<SqlResult>, Fault> {
         let Job { call, reply, .. } = job;
         let counted = Counted::begin(CALL_MEMORY);
-        let reach = Reach { until: None, cpu: Some(call.budget.most), gone: Some(reply.gone.clone()) };
+        let cpu_end = Some(self.cpu.saturating_add(call.budget.most));
+        let reach = Reach { until: None, cpu_end, gone: Some(reply.gone.clone()) };
         link.watch.begin(reach);
         let result = catch_unwind(AssertUnwindSafe(|| {
             if !std::mem::replace(begun, true) {
@@ -110,27 +120,32 @@ impl<'a> Group<'a> {
         }
     }
 
+    /// Has those that succeeded share what their commit took.
+    fn charge_all(&mut self) {
+        let took = self.cpu_since();
+        let succeeded = || self.done.iter().filter(|(_, result)| result.is_ok());
+        let share = took / u32::try_from(succeeded().count().max(1)).unwrap_or(u32::MAX);
+        succeeded().for_each(|(job, _)| job.call.budget.account.charge(share));
+    }
+
     /// Commits, and answers; or has what was done done again, each call by itself. Whether calls may share a commit from now on.
-    pub(super) fn finish(self, link: &mut Link, waiting: &mut VecDeque<Job>, is_fine: bool) -> bool {
-        let Self { database, done, quota, .. } = self;
+    pub(super) fn finish(mut self, link: &mut Link, waiting: &mut VecDeque<Job>, is_fine: bool) -> bool {
         let was_given_up = !is_fine || link.connection.is_autocommit();
-        let succeeded = done.iter().filter(|(_, result)| result.is_ok()).count();
         let mut code = None;
+        let mut size = None;
         if !was_given_up {
-            let (cpu, counted) = (thread_cpu(), Counted::begin(usize::MAX));
+            let counted = Counted::begin(usize::MAX);
+            size = link.size_to_be();
             code = link.often("COMMIT").err();
-            link.tidy(counted.balance(), database.path.is_none());
+            link.tidy(counted.balance(), self.database.path.is_none());
             drop(counted);
-            let cpu = thread_cpu().saturating_sub(cpu);
             if code.is_some() && !link.connection.is_autocommit() {
                 let _ = unrefused(|| link.own("ROLLBACK"));
             }
-            let share = cpu / u32::try_from(succeeded.max(1)).unwrap_or(u32::MAX);
-            done.iter()
-                .filter(|(_, result)| result.is_ok())
-                .for_each(|(job, _)| job.call.budget.account.charge(share));
+            self.charge_all();
         }
-        if let Ok(size) = link.size() {
+        let Self { database, done, quota, .. } = self;
+        if let Some(size) = size.filter(|_| code.is_none()).or_else(|| link.size().ok()) {
             database.size.store(size, Ordering::Relaxed);
         }
         let size = database.size.load(Ordering::Relaxed);

@@ -170,6 +170,16 @@ impl Link {
         Ok(self.often("PRAGMA page_count")? * self.page_size)
     }
 
+    /// How large it is once the open transaction is committed, in bytes, if that is known before. To ask afterwards takes another
+    /// transaction, with its locks.
+    pub(super) fn size_to_be(&mut self) -> Option<u64> {
+        // Free pages leave the file with the commit.
+        match self.often("PRAGMA freelist_count") {
+            Ok(0) => self.size().ok(),
+            _ => None,
+        }
+    }
+
     /// How many pages this connection has written so far.
     pub(super) fn written(&self) -> u64 {
         let (mut pages, mut highest) = (0, 0);

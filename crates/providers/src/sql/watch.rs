@@ -45,8 +45,8 @@ pub(super) enum Halt {
 pub(super) struct Reach {
     /// Until when, on the caller's thread.
     pub(super) until: Option<Instant>,
-    /// How much CPU time it may take from now on.
-    pub(super) cpu: Option<Duration>,
+    /// The thread's CPU time at which it ends.
+    pub(super) cpu_end: Option<Duration>,
     /// Is set once nobody waits.
     pub(super) gone: Option<Arc<AtomicBool>>,
 }
@@ -58,8 +58,6 @@ pub(super) struct Watch(Arc<Mutex<Watched>>);
 #[derive(Debug, Default)]
 struct Watched {
     reach: Reach,
-    /// The thread's CPU time at which the call ends.
-    cpu_end: Option<Duration>,
     halt: Option<Halt>,
     /// Since when another process is waited for.
     waits_since: Option<Instant>,
@@ -74,8 +72,7 @@ impl Watch {
 
     /// A call begins, on this thread.
     pub(super) fn begin(&self, reach: Reach) {
-        let cpu_end = reach.cpu.map(|cpu| thread_cpu().saturating_add(cpu));
-        *self.lock() = Watched { reach, cpu_end, halt: None, waits_since: None, looks: 0 };
+        *self.lock() = Watched { reach, halt: None, waits_since: None, looks: 0 };
         self.is_current(true);
     }
 
@@ -102,13 +99,13 @@ impl Watch {
     fn look_at(&self, is_thorough: bool) -> bool {
         let mut watched = self.lock();
         watched.looks = watched.looks.wrapping_add(1);
-        let is_thorough = is_thorough || watched.looks % THOROUGH == 1;
-        let Watched { reach, cpu_end, .. } = &*watched;
+        let is_thorough = is_thorough || watched.looks.is_multiple_of(THOROUGH);
+        let reach = &watched.reach;
         let halt = if reach.until.is_some_and(|until| Instant::now() >= until) {
             Some(Halt::Long)
         } else if reach.gone.as_ref().is_some_and(|gone| gone.load(Ordering::Relaxed)) {
             Some(Halt::Gone)
-        } else if is_thorough && cpu_end.is_some_and(|end| thread_cpu() >= end) {
+        } else if is_thorough && reach.cpu_end.is_some_and(|end| thread_cpu() >= end) {
             Some(Halt::Cpu)
         } else {
             None
@@ -152,7 +149,7 @@ mod tests {
         assert!(!watch.look() && watch.waits() && watch.halt().is_none());
         gone.store(true, Ordering::Relaxed);
         assert!(watch.look() && !watch.waits() && watch.halt() == Some(Halt::Gone));
-        watch.begin(Reach { cpu: Some(Duration::from_millis(5)), ..Reach::default() });
+        watch.begin(Reach { cpu_end: Some(thread_cpu() + Duration::from_millis(5)), ..Reach::default() });
         let began = Instant::now();
         while !watch.look() {
             assert!(began.elapsed() < Duration::from_secs(20));

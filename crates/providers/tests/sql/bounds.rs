@@ -49,6 +49,25 @@ fn the_quota_is_of_all_databases_of_an_app_and_of_no_other() {
 }
 
 #[test]
+fn the_size_that_is_told_is_what_there_is_after_the_commit() {
+    with_each(|engine| {
+        let desk = Desk::of(engine, "a");
+        for text in [
+            "CREATE TABLE t (v)",
+            "INSERT INTO t VALUES (randomblob(50000))",
+            "INSERT INTO t SELECT v FROM t",
+            "DELETE FROM t WHERE rowid = 1",
+            "UPDATE t SET v = randomblob(100)",
+            "DROP TABLE t",
+        ] {
+            let told = desk.run(text).unwrap().size_after;
+            let pages = desk.number("SELECT page_count FROM pragma_page_count");
+            assert_eq!(told, u64::try_from(pages).unwrap() * 4096, "{text}");
+        }
+    });
+}
+
+#[test]
 fn empty_databases_count() {
     with_each(|engine| {
         let made = (0..10).filter(|i| {
