@@ -19,16 +19,18 @@ APPS = ("app", "callee", "guest")
 # Title, name, which guests do it, how many calls the mean is of, and the 99th percentile of single ones.
 STORES = (
     ("kv get", "get", ("js", "wasm"), 50_000, 3_000),
-    ("kv put", "put", ("js", "wasm"), 300, 1_000),
+    ("kv put", "put", ("js", "wasm"), 1_000, 1_000),
     ("kv put, 64 at once", "puts", ("js",), 6_000, 6_000),
     ("sql select by key", "select", ("js", "wasm"), 50_000, 3_000),
-    ("sql insert", "insert", ("js", "wasm"), 300, 1_000),
+    ("sql insert", "insert", ("js", "wasm"), 1_000, 1_000),
     ("sql insert, 64 at once", "inserts", ("js",), 6_000, 6_000),
 )
+# Those that bare Rust does on another thread, too, and waits for it.
+APART = {"put": "put_apart", "insert": "insert_apart"}
 # Inside and over loopback.
 CALLS = (
-    ("one after the other", "call", "http", ("js", "wasm"), 5_000, 2_000),
-    ("64 at once", "call64", "http64", ("js",), 10_000, 10_000),
+    ("one after the other", "call", "http", ("js", "wasm"), 20_000, 2_000),
+    ("64 at once", "call64", "http64", ("js",), 20_000, 10_000),
 )
 GUESTS = {"js": "JS", "wasm": "Wasm"}
 
@@ -117,30 +119,37 @@ def table(results):
     def of(name, task, title):
         return measure.median(results[name].get(task, {}).get(title))
 
-    listed = [["µs", *GUESTS.values(), "bare", *(f"{guest} more" for guest in GUESTS.values()),
+    listed = [["µs", *GUESTS.values(), "bare", "bare, 2 threads", *(f"{guest} more" for guest in GUESTS.values()),
                *(f"{guest}, a second" for guest in GUESTS.values())]]
     for title, task in [*(store[:2] for store in STORES), ("nothing", "nothing")]:
         short = of("js", task, "groups_us") is not None
         for told, kind in (("a call", "us"), ("p99", "p99_us"), ("p99 of groups of 50", "groups_us")):
             if kind == "groups_us" and not short:
                 continue
-            values = [of(name, task, kind) for name in (*GUESTS, "bare")]
-            more = [None if None in (value, values[-1]) else value - values[-1] for value in values[:-1]]
+            values, bare = [of(name, task, kind) for name in GUESTS], of("bare", task, kind)
+            apart = of("bare", APART.get(task), kind)
+            more = [None if None in (value, bare) else value - bare for value in values]
             rates = [of(guest, task, "per_second") if kind == "us" else None for guest in GUESTS]
             decimals = 2 if short else 1
-            shown = [*(show(value, decimals) for value in (*values, *more)), *(show(rate, 0) for rate in rates)]
+            shown = [*(show(value, decimals) for value in (*values, bare, apart, *more)), *(show(rate, 0) for rate in rates)]
             listed.append([f"{title}, {told}", *shown])
     calls = [["µs", "inside", "loopback", "ratio", "inside, a second", "loopback, a second"]]
+
+    def call(title, name, inside, loopback):
+        for told, kind in (("a call", "us"), ("p99", "p99_us")):
+            own, other = (of(name, task, kind) for task in (inside, loopback))
+            rates = [of(name, task, "per_second") if kind == "us" else None for task in (inside, loopback)]
+            ratio = f"× {other / own:.1f}" if own and other else "-"
+            shown = [show(own, 1), show(other, 1), ratio, *(show(rate, 0) for rate in rates)]
+            calls.append([f"{title}, {told}", *shown])
+
     for title, inside, loopback, guests, _, _ in CALLS:
         for guest in guests:
-            for told, kind in (("a call", "us"), ("p99", "p99_us")):
-                own, other = (of(guest, task, kind) for task in (inside, loopback))
-                rates = [of(guest, task, "per_second") if kind == "us" else None for task in (inside, loopback)]
-                ratio = f"× {other / own:.1f}" if own and other else "-"
-                shown = [show(own, 1), show(other, 1), ratio, *(show(rate, 0) for rate in rates)]
-                calls.append([f"{GUESTS[guest]}, {title}, {told}", *shown])
+            call(f"{GUESTS[guest]}, {title}", guest, inside, loopback)
+    call("two threads that do nothing", "bare", "hand_over", "hand_over_tcp")
     count = len(results["js"]["get"]["us"])
     return "\n".join([
         *lines(listed), "", *lines(calls), "",
-        f"Medians of {count} round{'s' if count > 1 else ''}; 10,000 keys and rows, values of 100 bytes. more: than bare. p99 of groups: of "
-        "the means of calls in a row. Writes at once: the p99 of bare is of their one commit. ratio: loopback to inside."])
+        f"Medians of {count} round{'s' if count > 1 else ''}; 10,000 keys and rows, values of 100 bytes. more: than bare. 2 threads: the "
+        "caller waits for another one that writes. p99 of groups: of the means of calls in a row. Writes at once: the p99 of bare is "
+        "of their one commit. ratio: loopback to inside."])
