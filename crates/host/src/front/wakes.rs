@@ -9,6 +9,9 @@ use std::task::{Context, Poll, Waker};
 /// Who has asked for one thing by the end of a poll asks so often without waiting for more.
 const ALONE: u32 = 64;
 
+/// Among so many that are due one is looked for before it is added. Beyond them it may be woken more than once.
+const SEEN: usize = 64;
+
 /// Whom to wake.
 #[derive(Debug, Default)]
 pub(crate) struct Wakes {
@@ -24,7 +27,8 @@ impl Wakes {
     /// Has this one woken soon; at once where nobody does so later.
     pub(crate) fn add(&self, waker: Waker) {
         let mut due = self.due.borrow_mut();
-        if due.last().is_some_and(|last| last.will_wake(&waker)) {
+        // One that was woken takes all that there is for it, and is not to be woken for the next parcel that it has taken.
+        if due.iter().rev().take(SEEN).any(|other| other.will_wake(&waker)) {
             return;
         }
         let giver = self.giver.borrow_mut().take();
@@ -167,9 +171,10 @@ mod tests {
         assert!(wakes.poll_give(&cx).is_pending());
         for other in &others {
             let waker: Waker = other.clone().into();
-            wakes.add(waker.clone());
             wakes.add(waker);
         }
+        // Once more in turn, as requests for several apps come.
+        others.iter().for_each(|other| wakes.add(other.clone().into()));
         assert_eq!((giver.count(), others.each_ref().map(|other| other.count())), (1, [0; 3]));
         assert!(wakes.poll_give(&cx).is_pending());
         assert_eq!((giver.count(), others.each_ref().map(|other| other.count())), (1, [1; 3]));
