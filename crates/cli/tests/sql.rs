@@ -220,7 +220,8 @@ fn what_apps_keep_is_there_after_a_restart_and_after_a_kill() {
     let (folder, nexus) = serve_functions(&tests, DB);
     value(&nexus, "/script/CREATE%20TABLE%20t%20(id%20INTEGER%20PRIMARY%20KEY)");
     let acknowledged = Arc::new(AtomicU64::new(0));
-    for _ in 0..3 {
+    // An app that is executing in three deaths of its host is set aside.
+    for _ in 0..2 {
         acknowledged.fetch_max(value(&nexus, "/put/20").as_u64().unwrap(), Ordering::Relaxed);
         let address = nexus.address("shop");
         let writers: Vec<_> = (0..4)
